@@ -58,6 +58,7 @@ On the command line, ``python -m namedmap create NAME TEXT`` and
 """
 from __future__ import annotations
 
+import codecs
 import ctypes
 import sys
 import threading
@@ -69,11 +70,10 @@ from operator import index
 TYPE_CHECKING = False  # typing is not imported at run time
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from typing import (
-        Any, Callable, Iterable, Iterator, List, NoReturn, Optional, Tuple, Type, TypeVar, Union, overload)
+    from typing import Any, Callable, Iterable, Iterator, List, Optional, Tuple, Type, TypeVar, Union, overload
 
     Buffer = Any  # whatever memoryview() accepts: bytes, bytearray, array.array, numpy.ndarray...
-    CData = TypeVar("CData", bound=Union[ctypes.Structure, ctypes.Union, "ctypes.Array[Any]", "ctypes._SimpleCData[Any]"])
+    CData = TypeVar("CData")  # a Structure, Union, array or simple type of ctypes
     Memory = TypeVar("Memory", bound="_Memory")
 
 __all__ = ["NamedMap", "View"]
@@ -116,6 +116,8 @@ def _check_size(size: int) -> int:
 
 
 def _check_access(access: str) -> str:
+    if not isinstance(access, str):
+        raise TypeError(f"access must be a str, not {type(access).__name__}")
     if access not in _NARROWER:
         raise ValueError(f'access must be "r" (read), "rw" (read and write) or "c" (copy-on-write), not {access!r}')
     return access
@@ -154,7 +156,7 @@ ERROR_COMMITMENT_LIMIT = 1455
 
 _NO_MEMORY = "there is not that much memory or free address space; map parts of a large object with view()"
 _CAUSES = {
-    ERROR_FILE_NOT_FOUND: "nothing has this name now: is the publisher running, and is the name in Global\\ or Local\\?",
+    ERROR_FILE_NOT_FOUND: "nothing has this name now: is the publisher running, and is it in Global\\ or in Local\\?",
     ERROR_ACCESS_DENIED: "access is denied by the security descriptor that its creator gave it",
     ERROR_INVALID_HANDLE: "this is the name of another kind of object (mutex, event, semaphore, timer or job)",
     ERROR_NOT_ENOUGH_MEMORY: _NO_MEMORY,
@@ -214,44 +216,44 @@ class SECTION_BASIC_INFORMATION(ctypes.Structure):
     ]
 
 
-def _last_error(name: Optional[str] = None, code: int = 0, cause: str = "") -> OSError:
-    assert sys.platform == "win32"
-    code = code or ctypes.get_last_error()
-    return _os_error(code, name, cause or _CAUSES.get(code) or ctypes.FormatError(code).strip())
+_winctypes: Any = ctypes  # for what only Windows has of it, and type checkers elsewhere do not know
+
+
+def _win_error(code: int, name: Optional[str] = None) -> OSError:
+    return _os_error(code, name, _CAUSES.get(code) or _winctypes.FormatError(code).strip())
 
 
 # The checks run right after the call in the same thread, while the captured last error is that of the call.
 
 def _nonzero(result: Any, function: Any, arguments: Tuple[Any, ...]) -> Any:
     if not result:
-        raise _last_error()
+        raise _win_error(_winctypes.get_last_error())
     return result
 
 
 def _opened(handle: Optional[int], function: Any, arguments: Tuple[Any, ...]) -> int:
     if not handle:  # None, not 0: ctypes turns a NULL pointer into None
-        raise _last_error(name=arguments[-1])
+        raise _win_error(_winctypes.get_last_error(), name=arguments[-1])
     return handle
 
 
 def _created(handle: Optional[int], function: Any, arguments: Tuple[Any, ...]) -> Tuple[int, bool]:
-    assert sys.platform == "win32"
-    return _opened(handle, function, arguments), ctypes.get_last_error() != ERROR_ALREADY_EXISTS
+    return _opened(handle, function, arguments), _winctypes.get_last_error() != ERROR_ALREADY_EXISTS
 
 
 def _mapped(base: Optional[int], function: Any, arguments: Tuple[Any, ...]) -> int:
-    assert sys.platform == "win32"
-    if not base:
-        if arguments[1] & FILE_MAP_WRITE and ctypes.get_last_error() in (ERROR_ACCESS_DENIED, ERROR_INVALID_PARAMETER):
-            # The range was checked before, so that it is the protection of the object which forbids the view.
-            raise _last_error(code=ERROR_ACCESS_DENIED, cause="the memory was created read-only" + _NEEDS_WRITING)
-        raise _last_error()
-    return base
+    if base:
+        return base
+    code = _winctypes.get_last_error()
+    if arguments[1] & FILE_MAP_WRITE and code in (ERROR_ACCESS_DENIED, ERROR_INVALID_PARAMETER):
+        # The range was checked before, so that it is the protection of the object which forbids the view.
+        raise _os_error(ERROR_ACCESS_DENIED, None, "the memory was created read-only" + _NEEDS_WRITING)
+    raise _win_error(code)
 
 
 def _success(status: int, function: Any, arguments: Tuple[Any, ...]) -> int:
     if status < 0:  # an NTSTATUS: ntdll does not set the last error
-        raise _last_error(code=_layer.RtlNtStatusToDosError(status))
+        raise _win_error(_layer.RtlNtStatusToDosError(status))
     return status
 
 
@@ -307,8 +309,8 @@ class _Windows:
             if sys.platform != "win32":
                 raise NotImplementedError("namedmap needs Windows: this system has no file mapping objects")
             if name in ("kernel32", "ntdll"):
-                # Never ctypes.windll: its prototypes are shared with every other library of the process.
-                value: Any = ctypes.WinDLL(name, use_last_error=True)
+                # A private one: the prototypes of ctypes' own are shared with every other library of the process.
+                value = _winctypes.WinDLL(name, use_last_error=True)
             elif name in _PROTOTYPES:
                 dll, restype, argtypes, check = _PROTOTYPES[name]
                 value = getattr(self, dll)[name]  # [] makes a new function, complete before another thread sees it
@@ -355,9 +357,9 @@ class _Windows:
 
     def _view_size(self, handle: int, access: str) -> int:
         """The size of a view of the whole object; a region ends where the protection changes, so they are added."""
+        region, size = MEMORY_BASIC_INFORMATION(), 0
         base = self.map_view(handle, access, 0, 0)
         try:
-            region, size = MEMORY_BASIC_INFORMATION(), 0
             while True:
                 self.VirtualQuery(base + size, ctypes.byref(region), ctypes.sizeof(region))
                 if region.AllocationBase != base:
@@ -369,7 +371,7 @@ class _Windows:
     def map_view(self, handle: int, access: str, offset: int, size: int) -> int:
         """The address of a view; size 0 reaches to the end of the object."""
         if size > sys.maxsize:  # ctypes would cut it to the size of a pointer
-            raise _last_error(code=ERROR_NOT_ENOUGH_MEMORY)
+            raise _win_error(ERROR_NOT_ENOUGH_MEMORY)
         base: int = self.MapViewOfFile(handle, _VIEW_RIGHTS[access], offset >> 32, offset & 0xFFFFFFFF, size)
         return base
 
@@ -411,15 +413,15 @@ class _Unmapper:
             self._heirs.append(_Unmapper(self._base, self._size))
 
 
-def _map_array(handle: int, access: str, offset: int, size: int) -> ctypes.Array[ctypes.c_char]:
+def _map_array(handle: int, access: str, offset: int, size: int) -> Any:
     """A ctypes array over part of a file mapping object, which unmaps it at the end of its life."""
     skipped = offset % _GRANULARITY
     length = skipped + size
     base = _layer.map_view(handle, access, offset - skipped, length)
     heirs: List[_Unmapper] = []
     unmapper = _Unmapper(base, length, heirs)
-    array = (ctypes.c_char * size).from_address(base + skipped)
-    array._unmapper = unmapper, heirs  # type: ignore[attr-defined]
+    array: Any = (ctypes.c_char * size).from_address(base + skipped)
+    array.unmapper = unmapper, heirs
     return array
 
 
@@ -432,11 +434,11 @@ class _Memory:
     _access: str
     # These three exist while the memory is mapped. Without them every use comes to __getattr__, which maps the
     # memory or raises, so that no access pays for a check.
-    _array: ctypes.Array[ctypes.c_char]  # for reading: a slice of it is bytes at once
+    _array: Any  # a ctypes array of c_char, for reading: a slice of it is bytes at once
     _bytes: memoryview  # for writing
     _buf: memoryview  # handed out, and not used here, since who has it may release it
 
-    def __new__(cls, *args: object, **kwargs: object) -> NoReturn:
+    def __new__(cls, *args: object, **kwargs: object) -> Any:
         raise TypeError(f"{cls.__name__} is not called: NamedMap.create() makes memory, NamedMap.open() opens it, "
                         "and view() of a NamedMap gives a View")
 
@@ -454,7 +456,7 @@ class _Memory:
     def _map(self) -> None:
         raise NotImplementedError
 
-    def _use(self, array: ctypes.Array[ctypes.c_char]) -> None:
+    def _use(self, array: Any) -> None:
         view = memoryview(array).cast("B")
         if self._access == "r":
             view = view.toreadonly()
@@ -528,13 +530,14 @@ class _Memory:
 
     def __getitem__(self, key: Union[int, slice]) -> Union[int, bytes]:
         if key.__class__ is slice:
-            return self._array[key]
-        return self._bytes[key]  # type: ignore[index]
+            octets: bytes = self._array[key]
+            return octets
+        return self._bytes[key]
 
     def __setitem__(self, key: Union[int, slice], value: Any) -> None:
         view = self._bytes
         try:
-            view[key] = value  # type: ignore[index]
+            view[key] = value
         except (TypeError, ValueError):
             if view.readonly or not isinstance(key, slice):
                 raise
@@ -550,9 +553,8 @@ class _Memory:
         """
         if offset < 0:
             raise ValueError(f"an offset must not be negative: {offset}")
-        if size is None or size < 0:
-            return self._array[offset:]
-        return self._array[offset:offset + size]
+        octets: bytes = self._array[offset:None if size is None or size < 0 else offset + size]
+        return octets
 
     def write(self, data: Buffer, offset: int = 0) -> int:
         """Copy a bytes-like object to `offset` (bytes) and return how many bytes it has.
@@ -574,10 +576,11 @@ class _Memory:
         ValueError if it is not wholly inside or the object is closed; TypeError if `ctype` is not a ctypes type or
         the memory is read-only (snapshot() copies from it).
         """
-        self._check_range(offset, _sizeof(ctype))
+        placed = self._place(ctype, offset)
         if self._bytes.readonly:
             raise TypeError("an overlay could be stored to, and this memory is read-only: use snapshot()")
-        return ctype.from_buffer(self._array, offset)  # type: ignore[arg-type]
+        overlay: CData = placed.from_buffer(self._array, offset)
+        return overlay
 
     def snapshot(self, ctype: Type[CData], offset: int = 0) -> CData:
         """A ctypes object with a private copy, made in one pass, of the memory at `offset` (bytes).
@@ -585,14 +588,15 @@ class _Memory:
         Raises ValueError if it is not wholly inside or the object is closed; TypeError if `ctype` is not a ctypes
         type.
         """
-        self._check_range(offset, _sizeof(ctype))
-        return ctype.from_buffer_copy(self._array, offset)  # type: ignore[arg-type]
+        copy: CData = self._place(ctype, offset).from_buffer_copy(self._array, offset)
+        return copy
 
-
-def _sizeof(ctype: Type[Any]) -> int:
-    if not isinstance(ctype, type):
-        raise TypeError(f"a ctypes type is required, not {type(ctype).__name__}")
-    return ctypes.sizeof(ctype)
+    def _place(self, ctype: Any, offset: int) -> Any:
+        """The ctypes type itself, once it is sure that it fits at the offset."""
+        if not isinstance(ctype, type):
+            raise TypeError(f"a ctypes type is required, not {type(ctype).__name__}")
+        self._check_range(offset, ctypes.sizeof(ctype))
+        return ctype
 
 
 class View(_Memory):
@@ -605,7 +609,7 @@ class View(_Memory):
     _map_object: Optional[NamedMap]
 
     @classmethod
-    def _over(cls, map_object: NamedMap, array: ctypes.Array[ctypes.c_char], access: str) -> View:
+    def _over(cls, map_object: NamedMap, array: Any, access: str) -> View:
         self: View = object.__new__(cls)
         self._lock = threading.RLock()
         self._map_object = map_object
@@ -699,7 +703,7 @@ class NamedMap(_Memory):
 
     _handle: int
     _created: bool
-    _closer: weakref.finalize[Any, Any]
+    _closer: weakref.finalize
 
     @classmethod
     def create(cls, name: Optional[str], size: Optional[int] = None, *, exist_ok: bool = False) -> NamedMap:
@@ -764,7 +768,7 @@ class NamedMap(_Memory):
     def _map(self) -> None:
         self._use(self._map_part(0, self._size, self._access))
 
-    def _map_part(self, offset: int, size: int, access: str) -> ctypes.Array[ctypes.c_char]:
+    def _map_part(self, offset: int, size: int, access: str) -> Any:
         try:
             return _map_array(self._handle, access, offset, size)
         except OSError as error:
@@ -870,7 +874,7 @@ def _parse_hex(text: str) -> bytes:
 def _parse_encoding(text: str) -> str:
     try:
         "".encode(text)
-        b"".decode(text)
+        codecs.getincrementaldecoder(text)
     except (LookupError, ValueError):
         raise ValueError(f"not a text encoding of Python: {text!r}") from None
     return text
@@ -890,8 +894,7 @@ def _chunks(memory: NamedMap, size: int) -> Iterator[bytes]:
 
 def _text(chunks: Iterable[bytes], encoding: str) -> str:
     """The text up to the first NUL; bytes that are no text are shown as escape sequences."""
-    from codecs import getincrementaldecoder
-    decoder = getincrementaldecoder(encoding)("backslashreplace")
+    decoder = codecs.getincrementaldecoder(encoding)("backslashreplace")
     text = ""
     for chunk in chunks:
         text += decoder.decode(chunk)
@@ -916,25 +919,28 @@ def _hex_lines(chunks: Iterable[bytes]) -> Iterator[str]:
     yield f"{offset:08x}"
 
 
+class _UsageError(Exception):
+    """The command line asks for what cannot be."""
+
+
 def _content(arguments: Namespace) -> Tuple[bytes, bytes]:
     """What the command line asks to store, without and with the NUL that ends a text."""
+    text, octets = arguments.text, arguments.from_hex or b""
+    if text is None:
+        return octets, octets
     if arguments.from_hex is not None:
-        if arguments.text is not None:
-            arguments.usage_error("TEXT and --from-hex exclude each other")
-        return arguments.from_hex, arguments.from_hex
-    if arguments.text is None:
-        return b"", b""
+        raise _UsageError("TEXT and --from-hex exclude each other")
     try:
-        return arguments.text.encode(arguments.encoding), (arguments.text + "\0").encode(arguments.encoding)
+        return text.encode(arguments.encoding), (text + "\0").encode(arguments.encoding)
     except UnicodeError as error:
-        arguments.usage_error(f"TEXT cannot be encoded as {arguments.encoding}: {error}")
+        raise _UsageError(f"TEXT cannot be encoded: {error}") from None
 
 
 def _create_command(arguments: Namespace) -> None:
     plain, ended = _content(arguments)
     size = arguments.size or max(256, len(ended))
     if len(plain) > size:
-        arguments.usage_error(f"{len(plain)} bytes to store do not fit a size of {size}")
+        raise _UsageError(f"{len(plain)} bytes to store do not fit a size of {size}")
     with NamedMap.create(arguments.name, size, exist_ok=arguments.exist_ok) as memory:
         memory.write(ended if len(ended) <= size else plain)
         until = "Enter or Ctrl+C" if arguments.hold is None else f"Enter, Ctrl+C or {arguments.hold:g} seconds are over"
@@ -946,17 +952,19 @@ def _hold(announcement: str, seconds: Optional[float]) -> None:
     import signal
     entered = threading.Event()
     previous = {}
-    if threading.current_thread() is threading.main_thread():  # only there are signals handled
-        for name in {"SIGINT", "SIGTERM", "SIGBREAK"} & set(dir(signal)):
+    if threading.current_thread() is threading.main_thread():  # only there can handlers be set
+        for name in {"SIGTERM", "SIGBREAK"} & set(dir(signal)):
             number = getattr(signal, name)
-            previous[number] = signal.signal(number, lambda *_: entered.set())
+            previous[number] = signal.signal(number, signal.default_int_handler)
     deadline = None if seconds is None else time.monotonic() + seconds
     try:
         threading.Thread(target=_wait_for_enter, args=(entered,), daemon=True).start()
         _print(announcement)
-        # In slices, because on Windows a signal does not end the wait of a lock.
+        # In slices, because on Windows no signal interrupts the wait of a lock.
         while not entered.wait(0.1) and (deadline is None or time.monotonic() < deadline):
             pass
+    except KeyboardInterrupt:
+        pass
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
@@ -999,7 +1007,8 @@ def _parser() -> ArgumentParser:
     def command(name: str, run: Callable[[Namespace], None], summary: str, example: str) -> ArgumentParser:
         sub = commands.add_parser(name, help=summary, description=summary, epilog=f"example: {example}",
                                   formatter_class=RawDescriptionHelpFormatter)
-        sub.add_argument("name", metavar="NAME", type=_argument(_check_name), help="the name, with or without Local\\ or Global\\")
+        sub.add_argument("name", metavar="NAME", type=_argument(_check_name),
+                         help="of the memory, with or without Local\\ or Global\\")
         sub.set_defaults(run=run, usage_error=sub.error)
         return sub
 
@@ -1012,11 +1021,13 @@ def _parser() -> ArgumentParser:
     create.add_argument("text", metavar="TEXT", nargs="?", help="what to write")
     content = create.add_mutually_exclusive_group()
     encoding(content)
-    content.add_argument("--from-hex", metavar="HEX", type=_argument(_parse_hex), help="bytes to write instead of TEXT, such as 0aff")
+    content.add_argument("--from-hex", metavar="HEX", type=_argument(_parse_hex),
+                         help="bytes to write instead of TEXT, such as 0aff")
     create.add_argument("--size", metavar="N", type=_argument(_parse_size),
                         help="bytes (4096, 0x1000, 64K, 16M, 2G); default 256, or what the text needs")
     create.add_argument("--exist-ok", action="store_true", help="attach to the memory if the name is taken")
-    create.add_argument("--hold", metavar="SECONDS", type=_argument(_parse_seconds), help="end after so long; default: at Enter or Ctrl+C")
+    create.add_argument("--hold", metavar="SECONDS", type=_argument(_parse_seconds),
+                        help="end after so long; default: at Enter or Ctrl+C")
 
     read = command("read", _read_command, "Print the text in memory up to its first NUL.",
                    "python -m namedmap read Local\\demo --timeout 10")
@@ -1034,6 +1045,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         arguments.run(arguments)
+    except _UsageError as error:
+        arguments.usage_error(str(error))
     except (OSError, ValueError, NotImplementedError) as error:
         print(f"namedmap: {arguments.name}: {getattr(error, 'strerror', None) or error}", file=sys.stderr)
         return 1

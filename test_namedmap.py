@@ -1,0 +1,1366 @@
+"""Tests of namedmap.
+
+On Windows, and on Windows Pythons under Wine, they use kernel32 in real processes; elsewhere only what is portable.
+NAMEDMAP_PEER may name the compiled examples/peer.c; otherwise gcc is looked for.
+"""
+import array
+import ast
+import ctypes
+import gc
+import itertools
+import math
+import os
+import queue
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from ctypes import wintypes
+
+import pytest
+
+import namedmap
+from namedmap import NamedMap, View
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ON_WINDOWS = sys.platform == "win32"
+windows = pytest.mark.skipif(not ON_WINDOWS, reason="needs kernel32: runs on Windows and under Wine")
+_counter = itertools.count()
+
+
+@pytest.fixture
+def name():
+    return f"Local\\namedmap test {os.getpid()}-{next(_counter)}"
+
+
+@pytest.fixture
+def memory(name):
+    with NamedMap.create(name, 100) as m:
+        yield m
+
+
+# ---------------------------------------------------------------- the other side
+
+if ON_WINDOWS:
+    kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
+    advapi32 = ctypes.WinDLL("advapi32", use_last_error=True)
+    for function, restype, argtypes in (
+        (kernel32.CreateEventW, wintypes.HANDLE, [wintypes.LPVOID, wintypes.BOOL, wintypes.BOOL, wintypes.LPCWSTR]),
+        (kernel32.CreateMutexW, wintypes.HANDLE, [wintypes.LPVOID, wintypes.BOOL, wintypes.LPCWSTR]),
+        (kernel32.CreateSemaphoreW, wintypes.HANDLE,
+         [wintypes.LPVOID, wintypes.LONG, wintypes.LONG, wintypes.LPCWSTR]),
+        (kernel32.CreateFileMappingW, wintypes.HANDLE, [wintypes.HANDLE, wintypes.LPVOID, wintypes.DWORD,
+                                                        wintypes.DWORD, wintypes.DWORD, wintypes.LPCWSTR]),
+        (kernel32.CloseHandle, wintypes.BOOL, [wintypes.HANDLE]),
+        (kernel32.GetCurrentProcess, wintypes.HANDLE, []),
+        (kernel32.GetProcessHandleCount, wintypes.BOOL, [wintypes.HANDLE, wintypes.LPVOID]),
+        (kernel32.GlobalMemoryStatusEx, wintypes.BOOL, [wintypes.LPVOID]),
+        (kernel32.LocalFree, wintypes.LPVOID, [wintypes.LPVOID]),
+        (kernel32.VirtualQuery, ctypes.c_size_t, [wintypes.LPVOID, wintypes.LPVOID, ctypes.c_size_t]),
+        (advapi32.ConvertStringSecurityDescriptorToSecurityDescriptorW, wintypes.BOOL,
+         [wintypes.LPCWSTR, wintypes.DWORD, wintypes.LPVOID, wintypes.LPVOID]),
+    ):
+        function.restype, function.argtypes = restype, argtypes
+
+MEM_FREE = 0x10000
+MEM_MAPPED = 0x40000
+
+
+def region_at(address):
+    region = namedmap.MEMORY_BASIC_INFORMATION()
+    if not kernel32.VirtualQuery(address, ctypes.byref(region), ctypes.sizeof(region)):
+        return None
+    return region
+
+
+def is_free(address):
+    return region_at(address).State == MEM_FREE
+
+
+def mapped_regions():
+    count = address = 0
+    while True:
+        region = region_at(address)
+        if region is None:
+            return count
+        count += region.Type == MEM_MAPPED
+        address += region.RegionSize
+
+
+def handle_count():
+    count = wintypes.DWORD()
+    assert kernel32.GetProcessHandleCount(kernel32.GetCurrentProcess(), ctypes.byref(count))
+    return count.value
+
+
+def free_commit():
+    class MEMORYSTATUSEX(ctypes.Structure):
+        _fields_ = [("dwLength", wintypes.DWORD), ("dwMemoryLoad", wintypes.DWORD)] + [
+            (field, ctypes.c_ulonglong) for field in ("ullTotalPhys", "ullAvailPhys", "ullTotalPageFile",
+                                                      "ullAvailPageFile", "ullTotalVirtual", "ullAvailVirtual",
+                                                      "ullAvailExtendedVirtual")]
+    status = MEMORYSTATUSEX(ctypes.sizeof(MEMORYSTATUSEX))
+    assert kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
+    return status.ullAvailPageFile
+
+
+@pytest.fixture
+def secured_mapping(name):
+    """A function that makes a mapping of 4096 bytes under `name` with a security descriptor."""
+    handles = []
+
+    def create(sddl):
+        class SECURITY_ATTRIBUTES(ctypes.Structure):
+            _fields_ = [("nLength", wintypes.DWORD), ("lpSecurityDescriptor", wintypes.LPVOID),
+                        ("bInheritHandle", wintypes.BOOL)]
+        attributes = SECURITY_ATTRIBUTES(ctypes.sizeof(SECURITY_ATTRIBUTES), None, False)
+        descriptor = wintypes.LPVOID()
+        assert advapi32.ConvertStringSecurityDescriptorToSecurityDescriptorW(sddl, 1, ctypes.byref(descriptor), None)
+        attributes.lpSecurityDescriptor = descriptor
+        handles.append(kernel32.CreateFileMappingW(namedmap.INVALID_HANDLE_VALUE, ctypes.byref(attributes),
+                                                   namedmap.PAGE_READWRITE, 0, 4096, name))
+        kernel32.LocalFree(descriptor)
+        assert handles[0]
+
+    yield create
+    for handle in handles:
+        kernel32.CloseHandle(handle)
+
+
+class Process:
+    """A process that talks by lines."""
+
+    def __init__(self, *command, **environment):
+        self.popen = subprocess.Popen(
+            command, cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=dict(os.environ, PYTHONUTF8="1", PYTHONFAULTHANDLER="1", **environment))
+        self.lines = queue.Queue()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        for line in self.popen.stdout:
+            self.lines.put(line.decode("utf-8").rstrip("\r\n"))
+        self.lines.put(None)
+
+    def line(self, timeout=60):
+        """The next line of standard output; None at its end."""
+        return self.lines.get(timeout=timeout)
+
+    def enter(self):
+        self.popen.stdin.write(b"\n")
+        self.popen.stdin.flush()
+
+    def end(self, timeout=60):
+        """(exit status, the other lines of standard output, standard error)"""
+        status = self.popen.wait(timeout)
+        self.reader.join(timeout)
+        error = self.popen.stderr.read().decode("utf-8").replace("\r\n", "\n")
+        return status, [line for line in self.lines.queue if line is not None], error
+
+    def kill(self):
+        self.popen.kill()
+        self.popen.wait(60)
+        self.reader.join(60)
+        for stream in (self.popen.stdin, self.popen.stdout, self.popen.stderr):
+            try:
+                stream.close()
+            except OSError:
+                pass  # what was not yet written to a process that is gone
+
+
+@pytest.fixture
+def start():
+    """Starts processes and ends them after the test."""
+    processes = []
+
+    def start(*command, **environment):
+        processes.append(Process(*command, **environment))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+
+
+@pytest.fixture
+def python(start):
+    """Starts a Python that runs some code."""
+    return lambda code, *arguments: start(sys.executable, "-c", code, *arguments)
+
+
+@pytest.fixture
+def cli(start):
+    """Starts the command line as a process."""
+    return lambda *arguments: start(sys.executable, "-m", "namedmap", *arguments)
+
+
+def run(capsys, *arguments):
+    """The command line in this process: (exit status, standard output, standard error)."""
+    try:
+        status = namedmap.main(list(arguments))
+    except SystemExit as end:
+        status = end.code
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def eventually(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+# ---------------------------------------------------------------- the file
+
+def test_every_prototype_is_complete_and_the_table_sorted():
+    assert list(namedmap._PROTOTYPES) == sorted(namedmap._PROTOTYPES)
+    for dll, _, argtypes, _ in namedmap._PROTOTYPES.values():
+        assert dll in ("kernel32", "ntdll")
+        assert isinstance(argtypes, tuple)
+    unchecked = {key for key, (_, _, _, check) in namedmap._PROTOTYPES.items() if check is None}
+    assert unchecked == {"CloseHandle", "RtlNtStatusToDosError"}
+
+
+def test_the_file_uses_no_shared_library_object():
+    with open(namedmap.__file__, encoding="utf-8") as file:
+        source = file.read()
+    assert not re.search(r"windll|GetLastError\(|WinError\(|import \*", source)
+
+
+def test_licence_and_version_travel_with_the_file():
+    with open(namedmap.__file__, encoding="utf-8") as file:
+        source = file.read()
+    assert source.startswith("# SPDX-License-Identifier: MIT\n")
+    assert "The above copyright notice and this permission notice shall be included" in source
+    literals = [ast.literal_eval(node.value) for node in ast.parse(source).body
+                if isinstance(node, ast.Assign) and node.targets[0].id == "__version__"]
+    assert literals == [namedmap.__version__]
+
+
+def test_everything_public_has_a_docstring():
+    for public in namedmap.__all__:
+        cls = getattr(namedmap, public)
+        assert cls.__doc__
+        for attribute in dir(cls):
+            if not attribute.startswith("_"):
+                assert getattr(cls, attribute).__doc__, f"{public}.{attribute}"
+
+
+def test_importing_is_cheap_and_loads_no_dll():
+    code = ("import sys; before = set(sys.modules); import namedmap; print(*set(sys.modules) - before);"
+            "print(*vars(namedmap._layer))")
+    output = subprocess.run([sys.executable, "-S", "-c", code], cwd=HERE, stdout=subprocess.PIPE, check=True).stdout
+    modules, bound = output.decode().splitlines()
+    assert "namedmap" in modules.split()
+    assert not set(modules.split()) & {"argparse", "dataclasses", "enum", "mmap", "multiprocessing", "subprocess",
+                                       "tempfile", "typing"}
+    assert bound == ""
+
+
+@pytest.mark.skipif(ON_WINDOWS, reason="this is about systems without file mapping objects")
+def test_elsewhere_every_use_is_one_clear_error(capsys):
+    for use in (lambda: NamedMap.create("x", 1), lambda: NamedMap.open("x")):
+        with pytest.raises(NotImplementedError, match="needs Windows"):
+            use()
+    for command in ("create", "read"):
+        assert run(capsys, command, "x") == (
+            1, "", "namedmap: x: namedmap needs Windows: this system has no file mapping objects\n")
+
+
+# ---------------------------------------------------------------- arguments
+
+@pytest.mark.parametrize("bad, text", [
+    ("", "empty"), ("Local\\", "empty"), ("Global\\", "empty"),
+    ("a\\b", "backslash"), ("\\x", "backslash"), ("x\\", "backslash"), ("local\\x", "backslash"),
+    ("GLOBAL\\x", "backslash"), ("Session\\1\\x", "backslash"), ("Local\\a\\b", "backslash"),
+    ("Local\\\\x", "backslash"), ("Local\\Local\\x", "backslash"),
+    ("a\0b", "NUL"), ("Local\\a\0", "NUL"),
+    ("x" * 260, "259"), ("Global\\" + "x" * 253, "259"), ("\U0001f600" * 130, "259"),
+])
+def test_bad_names(bad, text):
+    for use in (lambda: NamedMap.create(bad, 1), lambda: NamedMap.open(bad)):
+        with pytest.raises(ValueError, match=text):
+            use()
+
+
+@pytest.mark.parametrize("bad", [b"x", 5, 1.5, object()])
+def test_names_are_str(bad):
+    for use in (lambda: NamedMap.create(bad, 1), lambda: NamedMap.open(bad)):
+        with pytest.raises(TypeError, match="a name must be a str, not " + type(bad).__name__):
+            use()
+
+
+def test_open_needs_a_name():
+    with pytest.raises(TypeError, match="a name must be a str, not NoneType"):
+        NamedMap.open(None)
+
+
+@pytest.mark.parametrize("bad, error, text", [
+    (0, ValueError, "1 to 2"), (-1, ValueError, "1 to 2"), (2 ** 63, ValueError, "1 to 2"),
+    (1.5, TypeError, "a size must be an int"), ("1", TypeError, "a size must be an int"),
+    (b"1", TypeError, "a size must be an int"),
+])
+def test_bad_sizes(bad, error, text):
+    for use in (lambda: NamedMap.create("x", bad), lambda: NamedMap.open("x", bad)):
+        with pytest.raises(error, match=text):
+            use()
+
+
+def test_paging_file_memory_needs_a_size():
+    with pytest.raises(ValueError, match="needs a size"):
+        NamedMap.create("x")
+
+
+@pytest.mark.parametrize("bad, error", [
+    ("", ValueError), ("w", ValueError), ("wr", ValueError), ("R", ValueError), ("rwc", ValueError),
+    (None, TypeError), (1, TypeError), (["r"], TypeError), (b"r", TypeError),
+])
+def test_bad_access(bad, error):
+    with pytest.raises(error, match="access must be"):
+        NamedMap.open("x", access=bad)
+
+
+@pytest.mark.parametrize("bad, error", [
+    (-1, ValueError), (-0.001, ValueError), (math.nan, ValueError), (math.inf, ValueError), (1e300, ValueError),
+    ("1", TypeError), ([1], TypeError),
+])
+def test_bad_timeouts(bad, error):
+    with pytest.raises(error, match="a timeout must be"):
+        NamedMap.open("x", timeout=bad)
+
+
+@pytest.mark.parametrize("cls", [NamedMap, View])
+def test_classes_are_not_called(cls):
+    with pytest.raises(TypeError, match=r"NamedMap.create\(\) .* NamedMap.open\(\)"):
+        cls("x")
+
+
+# ---------------------------------------------------------------- create and open
+
+@windows
+def test_the_main_job(name, python):
+    other = python("import sys, namedmap\n"
+                   "with namedmap.NamedMap.create(sys.argv[1], 256) as m:\n"
+                   "    m.write(b'Message from first process.')\n"
+                   "    print('ready', flush=True)\n"
+                   "    sys.stdin.readline()\n", name)
+    assert other.line() == "ready"
+    with NamedMap.open(name) as m:
+        assert m.read(27) == b"Message from first process."
+        assert not m.created
+        m.write(b"Answer")
+        other.enter()
+        assert other.end()[0] == 0
+        assert m.read(6) == b"Answer"  # alive while one of them has it open
+    with pytest.raises(FileNotFoundError):
+        NamedMap.open(name)
+
+
+@windows
+def test_a_killed_creator_leaves_nothing(name, python):
+    other = python("import sys, time, namedmap\n"
+                   "m = namedmap.NamedMap.create(sys.argv[1], 10)\n"
+                   "print('ready', flush=True)\n"
+                   "time.sleep(600)\n", name)
+    assert other.line() == "ready"
+    NamedMap.open(name).close()
+    other.kill()
+
+    def gone():
+        try:
+            NamedMap.open(name).close()
+        except FileNotFoundError:
+            return True
+        return False
+    eventually(gone)
+
+
+@windows
+def test_sizes_are_exact_for_the_creator_and_pages_for_an_opener(name):
+    with NamedMap.create(name, 5000) as m, NamedMap.open(name) as whole, NamedMap.open(name, 4999) as part:
+        assert (m.size, len(m), len(m.buf), len(m[:])) == (5000,) * 4
+        assert (whole.size, len(whole), len(whole.buf), len(whole[:])) == (8192,) * 4
+        assert (part.size, len(part), len(part.buf), len(part[:])) == (4999,) * 4
+        assert m[:] == bytes(5000)
+
+
+@windows
+def test_more_than_there_is_names_both_sizes(name):
+    with NamedMap.create(name, 100):
+        for use in (lambda: NamedMap.open(name, 4097), lambda: NamedMap.create(name, 4097, exist_ok=True)):
+            with pytest.raises(ValueError, match="has 4096 bytes, and 4097 were asked for"):
+                use()
+
+
+@windows
+def test_missing_name(name):
+    with pytest.raises(FileNotFoundError, match="nothing has this name now") as caught:
+        NamedMap.open(name)
+    error = caught.value
+    assert (error.winerror, error.filename) == (2, name)
+    NamedMap.create(name, 1).close()
+    with pytest.raises(FileNotFoundError):  # that was no creation by opening
+        NamedMap.open(name)
+
+
+@windows
+def test_taken_name(name):
+    with NamedMap.create(name, 100) as m:
+        handles = handle_count()
+        with pytest.raises(FileExistsError, match="a reader counts") as caught:
+            NamedMap.create(name, 100)
+        assert (caught.value.winerror, caught.value.filename) == (183, name)
+        assert handle_count() == handles
+        assert m.created
+        m[0] = 7
+        with NamedMap.create(name, 50, exist_ok=True) as again:
+            assert (again.created, again.size, again[0]) == (False, 50, 7)
+    with NamedMap.create(name, 50, exist_ok=True) as fresh:
+        assert (fresh.created, fresh[0]) == (True, 0)
+
+
+@windows
+def test_a_reader_keeps_the_name(name):
+    m = NamedMap.create(name, 100)
+    reader = NamedMap.open(name, access="r")
+    m.close()
+    with pytest.raises(FileExistsError):
+        NamedMap.create(name, 100)
+    reader.close()
+    NamedMap.create(name, 100).close()
+
+
+@windows
+def test_without_a_name():
+    with NamedMap.create(None, 10) as one, NamedMap.create(None, 10) as two:
+        assert one.name is None and one.created and two.created
+        one[0] = 1
+        assert two[0] == 0
+        assert repr(one).startswith("<NamedMap None, size=10")
+
+
+@windows
+@pytest.mark.parametrize("make", [
+    lambda name: kernel32.CreateMutexW(None, False, name),
+    lambda name: kernel32.CreateEventW(None, False, False, name),
+    lambda name: kernel32.CreateSemaphoreW(None, 1, 1, name),
+], ids=["mutex", "event", "semaphore"])
+def test_a_name_of_another_kind(make, name):
+    other = make(name)
+    try:
+        for use in (lambda: NamedMap.create(name, 1), lambda: NamedMap.open(name, timeout=None),
+                    lambda: NamedMap.create(name, 1, exist_ok=True)):
+            with pytest.raises(OSError, match="another kind of object") as caught:
+                use()
+            assert (caught.value.winerror, caught.value.filename) == (6, name)
+    finally:
+        kernel32.CloseHandle(other)
+
+
+@windows
+@pytest.mark.parametrize("text", [" a b ", "$x$", "üöä", "ß" * 200, "日本語", "\U0001f600", "a/b:c*?<>|\"'", "..",
+                                  "\ud800", "x" * 240])
+def test_names_of_all_kinds(name, text):
+    for full in (name + text, (name + text)[len("Local\\"):]):
+        with NamedMap.create(full[:259], 10) as m, NamedMap.open(full[:259]) as o:
+            m[0] = 5
+            assert o[0] == 5
+            assert o.name == full[:259]
+
+
+@windows
+def test_prefixes_and_case(name):
+    bare = name[len("Local\\"):]
+    with NamedMap.create(name, 10):
+        NamedMap.open(bare).close()
+        for other in (name.upper().replace("LOCAL", "Local"), "Global\\" + bare):
+            with pytest.raises(FileNotFoundError):
+                NamedMap.open(other)
+
+
+@windows
+def test_open_waits_for_its_publisher(name):
+    begin = time.monotonic()
+    with pytest.raises(FileNotFoundError):
+        NamedMap.open(name, timeout=0.3)
+    assert 0.3 <= time.monotonic() - begin < 3
+    made = []
+    timer = threading.Timer(0.3, lambda: made.append(NamedMap.create(name, 10)))
+    timer.start()
+    for timeout in (30, None):
+        with NamedMap.open(name, timeout=timeout) as m:
+            assert m.size == 4096
+    timer.join()
+    made[0].close()
+
+
+# ---------------------------------------------------------------- security
+
+def denied(*_):
+    raise OSError(0, "Access is denied", None, namedmap.ERROR_ACCESS_DENIED)
+
+
+@windows
+def test_creating_in_global_without_the_privilege(monkeypatch, name):
+    # Injected, because Wine never refuses it: what Windows answers here was not seen.
+    bare = name[len("Local\\"):]
+    monkeypatch.setattr(namedmap._layer, "create_file_mapping", denied, raising=False)
+    for exist_ok in (False, True):
+        with pytest.raises(PermissionError, match="SeCreateGlobalPrivilege") as caught:
+            NamedMap.create("Global\\" + bare, 10, exist_ok=exist_ok)
+        assert (caught.value.winerror, caught.value.filename) == (5, "Global\\" + bare)
+        with pytest.raises(PermissionError) as caught:
+            NamedMap.create(name, 10, exist_ok=exist_ok)
+        assert "Privilege" not in str(caught.value)
+    with pytest.raises(PermissionError):
+        NamedMap.create(None, 10)
+
+
+@windows
+def test_creating_what_may_only_be_opened(monkeypatch, name):
+    with NamedMap.create(name, 10) as m:
+        m[0] = 3
+        monkeypatch.setattr(namedmap._layer, "create_file_mapping", denied, raising=False)
+        with pytest.raises(FileExistsError):
+            NamedMap.create(name, 10)
+        with NamedMap.create(name, 10, exist_ok=True) as again:
+            assert (again.created, again[0]) == (False, 3)
+
+
+@windows
+def test_what_vanishes_between_creating_and_opening_is_created(monkeypatch, name):
+    create, refusals = namedmap._layer.create_file_mapping, [1, 1]
+
+    def refused_twice(*arguments):
+        return denied() if refusals and refusals.pop() else create(*arguments)
+    monkeypatch.setattr(namedmap._layer, "create_file_mapping", refused_twice, raising=False)
+    with NamedMap.create(name, 10, exist_ok=True) as m:
+        assert m.created
+
+
+@windows
+def test_a_descriptor_that_refuses_writing(name, secured_mapping):
+    secured_mapping("D:(A;;0x0004;;;WD)")  # FILE_MAP_READ alone, not even SECTION_QUERY
+    with pytest.raises(PermissionError, match='access="r" may be allowed') as caught:
+        NamedMap.open(name)
+    assert (caught.value.winerror, caught.value.filename) == (5, name)
+    with pytest.raises(FileExistsError):
+        NamedMap.create(name, 10)
+    with pytest.raises(PermissionError):
+        NamedMap.create(name, 10, exist_ok=True)
+    regions = mapped_regions()
+    with NamedMap.open(name, access="r") as m:
+        assert m.size == 4096  # from a view
+        assert mapped_regions() == regions
+        assert m[:4] == bytes(4)
+
+
+@windows
+def test_a_descriptor_that_refuses_everything(name, secured_mapping):
+    secured_mapping("D:(A;;0x0001;;;WD)")
+    with pytest.raises(PermissionError) as caught:
+        NamedMap.open(name, access="r")
+    assert "access=" not in str(caught.value)
+
+
+# ---------------------------------------------------------------- reading and writing
+
+@windows
+def test_indexing_is_that_of_a_bytearray(memory):
+    model = bytearray(100)
+    memory[:5] = model[:5] = b"hello"
+    memory[-1] = model[-1] = 255
+    memory[10:20:3] = model[10:20:3] = b"abcd"
+    memory[20:10:-3] = model[20:10:-3] = b"wxyz"
+    for key in (slice(None), slice(0, 5), slice(-3, None), slice(90, 200), slice(200, 300), slice(5, 2),
+                slice(None, None, 7), slice(None, None, -1), 0, 4, -1, -100):
+        assert memory[key] == model[key]
+        assert type(memory[key]) is (bytes if isinstance(key, slice) else int)
+    assert list(memory) == list(model)
+    assert 255 in memory and 254 not in memory
+    for key in (100, -101):
+        with pytest.raises(IndexError):
+            memory[key]
+        with pytest.raises(IndexError):
+            memory[key] = 0
+    for key in ("a", None, 1.5, (0, 1)):
+        with pytest.raises(TypeError):
+            memory[key]
+
+
+@windows
+def test_slice_assignment_takes_bytes_like_objects_of_the_same_length(memory):
+    memory[0:8] = array.array("I", [1, 2])
+    assert memory[0:8] == b"\1\0\0\0\2\0\0\0"
+    memory[8:12] = memoryview(b"abcdefgh")[::2]
+    assert memory[8:12] == b"aceg"
+    memory[0:4] = memory.buf[8:12]
+    assert memory[0:4] == b"aceg"
+    before = memory[:]
+    for key, data in ((slice(0, 4), b"12345"), (slice(0, 4), b""), (slice(98, 200), b"123"),
+                      (slice(0, 4), array.array("I", [1, 2]))):
+        with pytest.raises(ValueError, match="do not fit a slice of"):
+            memory[key] = data
+    for data in ("abcd", 5, None, [1, 2, 3, 4]):
+        with pytest.raises(TypeError):
+            memory[0:4] = data
+    for value in (256, -1, 2 ** 70):
+        with pytest.raises(ValueError):
+            memory[0] = value
+    with pytest.raises(TypeError):
+        memory[0] = b"x"
+    with pytest.raises(TypeError):
+        del memory[0]
+    assert memory[:] == before
+
+
+@windows
+def test_read_stops_at_the_end(memory):
+    memory[:] = bytes(range(100))
+    assert memory.read() == memory.read(-1) == memory.read(None) == memory.read(100) == memory.read(2 ** 70)
+    assert memory.read() == bytes(range(100))
+    assert memory.read(3) == b"\0\1\2"
+    assert memory.read(3, 98) == b"bc"
+    assert memory.read(3, offset=100) == memory.read(offset=2 ** 70) == memory.read(0) == b""
+    with pytest.raises(ValueError, match="negative"):
+        memory.read(1, -1)
+    for arguments in (("1",), (1, "1"), (1.5,), (1, 1.5), (1, None)):
+        with pytest.raises(TypeError):
+            memory.read(*arguments)
+
+
+@windows
+def test_write_fills_exactly_and_nothing_more(memory):
+    assert memory.write(b"x" * 100) == 100
+    assert memory.write(b"ab", 98) == 2
+    assert memory.write(b"", 100) == 0
+    before = memory[:]
+    for data, offset in ((b"y" * 101, 0), (b"yy", 99), (b"y", 100), (b"y", -1), (b"", 101), (b"", -1), (b"y", 2 ** 70)):
+        with pytest.raises(ValueError, match="not inside the memory, which has 100 bytes"):
+            memory.write(data, offset)
+    for data in ("text", 5, None, [1]):
+        with pytest.raises(TypeError, match="bytes-like"):
+            memory.write(data)
+    for offset in (1.5, "1", None):
+        with pytest.raises(TypeError):
+            memory.write(b"y", offset)
+    assert memory[:] == before
+    for data in (bytearray(b"1234"), memoryview(b"1234"), array.array("I", [0x34333231]), memoryview(b"11223344")[::2],
+                 ctypes.create_string_buffer(b"1234", 4), (ctypes.c_uint32 * 1)(0x34333231)):
+        memory[:4] = b"    "
+        assert memory.write(data) == 4
+        assert memory[:4] == b"1234"
+    assert memory.write(memoryview(b"").cast("B")) == 0
+
+
+@windows
+def test_read_only_memory_refuses_every_way_of_storing(memory, name):
+    with NamedMap.open(name, 100, access="r") as r, memory.view(access="r") as view:
+        for m in (r, view):
+            assert m.access == "r" and m.buf.readonly
+            for store in (lambda: m.write(b"x"), lambda: m.__setitem__(0, 1), lambda: m.__setitem__(slice(0, 1), b"x"),
+                          lambda: m.buf.__setitem__(0, 1), lambda: m.overlay(ctypes.c_int),
+                          lambda: ctypes.c_int.from_buffer(m.buf)):
+                with pytest.raises(TypeError):
+                    store()
+            assert m.snapshot(ctypes.c_int).value == 0
+    assert memory[:] == bytes(100)
+
+
+@windows
+def test_copy_on_write_keeps_changes_private(memory, name):
+    memory[:4] = b"base"
+    with NamedMap.open(name, access="c") as private, memory.view(access="c") as view:
+        for m in (private, view):
+            assert m.access == "c"
+            assert m[:4] == b"base"
+            m[:4] = b"mine"
+            m.overlay(ctypes.c_uint8, 9).value = 1
+            assert m[:4] == b"mine"
+        assert memory[:10] == b"base" + bytes(6)
+
+
+class Point(ctypes.Structure):
+    _fields_ = [("x", ctypes.c_int32), ("y", ctypes.c_double)]
+
+
+@windows
+def test_overlay_lives_in_the_memory_and_snapshot_does_not(memory):
+    point = memory.overlay(Point, 8)
+    copy = memory.snapshot(Point, 8)
+    point.x, point.y = 7, 2.5
+    assert memory[8:12] == b"\7\0\0\0"
+    memory[8] = 9
+    assert (point.x, point.y) == (9, 2.5)
+    assert (copy.x, copy.y) == (0, 0)
+    assert memory.snapshot(Point, 8).x == 9
+    assert list(memory.overlay(ctypes.c_uint8 * 3, 97)) == [0, 0, 0]
+    for place in (memory.overlay, memory.snapshot):
+        for offset in (100 - ctypes.sizeof(Point) + 1, 100, -1):
+            with pytest.raises(ValueError, match="not inside"):
+                place(Point, offset)
+        with pytest.raises(ValueError, match="not inside"):
+            place(ctypes.c_char * 101)
+        for bad in (int, 5, None, "Point", Point()):
+            with pytest.raises(TypeError):
+                place(bad)
+
+
+# ---------------------------------------------------------------- views
+
+@windows
+def test_views_begin_and_end_anywhere(name):
+    with NamedMap.create(name, 300000) as m:
+        m[:] = bytes(index * 7 % 251 for index in range(300000))
+        for offset, size in ((0, 1), (1, 10), (65535, 2), (65536, 100), (65537, 70000), (299999, 1), (0, 300000)):
+            with m.view(offset, size) as view:
+                assert (view.size, len(view)) == (size, size)
+                assert view[:] == m[offset:offset + size]
+        with m.view(131073) as rest:
+            assert rest.size == 300000 - 131073
+            rest[0] = 255
+            assert m[131073] == 255
+            assert rest.address % 0x10000 == 131073 % 0x10000
+
+
+@windows
+def test_views_that_cannot_be(memory, name):
+    for offset, size in ((0, 101), (100, 1), (99, 2), (-1, None), (-1, 1), (100, None), (200, None), (2 ** 70, 1),
+                         (0, 0), (0, -1), (0, 2 ** 70)):
+        with pytest.raises(ValueError):
+            memory.view(offset, size)
+    for offset, size in ((1.5, None), ("0", None), (None, None), (0, 1.5), (0, "1")):
+        with pytest.raises(TypeError):
+            memory.view(offset, size)
+    with pytest.raises(ValueError, match="access must be"):
+        memory.view(access="w")
+    for mine, theirs in (("r", "rw"), ("c", "rw")):
+        with NamedMap.open(name, access=mine) as m, pytest.raises(ValueError, match="wider than its map"):
+            m.view(access=theirs)
+
+
+@windows
+def test_a_view_outlives_its_map(name):
+    m = NamedMap.create(name, 100)
+    view = m.view(10, 10)
+    m.close()
+    with pytest.raises(FileNotFoundError):
+        NamedMap.open(name)  # the name is gone
+    view[0] = 1
+    assert view[:2] == b"\1\0"
+    address = view.address
+    view.close()
+    assert is_free(address)
+
+
+@windows
+def test_a_view_keeps_its_map_alive(name):
+    view = NamedMap.create(name, 100).view()
+    gc.collect()
+    NamedMap.open(name).close()
+    view.close()
+    with pytest.raises(FileNotFoundError):
+        NamedMap.open(name)
+
+
+@windows
+def test_nothing_is_mapped_before_it_is_used(name):
+    with NamedMap.create(name, 1 << 20) as m:
+        regions = mapped_regions()
+        assert (m.size, len(m), bool(m), m.created, m.access, m.name) == (1 << 20, 1 << 20, True, True, "rw", name)
+        assert mapped_regions() == regions
+        m.view(0, 10).close()
+        assert mapped_regions() == regions
+        m[0]
+        assert mapped_regions() == regions + 1
+
+
+@windows
+@pytest.mark.skipif(sys.maxsize < 2 ** 32, reason="more than 4 GiB do not fit a 32-bit process")
+def test_memory_beyond_4_gib(name):
+    size = 2 ** 32 + 65536 + 5
+    if free_commit() < size + 2 ** 30:
+        pytest.skip("this machine cannot commit 5 GiB")
+    with NamedMap.create(name, size) as m, NamedMap.open(name) as o:
+        assert o.size == 2 ** 32 + 65536 + 4096
+        assert m.address > 2 ** 32  # so that a truncated pointer would crash
+        m[2 ** 32 + 1] = 77
+        assert m[1] == 0
+        m.write(b"end", size - 3)
+        assert o[2 ** 32 + 1] == 77
+        assert o.read(3, size - 3) == b"end"
+        with o.view(2 ** 32 + 65536, 5) as view:
+            assert view[:] == b"\0\0end"
+
+
+@windows
+def test_a_size_is_split_into_two_dwords(monkeypatch):
+    calls = []
+    monkeypatch.setattr(namedmap._layer, "CreateFileMappingW", lambda *arguments: calls.append(arguments) or (0, True))
+    for size in (1, 2 ** 32 - 1, 2 ** 32, 2 ** 32 + 5, 2 ** 63 - 1):
+        namedmap._layer.create_file_mapping("x", size)
+    assert [call[3:5] for call in calls] == [(0, 1), (0, 2 ** 32 - 1), (1, 0), (1, 5), (2 ** 31 - 1, 2 ** 32 - 1)]
+
+
+@windows
+def test_what_cannot_be_mapped(monkeypatch, name):
+    with NamedMap.create(name, 10) as m:
+        # Injected: what Windows answers when the object was created read-only; Wine allows the view.
+        def refuse(*arguments):
+            ctypes.set_last_error(namedmap.ERROR_INVALID_PARAMETER)
+            return namedmap._mapped(None, None, arguments)
+        monkeypatch.setattr(namedmap._layer, "MapViewOfFile", refuse)
+        with pytest.raises(PermissionError, match="created read-only") as caught:
+            m[0]
+        assert (caught.value.winerror, caught.value.filename) == (5, name)
+        with pytest.raises(OSError) as caught:
+            m.view(access="r")
+        assert (caught.value.winerror, caught.value.filename) == (87, name)
+        monkeypatch.undo()
+        assert m[0] == 0
+    with pytest.raises(OSError, match="view()"):
+        namedmap._layer.map_view(0, "r", 0, sys.maxsize + 1)
+
+
+# ---------------------------------------------------------------- lifetime
+
+@windows
+def test_after_close_every_use_is_a_value_error(name):
+    m = NamedMap.create(name, 100)
+    view = m.view(1, 2)
+    m[0]
+    for closed in (m, view):
+        size = closed.size
+        closed.close()
+        closed.close()
+        assert closed.closed
+        assert closed.size == size
+        assert "closed" in repr(closed) and name.replace("\\", "\\\\") in repr(closed)
+        uses = [lambda: closed[0], lambda: closed[:], lambda: closed.__setitem__(0, 1), lambda: closed.read(),
+                lambda: closed.__setitem__(slice(0, 1), b"x"), lambda: closed.write(b"x"), lambda: closed.buf,
+                lambda: closed.address, lambda: closed.access, lambda: closed.overlay(ctypes.c_char),
+                lambda: closed.snapshot(ctypes.c_char), lambda: len(closed), lambda: closed.__enter__()]
+        if closed is m:
+            uses += [lambda: m.handle, lambda: m.view()]
+            assert (m.name, m.created) == (name, True)
+        for use in uses:
+            with pytest.raises(ValueError, match="is closed"):
+                use()
+        with pytest.raises(AttributeError):
+            closed.nonsense
+
+
+@windows
+def test_with_closes(name):
+    with NamedMap.create(name, 100) as m:
+        with m.view() as view:
+            assert not view.closed
+        assert view.closed and not m.closed
+    assert m.closed
+
+
+def borrow_numpy(m):
+    numpy = pytest.importorskip("numpy")
+    taken = numpy.frombuffer(m.buf, dtype=numpy.uint8)[1:]
+    return taken, lambda: int(taken[0])
+
+
+def borrow_buf(m):
+    taken = m.buf
+    return taken, lambda: taken[1]
+
+
+def borrow_slice(m):
+    taken = m.buf[1:5].cast("h")
+    return taken, lambda: taken[0]
+
+
+def borrow_overlay(m):
+    class Outer(ctypes.Structure):
+        _fields_ = [("first", ctypes.c_uint8), ("inner", ctypes.c_uint8 * 4)]
+    taken = m.overlay(Outer).inner
+    return taken, lambda: taken[0]
+
+
+BORROWERS = [borrow_numpy, borrow_buf, borrow_slice, borrow_overlay]
+
+
+@windows
+@pytest.mark.parametrize("borrow", BORROWERS)
+@pytest.mark.parametrize("of_view", [False, True], ids=["map", "view"])
+def test_what_was_borrowed_outlives_close(borrow, of_view, name):
+    m = NamedMap.create(name, 100)
+    m[1] = 42
+    source = m.view() if of_view else m
+    address = source.address
+    taken, value = borrow(source)
+    source.close()
+    m.close()
+    del m, source
+    gc.collect()
+    assert not is_free(address)
+    assert value() == 42
+    with pytest.raises(FileNotFoundError):  # the name went at once
+        NamedMap.open(name)
+    del taken, value
+    assert is_free(address)
+
+
+@windows
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_closing_in_every_order(order, name):
+    m = NamedMap.create(name, 100)
+    view = m.view()
+    m[1] = 42
+    taken = [m.buf[1:], view.overlay(ctypes.c_uint8, 1)]
+    addresses = [m.address, view.address]
+    steps = [m.close, view.close, lambda: taken.__setitem__(0, None), lambda: taken.__setitem__(1, None)]
+    for step in order:
+        steps[step]()
+        assert taken[0] is None or taken[0][0] == 42
+        assert taken[1] is None or taken[1].value == 42
+    assert all(map(is_free, addresses))
+
+
+@windows
+def test_a_finalizer_in_a_reference_cycle_can_still_read(name):
+    seen = []
+
+    class Holder:
+        def __init__(self, m):
+            self.buf, self.overlay, self.map, self.me = m.buf, m.overlay(ctypes.c_uint8), m, self
+
+        def __del__(self):
+            seen.append((self.buf[0], self.overlay.value))
+
+    m = NamedMap.create(name, 10)
+    m[0] = 42
+    address = m.address
+    Holder(m)
+    del m
+    assert not is_free(address)
+    gc.collect()
+    assert seen == [(42, 42)]
+    assert is_free(address)
+    with pytest.raises(FileNotFoundError):
+        NamedMap.open(name)
+
+
+@windows
+def test_what_a_finalizer_resurrects_stays_valid(name):
+    saved = []
+
+    class Holder:
+        def __init__(self, buf):
+            self.buf, self.me = buf, self
+
+        def __del__(self):
+            saved.append(self)
+
+    m = NamedMap.create(name, 10)
+    m[0] = 42
+    address = m.address
+    Holder(m.buf)
+    m.close()
+    gc.collect()
+    assert saved[0].buf[0] == 42
+    saved.clear()
+    gc.collect()
+    assert is_free(address)
+
+
+@windows
+def test_what_was_forgotten_is_closed(name):
+    m = NamedMap.create(name, 10)
+    m[0] = 1
+    address = m.address
+    del m
+    assert is_free(address)
+    with pytest.raises(FileNotFoundError):
+        NamedMap.open(name)
+
+
+@windows
+def test_two_threads_close_once(monkeypatch, name):
+    closed = []
+    close = namedmap._layer.CloseHandle
+
+    def counted(handle):
+        closed.append(handle)
+        time.sleep(0.001)
+        return close(handle)
+    monkeypatch.setattr(namedmap._layer, "CloseHandle", counted)
+    for _ in range(50):
+        m = NamedMap.create(name, 10)
+        handle = m.handle
+        barrier = threading.Barrier(4)
+        threads = [threading.Thread(target=lambda: (barrier.wait(), m.close())) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert closed == [handle]
+        closed.clear()
+
+
+@windows
+def test_threads_that_use_and_close_at_once(name):
+    unexpected = []
+
+    def use(m, barrier):
+        try:
+            barrier.wait()
+            for _ in range(50):
+                m[0] = 1
+                assert m.read(2) == b"\1\0"
+                with m.view(1, 5) as view:
+                    view[0]
+        except ValueError as error:
+            if "is closed" not in str(error):
+                unexpected.append(error)
+        except BaseException as error:
+            unexpected.append(error)
+
+    for round in range(30):
+        m = NamedMap.create(name, 10)
+        barrier = threading.Barrier(3)
+        threads = [threading.Thread(target=use, args=(m, barrier)) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        barrier.wait()
+        time.sleep(round / 10000)
+        m.close()
+        for thread in threads:
+            thread.join()
+    assert unexpected == []
+
+
+@windows
+def test_first_use_in_many_threads_maps_once(name):
+    with NamedMap.create(name, 10) as m:
+        regions = mapped_regions()
+        barrier, addresses = threading.Barrier(8), []
+        threads = [threading.Thread(target=lambda: (barrier.wait(), addresses.append(m.address))) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(set(addresses)) == 1 and len(addresses) == 8
+        assert mapped_regions() == regions + 1
+
+
+@windows
+def test_10_000_cycles_leak_nothing(name):
+    def cycle():
+        with NamedMap.create(name, 5000) as m:
+            m[0] = 1
+            with NamedMap.open(name) as o:
+                assert o[0] == 1
+                o.view(4096, 1).close()
+
+    for _ in range(10):
+        cycle()
+    before = handle_count(), mapped_regions()
+    for _ in range(10000):
+        cycle()
+    assert (handle_count(), mapped_regions()) == before
+
+
+@windows
+def test_failures_leak_nothing(monkeypatch, name, secured_mapping):
+    secured_mapping("D:(A;;0x0004;;;WD)")
+    gc.collect()
+    before = handle_count(), mapped_regions()
+    for _ in range(20):
+        for fail in (lambda: NamedMap.open(name, 5000, access="r"), lambda: NamedMap.create(name, 1),
+                     lambda: NamedMap.create(name, 1, exist_ok=True), lambda: NamedMap.open(name),
+                     lambda: NamedMap.open(name + "x")):
+            with pytest.raises((OSError, ValueError)):
+                fail()
+    with monkeypatch.context() as patch:
+        patch.setattr(namedmap._layer, "section_size", denied, raising=False)
+        with pytest.raises(PermissionError):
+            NamedMap.open(name, access="r")
+    assert (handle_count(), mapped_regions()) == before
+
+
+@windows
+def test_the_interpreter_ends_with_everything_open(name, python):
+    process = python(
+        "import sys, threading, time, namedmap\n"
+        "m = namedmap.NamedMap.create(sys.argv[1], 1 << 20)\n"
+        "view, buf = m.view(), m.buf\n"
+        "class Holder: pass\n"
+        "cycle = Holder(); cycle.me, cycle.buf = cycle, m.view().buf\n"
+        "def read():\n"
+        "    own = m.view().buf\n"
+        "    print('reading', flush=True)\n"
+        "    while True:\n"
+        "        bytes(own), bytes(buf), view[:], m[:]\n"
+        "threading.Thread(target=read, daemon=True).start()\n"
+        "sys.stdin.readline()\n", name)
+    assert process.line() == "reading"
+    process.enter()
+    assert process.end() == (0, [], "")
+
+
+@windows
+def test_weak_references_and_buffer_protocol(memory):
+    assert weakref.ref(memory)() is memory
+    assert hash(memory) and memory == memory
+    if sys.version_info >= (3, 12):
+        memory[:4] = b"abcd"
+        with memoryview(memory) as buffer:
+            assert bytes(buffer[:4]) == b"abcd"
+        assert memory[:4] == b"abcd"
+        assert ctypes.c_uint8.from_buffer(memory).value == ord("a")
+        with memory.view(access="r") as view:
+            assert memoryview(view).readonly
+            with pytest.raises((BufferError, TypeError)):
+                ctypes.c_uint8.from_buffer(view)
+    else:
+        with pytest.raises(TypeError):
+            memoryview(memory)
+
+
+@windows
+def test_whoever_releases_buf_breaks_nothing_else(memory):
+    with memory.buf as buf:
+        buf[0] = 1
+    assert memory[0] == 1
+    memory.write(b"\2")
+    assert memory.read(1) == b"\2"
+
+
+@windows
+def test_repr_tells_what_one_wants_to_know(memory, name):
+    assert repr(memory) == f"<NamedMap {name!r}, size=100, access='rw', handle={memory.handle:#x}>"
+    assert repr(memory.view(1, 2, access="r")) == f"<View of {name!r}, size=2, access='r'>"
+
+
+# ---------------------------------------------------------------- the command line
+
+def test_usage(capsys):
+    for arguments, shown in (
+        ((), "usage: python -m namedmap"), (("nonsense",), "nonsense"), (("create",), "NAME"), (("read",), "NAME"),
+        (("create", "a\\b"), "a backslash may only follow"), (("read", ""), "must not be empty"),
+        (("create", "x" * 300), "at most 259"),
+        (("create", "x", "--size", "0"), "1 to 2**63-1"), (("create", "x", "--size", "-5"), "--size"),
+        (("create", "x", "--size", "4Q"), "not a number of bytes"), (("read", "x", "--size", "0x"), "not a number"),
+        (("create", "x", "--size", "8589934592G"), "1 to 2**63-1"),
+        (("create", "x", "text", "--encoding", "klingon"), "not a text encoding"),
+        (("read", "x", "--encoding", "hex"), "not a text encoding"),
+        (("create", "x", "\u20ac", "--encoding", "ascii"), "cannot be encoded"),
+        (("create", "x", "--from-hex", "0g"), "hexadecimal"), (("create", "x", "t", "--from-hex", "00"), "exclude"),
+        (("create", "x", "--encoding", "ascii", "--from-hex", "00"), "not allowed with"),
+        (("read", "x", "--hex", "--encoding", "ascii"), "not allowed with"),
+        (("create", "x", "--hold", "nan"), "a timeout must be"), (("read", "x", "--timeout", "-1"), "--timeout"),
+        (("read", "x", "--timeout", "soon"), "not a number of seconds"),
+        (("create", "x", "text", "--size", "4"), "do not fit a size of 4"),
+    ):
+        status, out, err = run(capsys, *arguments)
+        assert (status, out) == (2, ""), arguments
+        assert "usage: python -m namedmap" in err and shown in err, err
+
+
+def test_help_and_version(capsys):
+    assert run(capsys, "--version") == (0, f"namedmap {namedmap.__version__}\n", "")
+    for command in ("create", "read"):
+        status, out, err = run(capsys, command, "--help")
+        assert (status, err) == (0, "")
+        assert f"usage: python -m namedmap {command}" in out
+        assert f"example: python -m namedmap {command} Local\\demo" in out
+
+
+@pytest.mark.parametrize("text, size", [
+    ("1", 1), ("4096", 4096), ("0x1000", 4096), ("0X1f", 31), ("64K", 65536), ("64k", 65536), ("16M", 16 << 20),
+    ("2G", 2 << 30), ("0x2K", 2048), ("0100", 100),
+])
+def test_sizes_on_the_command_line(text, size):
+    assert namedmap._parse_size(text) == size
+
+
+def test_hex_dump():
+    data = b"Message\0\x7f\xff" + bytes(70) + b"\1"
+    chunks = [data[:32], data[32:]]
+    assert list(namedmap._hex_lines(chunks)) == [
+        "00000000  4d 65 73 73 61 67 65 00 7f ff 00 00 00 00 00 00  |Message.........|",
+        "00000010  00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00  |................|",
+        "*",
+        "00000050  01                                               |.|",
+        "00000051",
+    ]
+    assert list(namedmap._hex_lines([])) == ["00000000"]
+
+
+def test_text_ends_at_the_first_nul():
+    for encoding in ("utf-16-le", "utf-8", "utf-32-le", "utf-16"):
+        octets = "h\u00e4\u20ac\U0001f600\0rest".encode(encoding)
+        for cut in range(len(octets)):
+            assert namedmap._text([octets[:cut], octets[cut:]], encoding) == "h\u00e4\u20ac\U0001f600"
+    assert namedmap._text([b"a\0b\0"], "utf-16-le") == "ab"
+    assert namedmap._text([b"a\xff"], "utf-8") == "a\\xff"
+    assert namedmap._text([b"a\0\0\xd8"], "utf-16-le") == "a\\x00\\xd8"
+    assert namedmap._text([b"a\0\0\0\xff\xff\0\xd8"], "utf-16-le") == "a"
+
+
+@windows
+def test_create_in_one_process_and_read_in_another(name, cli):
+    first = cli("create", name, "Message from first process.")
+    assert first.line() == f"{name}: 256 bytes, held until Enter or Ctrl+C"
+    assert cli("read", name).end() == (0, ["Message from first process."], "")
+    with NamedMap.open(name) as m:
+        assert m[:] == "Message from first process.".encode("utf-16-le").ljust(4096, b"\0")
+    first.enter()
+    assert first.end() == (0, [], "")
+    status, out, err = cli("read", name).end()
+    assert (status, out) == (1, [])
+    assert err == (f"namedmap: {name}: nothing has this name now: is the publisher running, "
+                   "and is it in Global\\ or in Local\\?\n")
+
+
+@windows
+def test_create_holds_on_when_its_input_ends(name, cli):
+    first = cli("create", name, "text", "--hold", "600")
+    assert first.line() == f"{name}: 256 bytes, held until Enter, Ctrl+C or 600 seconds are over"
+    first.popen.stdin.close()
+    time.sleep(1)
+    assert first.popen.poll() is None
+    NamedMap.open(name).close()
+    first.kill()
+
+
+@windows
+def test_create_in_this_process(name, capsys):
+    with NamedMap.create(name, 4096) as m:
+        status, out, err = run(capsys, "create", name, "text")
+        assert (status, out) == (1, "")
+        assert re.fullmatch(r"namedmap: .*: the name is taken: .*--exist-ok\) attaches to it\n", err)
+        held = f"{name}: 256 bytes, held until Enter, Ctrl+C or 0 seconds are over\n"
+        assert run(capsys, "create", name, "text", "--exist-ok", "--hold", "0") == (0, held, "")
+        assert m[:12] == "text\0\0".encode("utf-16-le")
+        assert run(capsys, "create", name, "--from-hex", "ff 00 FF", "--exist-ok", "--hold", "0")[0] == 0
+        assert m[:6] == b"\xff\0\xff\0x\0"
+        assert run(capsys, "create", name, "h\u00e4", "--encoding", "utf-8", "--exist-ok", "--hold", "0")[0] == 0
+        assert m[:6] == b"h\xc3\xa4\0x\0"
+        status, out, err = run(capsys, "create", name, "--size", "8K", "--exist-ok", "--hold", "0")
+        assert (status, out, err) == (1, "", f"namedmap: {name}: {name!r} has 4096 bytes, and 8192 were asked for\n")
+
+
+@windows
+def test_create_makes_room_for_the_text_and_its_nul(name, capsys):
+    for text, options, size in (("x" * 127, (), 256), ("x" * 128, (), 258), ("abc", ("--size", "6"), 6),
+                                ("abc", ("--size", "7"), 7), ("abc", ("--size", "0x10"), 16)):
+        status, out, err = run(capsys, "create", name, text, "--hold", "0", *options)
+        assert (status, err) == (0, "")
+        assert out.startswith(f"{name}: {size} bytes, ")
+
+
+@windows
+def test_read_in_this_process(name, capsys):
+    with NamedMap.create(name, 4096) as m:
+        m.write("Gr\u00fc\u00dfe \u65e5\u672c \U0001f600\0old".encode("utf-16-le"))
+        assert run(capsys, "read", name) == (0, "Gr\u00fc\u00dfe \u65e5\u672c \U0001f600\n", "")
+        assert run(capsys, "read", name, "--size", "4") == (0, "Gr\n", "")
+        assert run(capsys, "read", name, "--hex", "--size", "4") == (
+            0, "00000000  47 00 72 00                                      |G.r.|\n00000004\n", "")
+        status, out, err = run(capsys, "read", name, "--size", "5000")
+        assert (status, out, err) == (1, "", f"namedmap: {name}: {name!r} has 4096 bytes, and 5000 were asked for\n")
+        m.write(b"plain\0")
+        assert run(capsys, "read", name, "--encoding", "utf-8") == (0, "plain\n", "")
+        m[0] = 0
+        assert run(capsys, "read", name, "--encoding", "utf-8") == (0, "\n", "")
+
+
+@windows
+def test_output_shows_what_its_encoding_lacks(name, cli, start):
+    with NamedMap.create(name, 4096) as m:
+        m.write("\u00fc\u65e5\0".encode("utf-16-le"))
+        process = start(sys.executable, "-m", "namedmap", "read", name, PYTHONIOENCODING="cp1252", PYTHONUTF8="0")
+        status = process.popen.wait(60)
+        assert process.popen.stderr.read() == b""
+        assert status == 0
+
+
+@windows
+def test_read_waits_for_the_name_and_the_first_character(name, capsys):
+    def publish():
+        time.sleep(0.3)
+        with NamedMap.create(name, 256) as m:
+            time.sleep(0.3)
+            m.write("late".encode("utf-16-le"))
+            done.wait(30)
+
+    done = threading.Event()
+    thread = threading.Thread(target=publish)
+    thread.start()
+    assert run(capsys, "read", name, "--timeout", "30") == (0, "late\n", "")
+    done.set()
+    thread.join()
+    status, out, err = run(capsys, "read", name, "--timeout", "0.1")
+    assert (status, out) == (1, "") and "nothing has this name now" in err
+
+
+@windows
+def test_another_kind_of_object_on_the_command_line(name, capsys):
+    mutex = kernel32.CreateMutexW(None, False, name)
+    try:
+        for command in ("create", "read"):
+            assert run(capsys, command, name) == (
+                1, "", f"namedmap: {name}: this is the name of another kind of object "
+                       "(mutex, event, semaphore, timer or job)\n")
+    finally:
+        kernel32.CloseHandle(mutex)
+
+
+# ---------------------------------------------------------------- examples and C
+
+@pytest.fixture(scope="session")
+def peer(tmp_path_factory):
+    """The other side in C."""
+    if os.environ.get("NAMEDMAP_PEER"):
+        return os.environ["NAMEDMAP_PEER"]
+    compiler = shutil.which("gcc")
+    if not compiler:
+        pytest.skip("no gcc for examples/peer.c, and NAMEDMAP_PEER names no compiled one")
+    program = str(tmp_path_factory.mktemp("peer") / "peer.exe")
+    subprocess.run([compiler, "-municode", "-o", program, os.path.join(HERE, "examples", "peer.c")], check=True)
+    return program
+
+
+@windows
+def test_c_writes_and_namedmap_reads(name, peer, start, capsys):
+    process = start(peer, "write", name, "Message from C \u00fc.")
+    assert process.line() == "ready"
+    assert run(capsys, "read", name) == (0, "Message from C \u00fc.\n", "")
+    with NamedMap.open(name, 256) as m:
+        assert m.read().decode("utf-16-le").rstrip("\0") == "Message from C \u00fc."
+    process.enter()
+    assert process.end()[0] == 0
+    assert run(capsys, "read", name)[0] == 1
+
+
+@windows
+def test_namedmap_writes_and_c_reads(name, peer, start):
+    with NamedMap.create(name, 256) as m:
+        m.write("Message from Python \u65e5\u672c.\0".encode("utf-16-le"))
+        assert start(peer, "read", name).end() == (0, ["Message from Python \u65e5\u672c."], "")
+    status, _, err = start(peer, "read", name).end()
+    assert (status, err) == (1, "OpenFileMapping failed: error 2\n")
+
+
+@windows
+def test_the_two_examples(name, start):
+    examples = [os.path.join(HERE, "examples", f"{which}_process.py") for which in ("first", "second")]
+    first = start(sys.executable, examples[0], name)
+    assert first.line() == f"{name} holds the message; Enter ends this process."
+    assert start(sys.executable, examples[1], name).end() == (0, ["Message from first process."], "")
+    first.enter()
+    assert first.end() == (0, [], "")
+    status, out, err = start(sys.executable, examples[1], name).end()
+    assert (status, out) == (1, []) and err.startswith("Could not open the memory: ")
