@@ -136,14 +136,14 @@ class Process:
     def __init__(self, *command, **environment):
         self.popen = subprocess.Popen(
             command, cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env=dict(os.environ, PYTHONUTF8="1", PYTHONFAULTHANDLER="1", **environment))
+            env={**os.environ, "PYTHONUTF8": "1", "PYTHONFAULTHANDLER": "1", **environment})
         self.lines = queue.Queue()
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 
     def _read(self):
         for line in self.popen.stdout:
-            self.lines.put(line.decode("utf-8").rstrip("\r\n"))
+            self.lines.put(line.decode("utf-8", "backslashreplace").rstrip("\r\n"))
         self.lines.put(None)
 
     def line(self, timeout=60):
@@ -614,8 +614,6 @@ def test_slice_assignment_takes_bytes_like_objects_of_the_same_length(memory):
             memory[0] = value
     with pytest.raises(TypeError):
         memory[0] = b"x"
-    with pytest.raises(TypeError):
-        del memory[0]
     assert memory[:] == before
 
 
@@ -1278,13 +1276,11 @@ def test_read_in_this_process(name, capsys):
 
 
 @windows
-def test_output_shows_what_its_encoding_lacks(name, cli, start):
+def test_output_shows_what_its_encoding_lacks(name, start):
     with NamedMap.create(name, 4096) as m:
         m.write("\u00fc\u65e5\0".encode("utf-16-le"))
         process = start(sys.executable, "-m", "namedmap", "read", name, PYTHONIOENCODING="cp1252", PYTHONUTF8="0")
-        status = process.popen.wait(60)
-        assert process.popen.stderr.read() == b""
-        assert status == 0
+        assert process.end() == (0, ["\\xfc\\u65e5"], "")  # the first as a byte of cp1252
 
 
 @windows
