@@ -488,7 +488,7 @@ def test_open_waits_for_its_publisher(name):
     begin = time.monotonic()
     with pytest.raises(FileNotFoundError):
         NamedMap.open(name, timeout=0.3)
-    assert 0.3 <= time.monotonic() - begin < 3
+    assert 0.29 < time.monotonic() - begin < 3  # clocks have a granularity
     made = []
     timer = threading.Timer(0.3, lambda: made.append(NamedMap.create(name, 10)))
     timer.start()
