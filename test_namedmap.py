@@ -13,6 +13,7 @@ import os
 import queue
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -1231,6 +1232,31 @@ def test_create_holds_on_when_its_input_ends(name, cli):
     assert first.popen.poll() is None
     NamedMap.open(name).close()
     first.kill()
+
+
+@windows
+@pytest.mark.parametrize("signal_name", ["SIGINT", "SIGTERM", "SIGBREAK"])
+def test_signals_end_create_and_release_the_name(signal_name, name, capsys):
+    number = getattr(signal, signal_name)
+    before = signal.getsignal(number)
+    timer = threading.Timer(0.5, signal.raise_signal, [number])
+    timer.start()
+    begin = time.monotonic()
+    status, _, err = run(capsys, "create", name, "--hold", "60")
+    assert (status, err) == (0, "")
+    assert time.monotonic() - begin < 10
+    assert signal.getsignal(number) is before
+    with pytest.raises(FileNotFoundError):
+        NamedMap.open(name)
+
+
+@windows
+def test_ctrl_c_ends_a_waiting_read(name, capsys):
+    timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    begin = time.monotonic()
+    assert run(capsys, "read", name, "--timeout", "60") == (1, "", f"namedmap: {name}: interrupted\n")
+    assert time.monotonic() - begin < 10
 
 
 @windows
