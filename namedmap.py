@@ -197,6 +197,8 @@ _VIEW_RIGHTS = {"r": FILE_MAP_READ, "rw": FILE_MAP_READ | FILE_MAP_WRITE, "c": F
 
 
 class MEMORY_BASIC_INFORMATION(ctypes.Structure):
+    """What VirtualQuery tells of a run of pages."""
+
     _fields_ = [
         ("BaseAddress", wintypes.LPVOID),
         ("AllocationBase", wintypes.LPVOID),
@@ -209,6 +211,8 @@ class MEMORY_BASIC_INFORMATION(ctypes.Structure):
 
 
 class SECTION_BASIC_INFORMATION(ctypes.Structure):
+    """What NtQuerySection tells of a file mapping object, which the kernel calls a section."""
+
     _fields_ = [
         ("BaseAddress", wintypes.LPVOID),
         ("Attributes", wintypes.ULONG),
@@ -501,6 +505,7 @@ class _Memory:
         raise NotImplementedError
 
     def close(self) -> None:
+        """Give up the memory; what was borrowed from it stays valid."""
         raise NotImplementedError
 
     def __enter__(self: Memory) -> Memory:
