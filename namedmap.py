@@ -60,11 +60,13 @@ from __future__ import annotations
 
 import codecs
 import ctypes
+import os
 import sys
 import threading
 import time
 import weakref
-from ctypes import wintypes
+from ctypes import c_int, c_long, c_size_t as SIZE_T
+from ctypes.wintypes import BOOL, DWORD, HANDLE, LARGE_INTEGER, LPCVOID, LPCWSTR, LPVOID, ULONG, USHORT, WORD
 from operator import index
 
 TYPE_CHECKING = False  # typing is not imported at run time
@@ -73,6 +75,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Iterable, Iterator, List, Optional, Tuple, Type, TypeVar, Union, overload
 
     Buffer = Any  # whatever memoryview() accepts: bytes, bytearray, array.array, numpy.ndarray...
+    File = Any  # a path (str, bytes or os.PathLike) or an open file
     CData = TypeVar("CData")  # a Structure, Union, array or simple type of ctypes
     Memory = TypeVar("Memory", bound="_Memory")
 
@@ -133,6 +136,14 @@ def _check_timeout(timeout: Optional[float]) -> Optional[float]:
     return timeout
 
 
+def _check_sddl(sddl: Optional[str]) -> Optional[str]:
+    if sddl is not None and not isinstance(sddl, str):
+        raise TypeError(f"a security descriptor must be a str in SDDL, not {type(sddl).__name__}")
+    if sddl is not None and (not sddl or "\0" in sddl):
+        raise ValueError(f"a security descriptor must not be empty or contain NUL: {sddl!r}")
+    return sddl
+
+
 def _octets(data: Buffer) -> memoryview:
     """Any bytes-like object as a memoryview of unsigned bytes."""
     try:
@@ -146,11 +157,17 @@ def _octets(data: Buffer) -> memoryview:
 
 
 ERROR_FILE_NOT_FOUND = 2
+ERROR_PATH_NOT_FOUND = 3
 ERROR_ACCESS_DENIED = 5
 ERROR_INVALID_HANDLE = 6
 ERROR_NOT_ENOUGH_MEMORY = 8
+ERROR_SHARING_VIOLATION = 32
+ERROR_LOCK_VIOLATION = 33
 ERROR_INVALID_PARAMETER = 87
+ERROR_DISK_FULL = 112
 ERROR_ALREADY_EXISTS = 183
+ERROR_INVALID_ADDRESS = 487
+ERROR_FILE_INVALID = 1006
 ERROR_NO_SYSTEM_RESOURCES = 1450
 ERROR_COMMITMENT_LIMIT = 1455
 
@@ -162,6 +179,7 @@ _CAUSES = {
     ERROR_NOT_ENOUGH_MEMORY: _NO_MEMORY,
     ERROR_ALREADY_EXISTS: "the name is taken: somebody still has it open, and a reader counts; "
                           "exist_ok=True (--exist-ok) attaches to it",
+    ERROR_INVALID_ADDRESS: "the address range is not free in this process",
     ERROR_NO_SYSTEM_RESOURCES: _NO_MEMORY,
     ERROR_COMMITMENT_LIMIT: "the paging file cannot hold it: ask for less, or enlarge the paging file",
 }
@@ -170,6 +188,19 @@ _NEEDS_PRIVILEGE = (
     "creating memory in Global\\ needs the privilege SeCreateGlobalPrivilege (opening does not): "
     "run elevated or as a service, or use Local\\"
 )
+_NO_ROOM = "the disk has no room for a file of that size"
+_FILE_CAUSES = {
+    ERROR_FILE_NOT_FOUND: 'there is no such file; one is made when a size is given, with access="rw"',
+    ERROR_PATH_NOT_FOUND: "there is no such folder",
+    ERROR_ACCESS_DENIED: 'access to the file is denied: is it read-only (access="r" may be allowed), or a folder?',
+    ERROR_INVALID_HANDLE: "this is not a file on a disk",
+    ERROR_NOT_ENOUGH_MEMORY: _NO_ROOM,
+    ERROR_SHARING_VIOLATION: "the file is open elsewhere; a mapping of a path has the file for itself, "
+                             "while the mapping of an open file shares it",
+    ERROR_LOCK_VIOLATION: "a part of the file is locked by another program",
+    ERROR_DISK_FULL: _NO_ROOM,
+    ERROR_FILE_INVALID: "the file is empty; a size makes it larger",
+}
 
 
 def _os_error(code: int, name: Optional[str], cause: str) -> OSError:
@@ -184,40 +215,84 @@ FILE_MAP_COPY = 0x0001
 FILE_MAP_WRITE = 0x0002
 FILE_MAP_READ = 0x0004
 # winnt.h
+PAGE_READONLY = 0x02
 PAGE_READWRITE = 0x04
+PAGE_WRITECOPY = 0x08
+MEM_COMMIT = 0x1000
+MEM_RESERVE = 0x2000
+SEC_RESERVE = 0x4000000
+SEC_COMMIT = 0x8000000
 SECTION_QUERY = 0x0001
+FILE_READ_DATA = 0x0001
+FILE_WRITE_DATA = 0x0002
+FILE_ATTRIBUTE_NORMAL = 0x80
+GENERIC_READ = 0x80000000
+GENERIC_WRITE = 0x40000000
+PROCESS_DUP_HANDLE = 0x0040
+DUPLICATE_SAME_ACCESS = 0x2
+# fileapi.h
+OPEN_EXISTING = 3
+OPEN_ALWAYS = 4
+# minwinbase.h: FILE_INFO_BY_HANDLE_CLASS
+FileEndOfFileInfo = 6
+# sddl.h
+SDDL_REVISION_1 = 1
 # handleapi.h; a c_void_p, because an int of -1 never equals what ctypes returns for it
-INVALID_HANDLE_VALUE = wintypes.HANDLE(-1)
-# ntdll: SECTION_INFORMATION_CLASS
+INVALID_HANDLE_VALUE = HANDLE(-1)
+# ntdll: SECTION_INFORMATION_CLASS and OBJECT_INFORMATION_CLASS
 SectionBasicInformation = 0
+ObjectBasicInformation = 0
+ObjectTypeInformation = 2
 
-# What is asked of an object when it is opened, and of a view when it is mapped.
+_FLUSH_ATTEMPTS = 12  # with pauses that double from 1 ms: 4 seconds in all
+
+# For each access: the protection of an object's pages, what is asked of an object when it is opened and of a view
+# when it is mapped, and of a file.
+_PROTECTION = {"r": PAGE_READONLY, "rw": PAGE_READWRITE, "c": PAGE_WRITECOPY}
 _OPEN_RIGHTS = {"r": FILE_MAP_READ, "rw": FILE_MAP_READ | FILE_MAP_WRITE, "c": FILE_MAP_READ}
 _VIEW_RIGHTS = {"r": FILE_MAP_READ, "rw": FILE_MAP_READ | FILE_MAP_WRITE, "c": FILE_MAP_COPY}
+_FILE_RIGHTS = {"r": GENERIC_READ, "rw": GENERIC_READ | GENERIC_WRITE, "c": GENERIC_READ}
 
 
 class MEMORY_BASIC_INFORMATION(ctypes.Structure):
     """What VirtualQuery tells of a run of pages."""
 
-    _fields_ = [
-        ("BaseAddress", wintypes.LPVOID),
-        ("AllocationBase", wintypes.LPVOID),
-        ("AllocationProtect", wintypes.DWORD),
-        ("RegionSize", ctypes.c_size_t),
-        ("State", wintypes.DWORD),
-        ("Protect", wintypes.DWORD),
-        ("Type", wintypes.DWORD),
-    ]
+    _fields_ = [("BaseAddress", LPVOID), ("AllocationBase", LPVOID), ("AllocationProtect", DWORD),
+                ("RegionSize", SIZE_T), ("State", DWORD), ("Protect", DWORD), ("Type", DWORD)]
+
+
+class OBJECT_BASIC_INFORMATION(ctypes.Structure):
+    """What NtQueryObject tells of a handle."""
+
+    _fields_ = [("Attributes", ULONG), ("GrantedAccess", ULONG), ("HandleCount", ULONG), ("PointerCount", ULONG),
+                ("Reserved", ULONG * 10)]
 
 
 class SECTION_BASIC_INFORMATION(ctypes.Structure):
     """What NtQuerySection tells of a file mapping object, which the kernel calls a section."""
 
-    _fields_ = [
-        ("BaseAddress", wintypes.LPVOID),
-        ("Attributes", wintypes.ULONG),
-        ("Size", wintypes.LARGE_INTEGER),
-    ]
+    _fields_ = [("BaseAddress", LPVOID), ("Attributes", ULONG), ("Size", LARGE_INTEGER)]
+
+
+class SECURITY_ATTRIBUTES(ctypes.Structure):
+    """Who may use a new object, and whether child processes inherit the handle."""
+
+    _fields_ = [("nLength", DWORD), ("lpSecurityDescriptor", LPVOID), ("bInheritHandle", BOOL)]
+
+
+class SYSTEM_INFO(ctypes.Structure):
+    """What GetSystemInfo tells of processor and address space."""
+
+    _fields_ = [("wProcessorArchitecture", WORD), ("wReserved", WORD), ("dwPageSize", DWORD),
+                ("lpMinimumApplicationAddress", LPVOID), ("lpMaximumApplicationAddress", LPVOID),
+                ("dwActiveProcessorMask", SIZE_T), ("dwNumberOfProcessors", DWORD), ("dwProcessorType", DWORD),
+                ("dwAllocationGranularity", DWORD), ("wProcessorLevel", WORD), ("wProcessorRevision", WORD)]
+
+
+class UNICODE_STRING(ctypes.Structure):
+    """A string of the kernel; its lengths are in bytes."""
+
+    _fields_ = [("Length", USHORT), ("MaximumLength", USHORT), ("Buffer", LPVOID)]
 
 
 _winctypes: Any = ctypes  # for what only Windows has of it, and type checkers elsewhere do not know
@@ -225,6 +300,10 @@ _winctypes: Any = ctypes  # for what only Windows has of it, and type checkers e
 
 def _win_error(code: int, name: Optional[str] = None) -> OSError:
     return _os_error(code, name, _CAUSES.get(code) or _winctypes.FormatError(code).strip())
+
+
+def _file_error(code: int, path: Optional[str] = None) -> OSError:
+    return _os_error(code, path, _FILE_CAUSES.get(code) or _winctypes.FormatError(code).strip())
 
 
 # The checks run right after the call in the same thread, while the captured last error is that of the call.
@@ -245,6 +324,40 @@ def _created(handle: Optional[int], function: Any, arguments: Tuple[Any, ...]) -
     return _opened(handle, function, arguments), _winctypes.get_last_error() != ERROR_ALREADY_EXISTS
 
 
+def _section_created(handle: Optional[int], function: Any, arguments: Tuple[Any, ...]) -> Tuple[int, bool]:
+    if not handle and arguments[0] is not INVALID_HANDLE_VALUE:
+        raise _file_error(_winctypes.get_last_error())
+    return _created(handle, function, arguments)
+
+
+def _file_opened(handle: int, function: Any, arguments: Tuple[Any, ...]) -> Tuple[int, bool]:
+    code = _winctypes.get_last_error()
+    if handle == INVALID_HANDLE_VALUE.value:  # and not NULL, as everywhere else
+        raise _file_error(code, arguments[0])
+    return handle, code != ERROR_ALREADY_EXISTS
+
+
+def _file_done(result: int, function: Any, arguments: Tuple[Any, ...]) -> int:
+    if not result:
+        raise _file_error(_winctypes.get_last_error())
+    return result
+
+
+def _flushed(result: int, function: Any, arguments: Tuple[Any, ...]) -> bool:
+    code = _winctypes.get_last_error()
+    if not result and code != ERROR_LOCK_VIOLATION:
+        raise _win_error(code)
+    return bool(result)
+
+
+def _process_opened(handle: Optional[int], function: Any, arguments: Tuple[Any, ...]) -> int:
+    if not handle:
+        code = _winctypes.get_last_error()
+        cause = "no such process" if code == ERROR_INVALID_PARAMETER else _winctypes.FormatError(code).strip()
+        raise _os_error(code, None, f"process id {arguments[-1]}: {cause}")
+    return handle
+
+
 def _mapped(base: Optional[int], function: Any, arguments: Tuple[Any, ...]) -> int:
     if base:
         return base
@@ -255,135 +368,241 @@ def _mapped(base: Optional[int], function: Any, arguments: Tuple[Any, ...]) -> i
     raise _win_error(code)
 
 
+def _converted(result: int, function: Any, arguments: Tuple[Any, ...]) -> int:
+    if not result:
+        cause = _winctypes.FormatError(_winctypes.get_last_error()).strip()
+        raise ValueError(f"not a security descriptor in SDDL: {arguments[0]!r} ({cause})")
+    return result
+
+
 def _success(status: int, function: Any, arguments: Tuple[Any, ...]) -> int:
     if status < 0:  # an NTSTATUS: ntdll does not set the last error
-        raise _win_error(_layer.RtlNtStatusToDosError(status))
+        code = _win.RtlNtStatusToDosError(status)
+        if code == ERROR_INVALID_HANDLE:
+            raise _os_error(code, None, f"handle {arguments[0]:#x} is closed, or belongs to another process")
+        raise _win_error(code)
     return status
 
 
 # Every function: its DLL, restype, argtypes and check. Sorted; a test sees to it.
 _PROTOTYPES = {
     # No check: it can only fail when somebody else closed the handle, and then close() has nothing left to do.
-    "CloseHandle": ("kernel32", wintypes.BOOL, (wintypes.HANDLE,), None),
-    "CreateFileMappingW": ("kernel32", wintypes.HANDLE, (
-        wintypes.HANDLE,  # hFile
-        wintypes.LPVOID,  # lpFileMappingAttributes
-        wintypes.DWORD,  # flProtect
-        wintypes.DWORD,  # dwMaximumSizeHigh
-        wintypes.DWORD,  # dwMaximumSizeLow
-        wintypes.LPCWSTR,  # lpName
-    ), _created),
-    "MapViewOfFile": ("kernel32", wintypes.LPVOID, (
-        wintypes.HANDLE,  # hFileMappingObject
-        wintypes.DWORD,  # dwDesiredAccess
-        wintypes.DWORD,  # dwFileOffsetHigh
-        wintypes.DWORD,  # dwFileOffsetLow
-        ctypes.c_size_t,  # dwNumberOfBytesToMap
-    ), _mapped),
-    "NtQuerySection": ("ntdll", ctypes.c_long, (
-        wintypes.HANDLE,  # SectionHandle
-        ctypes.c_int,  # SectionInformationClass
-        wintypes.LPVOID,  # SectionInformation
-        ctypes.c_size_t,  # SectionInformationLength
-        wintypes.LPVOID,  # ReturnLength
-    ), _success),
-    "OpenFileMappingW": ("kernel32", wintypes.HANDLE, (
-        wintypes.DWORD,  # dwDesiredAccess
-        wintypes.BOOL,  # bInheritHandle
-        wintypes.LPCWSTR,  # lpName
-    ), _opened),
+    "CloseHandle": ("kernel32", BOOL, (HANDLE,), None),
+    "ConvertStringSecurityDescriptorToSecurityDescriptorW": (
+        "advapi32", BOOL, (LPCWSTR, DWORD, LPVOID, LPVOID), _converted),
+    "CreateFileMappingW": ("kernel32", HANDLE, (HANDLE, LPVOID, DWORD, DWORD, DWORD, LPCWSTR), _section_created),
+    "CreateFileW": ("kernel32", HANDLE, (LPCWSTR, DWORD, DWORD, LPVOID, DWORD, DWORD, HANDLE), _file_opened),
+    "DuplicateHandle": ("kernel32", BOOL, (HANDLE, HANDLE, HANDLE, LPVOID, DWORD, BOOL, DWORD), _nonzero),
+    "FlushFileBuffers": ("kernel32", BOOL, (HANDLE,), _file_done),
+    "FlushViewOfFile": ("kernel32", BOOL, (LPCVOID, SIZE_T), _flushed),
+    # No check: it returns a constant.
+    "GetCurrentProcess": ("kernel32", HANDLE, (), None),
+    "GetFileSizeEx": ("kernel32", BOOL, (HANDLE, LPVOID), _file_done),
+    # No check: it returns nothing.
+    "GetSystemInfo": ("kernel32", None, (LPVOID,), None),
+    # No check: it can only fail for what was not allocated.
+    "LocalFree": ("kernel32", LPVOID, (LPVOID,), None),
+    "MapViewOfFileEx": ("kernel32", LPVOID, (HANDLE, DWORD, DWORD, DWORD, SIZE_T, LPVOID), _mapped),
+    "NtQueryObject": ("ntdll", c_long, (HANDLE, c_int, LPVOID, ULONG, LPVOID), _success),
+    "NtQuerySection": ("ntdll", c_long, (HANDLE, c_int, LPVOID, SIZE_T, LPVOID), _success),
+    "OpenFileMappingW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _opened),
+    "OpenProcess": ("kernel32", HANDLE, (DWORD, BOOL, DWORD), _process_opened),
     # No check: it translates errors and cannot fail itself.
-    "RtlNtStatusToDosError": ("ntdll", wintypes.ULONG, (ctypes.c_long,), None),
-    "UnmapViewOfFile": ("kernel32", wintypes.BOOL, (wintypes.LPCVOID,), _nonzero),
-    "VirtualQuery": ("kernel32", ctypes.c_size_t, (
-        wintypes.LPCVOID,  # lpAddress
-        wintypes.LPVOID,  # lpBuffer
-        ctypes.c_size_t,  # dwLength
-    ), _nonzero),
+    "RtlNtStatusToDosError": ("ntdll", ULONG, (c_long,), None),
+    "SetFileInformationByHandle": ("kernel32", BOOL, (HANDLE, c_int, LPVOID, DWORD), _file_done),
+    "UnmapViewOfFile": ("kernel32", BOOL, (LPCVOID,), _nonzero),
+    "VirtualAlloc": ("kernel32", LPVOID, (LPVOID, SIZE_T, DWORD, DWORD), _nonzero),
+    "VirtualQuery": ("kernel32", SIZE_T, (LPCVOID, LPVOID, SIZE_T), _nonzero),
 }
 
 
+class _Functions:
+    """The functions of the table, each bound at its first use."""
+
+    def __getattr__(self, name: str) -> Any:
+        if sys.platform != "win32":
+            raise NotImplementedError("namedmap needs Windows: this system has no file mapping objects")
+        if name in ("advapi32", "kernel32", "ntdll"):
+            # A private one: the prototypes of ctypes' own are shared with every other library of the process.
+            value = _winctypes.WinDLL(name, use_last_error=True)
+        elif name in _PROTOTYPES:
+            dll, restype, argtypes, check = _PROTOTYPES[name]
+            value = getattr(self, dll)[name]  # [] makes a new function, complete before another thread sees it
+            value.restype, value.argtypes = restype, argtypes
+            if check:
+                value.errcheck = check
+        else:
+            raise AttributeError(name)
+        setattr(self, name, value)
+        return value
+
+
+_win = _Functions()
+
+
+class _Security:
+    """SECURITY_ATTRIBUTES for a Create function; the end of the `with` block frees the descriptor."""
+
+    def __init__(self, sddl: Optional[str], inheritable: bool) -> None:
+        self._sddl, self._inheritable = sddl, inheritable
+        self._descriptor = LPVOID()
+
+    def __enter__(self) -> SECURITY_ATTRIBUTES:
+        if self._sddl is not None:
+            _win.ConvertStringSecurityDescriptorToSecurityDescriptorW(
+                self._sddl, SDDL_REVISION_1, ctypes.byref(self._descriptor), None)
+        return SECURITY_ATTRIBUTES(ctypes.sizeof(SECURITY_ATTRIBUTES), self._descriptor, self._inheritable)
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._descriptor:
+            _win.LocalFree(self._descriptor)
+
+
 class _Windows:
-    """The system calls that everything below stands on, over kernel32 and ntdll."""
+    """The system calls that everything below stands on."""
 
-    if not TYPE_CHECKING:  # a type checker would take every misspelt method for a function of the table
+    def security(self, sddl: Optional[str], inheritable: bool) -> _Security:
+        return _Security(sddl, inheritable)
 
-        def __getattr__(self, name: str) -> Any:
-            """Load a DLL, or bind a function of the table, at its first use."""
-            if sys.platform != "win32":
-                raise NotImplementedError("namedmap needs Windows: this system has no file mapping objects")
-            if name in ("kernel32", "ntdll"):
-                # A private one: the prototypes of ctypes' own are shared with every other library of the process.
-                value = _winctypes.WinDLL(name, use_last_error=True)
-            elif name in _PROTOTYPES:
-                dll, restype, argtypes, check = _PROTOTYPES[name]
-                value = getattr(self, dll)[name]  # [] makes a new function, complete before another thread sees it
-                value.restype, value.argtypes = restype, argtypes
-                if check:
-                    value.errcheck = check
-            else:
-                raise AttributeError(name)
-            setattr(self, name, value)
-            return value
-    else:
-        CloseHandle: Any
-        CreateFileMappingW: Any
-        MapViewOfFile: Any
-        NtQuerySection: Any
-        OpenFileMappingW: Any
-        RtlNtStatusToDosError: Any
-        UnmapViewOfFile: Any
-        VirtualQuery: Any
-
-    def create_file_mapping(self, name: Optional[str], size: int) -> Tuple[int, bool]:
-        """A handle, and whether the object is new. One that existed keeps its size."""
-        pair: Tuple[int, bool] = self.CreateFileMappingW(
-            INVALID_HANDLE_VALUE, None, PAGE_READWRITE, size >> 32, size & 0xFFFFFFFF, name)
+    def create_file_mapping(self, name: Optional[str], size: int, access: str, file: Optional[int], reserve: bool,
+                            security: SECURITY_ATTRIBUTES) -> Tuple[int, bool]:
+        """A handle, and whether the object is new.  One that existed keeps its size; size 0 is that of the file."""
+        pair: Tuple[int, bool] = _win.CreateFileMappingW(
+            INVALID_HANDLE_VALUE if file is None else file, ctypes.byref(security),
+            _PROTECTION[access] | (SEC_RESERVE if reserve else SEC_COMMIT), size >> 32, size & 0xFFFFFFFF, name)
         return pair
 
-    def open_file_mapping(self, name: str, access: str) -> int:
+    def open_file_mapping(self, name: Optional[str], access: str, inheritable: bool) -> int:
         rights = _OPEN_RIGHTS[access]
         try:
-            handle: int = self.OpenFileMappingW(rights | SECTION_QUERY, False, name)
+            handle: int = _win.OpenFileMappingW(rights | SECTION_QUERY, inheritable, name)
         except PermissionError:
-            handle = self.OpenFileMappingW(rights, False, name)  # a descriptor may grant the memory, but not its size
+            # A descriptor may grant the memory, but not its size.
+            handle = _win.OpenFileMappingW(rights, inheritable, name)
         return handle
 
     def section_size(self, handle: int, access: str) -> int:
         """The size in bytes of a file mapping object, whole pages unless it is backed by a file."""
         section = SECTION_BASIC_INFORMATION()
         try:
-            self.NtQuerySection(handle, SectionBasicInformation, ctypes.byref(section), ctypes.sizeof(section), None)
+            _win.NtQuerySection(handle, SectionBasicInformation, ctypes.byref(section), ctypes.sizeof(section), None)
         except PermissionError:  # opened without SECTION_QUERY
             return self._view_size(handle, access)
         size: int = section.Size
         return size
 
     def _view_size(self, handle: int, access: str) -> int:
-        """The size of a view of the whole object; a region ends where the protection changes, so they are added."""
-        region, size = MEMORY_BASIC_INFORMATION(), 0
-        base = self.map_view(handle, access, 0, 0)
+        """The size of a view of the whole object, in whole pages."""
+        base = _win.MapViewOfFileEx(handle, _VIEW_RIGHTS[access], 0, 0, 0, None)
         try:
-            while True:
-                self.VirtualQuery(base + size, ctypes.byref(region), ctypes.sizeof(region))
-                if region.AllocationBase != base:
-                    return size
-                size += region.RegionSize
+            return sum(region.RegionSize for region in self._regions(base, sys.maxsize))
         finally:
-            self.unmap_view(base, size)
+            _win.UnmapViewOfFile(base)
 
-    def map_view(self, handle: int, access: str, offset: int, size: int) -> int:
-        """The address of a view; size 0 reaches to the end of the object."""
+    def _regions(self, base: int, size: int) -> Iterator[MEMORY_BASIC_INFORMATION]:
+        """The regions in the first `size` bytes of a view; one ends where the state or protection of pages changes."""
+        address = base
+        while address < base + size:
+            region = MEMORY_BASIC_INFORMATION()
+            _win.VirtualQuery(address, ctypes.byref(region), ctypes.sizeof(region))
+            if region.AllocationBase != base:
+                return
+            yield region
+            address += region.RegionSize
+
+    def map_view(self, handle: int, access: str, offset: int, size: int, address: Optional[int] = None) -> int:
+        """The address of a view, all of whose pages can be touched."""
         if size > sys.maxsize:  # ctypes would cut it to the size of a pointer
             raise _win_error(ERROR_NOT_ENOUGH_MEMORY)
-        base: int = self.MapViewOfFile(handle, _VIEW_RIGHTS[access], offset >> 32, offset & 0xFFFFFFFF, size)
+        base: int = _win.MapViewOfFileEx(
+            handle, _VIEW_RIGHTS[access], offset >> 32, offset & 0xFFFFFFFF, size, address)
+        try:
+            for region in self._regions(base, size):
+                if region.State == MEM_RESERVE:  # of SEC_RESERVE; in a read-only view only its own protection will do
+                    _win.VirtualAlloc(region.BaseAddress, region.RegionSize, MEM_COMMIT, region.AllocationProtect)
+        except BaseException:
+            self.unmap_view(base, size)
+            raise
         return base
 
     def unmap_view(self, base: int, size: int) -> None:
-        self.UnmapViewOfFile(base)
+        _win.UnmapViewOfFile(base)
+
+    def flush_view(self, base: int, size: int) -> None:
+        for attempt in range(_FLUSH_ATTEMPTS):
+            if _win.FlushViewOfFile(base, size):
+                return
+            time.sleep(0.001 * 2 ** attempt)  # the system is writing these pages itself, and has locked them
+        raise _file_error(ERROR_LOCK_VIOLATION)
+
+    def user_space(self) -> Tuple[int, int]:
+        """The lowest and the highest address that a view may have."""
+        system = SYSTEM_INFO()
+        _win.GetSystemInfo(ctypes.byref(system))
+        return system.lpMinimumApplicationAddress, system.lpMaximumApplicationAddress
+
+    def open_file(self, path: str, access: str, may_create: bool) -> Tuple[int, bool]:
+        """A handle of a file that nobody else can open meanwhile, and whether the file is new."""
+        disposition = OPEN_ALWAYS if may_create else OPEN_EXISTING
+        handle, is_new = _win.CreateFileW(path, _FILE_RIGHTS[access], 0, None, disposition, FILE_ATTRIBUTE_NORMAL, None)
+        return handle, is_new and may_create
+
+    def duplicate_file(self, descriptor: int, access: str) -> int:
+        """A handle of the open file of a Python file descriptor."""
+        import msvcrt
+        get_osfhandle: Any = getattr(msvcrt, "get_osfhandle")  # for type checkers elsewhere
+        handle = get_osfhandle(descriptor)
+        needed = FILE_READ_DATA | (FILE_WRITE_DATA if access == "rw" else 0)
+        if self._granted_access(handle) & needed != needed:
+            raise _os_error(ERROR_ACCESS_DENIED, None, f"the file was not opened for access={access!r}")
+        return self._duplicate(handle, _win.GetCurrentProcess())
+
+    def file_size(self, file: int) -> int:
+        size = LARGE_INTEGER()
+        _win.GetFileSizeEx(file, ctypes.byref(size))
+        return size.value
+
+    def set_file_size(self, file: int, size: int) -> None:
+        """Unlike SetEndOfFile, this leaves the file pointer alone, which duplicated handles share."""
+        end = LARGE_INTEGER(size)
+        _win.SetFileInformationByHandle(file, FileEndOfFileInfo, ctypes.byref(end), ctypes.sizeof(end))
+
+    def flush_file(self, file: int) -> None:
+        _win.FlushFileBuffers(file)
+
+    def handle_kind(self, handle: int) -> str:
+        """What the kernel calls the kind of object that a handle belongs to, such as "Section"."""
+        buffer = ctypes.create_string_buffer(1024)
+        _win.NtQueryObject(handle, ObjectTypeInformation, buffer, ctypes.sizeof(buffer), None)
+        kind = UNICODE_STRING.from_buffer(buffer)
+        return ctypes.wstring_at(kind.Buffer, kind.Length // 2)
+
+    def section_access(self, handle: int) -> Optional[str]:
+        """The widest access that a handle of a file mapping object has, None without any."""
+        granted = self._granted_access(handle)
+        return "rw" if granted & FILE_MAP_WRITE else "r" if granted & FILE_MAP_READ else None
+
+    def _granted_access(self, handle: int) -> int:
+        basic = OBJECT_BASIC_INFORMATION()
+        _win.NtQueryObject(handle, ObjectBasicInformation, ctypes.byref(basic), ctypes.sizeof(basic), None)
+        granted: int = basic.GrantedAccess
+        return granted
+
+    def duplicate_handle(self, handle: int, pid: int) -> int:
+        process = _win.OpenProcess(PROCESS_DUP_HANDLE, False, pid)
+        try:
+            return self._duplicate(handle, process)
+        finally:
+            self.close_handle(process)
+
+    def _duplicate(self, handle: int, process: int) -> int:
+        duplicate = HANDLE()
+        _win.DuplicateHandle(_win.GetCurrentProcess(), handle, process, ctypes.byref(duplicate), 0, False,
+                             DUPLICATE_SAME_ACCESS)
+        return duplicate.value or 0
 
     def close_handle(self, handle: int) -> None:
-        self.CloseHandle(handle)
+        _win.CloseHandle(handle)
 
 
 _layer = _Windows()
@@ -417,16 +636,28 @@ class _Unmapper:
             self._heirs.append(_Unmapper(self._base, self._size))
 
 
-def _map_array(handle: int, access: str, offset: int, size: int) -> Any:
+def _map_array(handle: int, access: str, offset: int, size: int, address: Optional[int] = None) -> Any:
     """A ctypes array over part of a file mapping object, which unmaps it at the end of its life."""
     skipped = offset % _GRANULARITY
     length = skipped + size
-    base = _layer.map_view(handle, access, offset - skipped, length)
+    base = _layer.map_view(handle, access, offset - skipped, length, None if address is None else address - skipped)
     heirs: List[_Unmapper] = []
     unmapper = _Unmapper(base, length, heirs)
     array: Any = (ctypes.c_char * size).from_address(base + skipped)
     array.unmapper = unmapper, heirs
     return array
+
+
+def _check_address(address: int, offset: int, size: int) -> int:
+    """The address of the first byte of a view, checked here because not all systems refuse a wrong one."""
+    address = index(address)
+    lowest, highest = _layer.user_space()
+    if not lowest <= address - offset % _GRANULARITY <= address + size - 1 <= highest:
+        raise ValueError(f"{size} bytes at address {address:#x} are not inside {lowest:#x} to {highest:#x}, "
+                         "which programs may use")
+    if (address - offset) % _GRANULARITY:
+        raise ValueError(f"address {address:#x} and offset {offset:#x} must be congruent modulo 64 KiB")
+    return address
 
 
 class _Memory:
@@ -475,7 +706,7 @@ class _Memory:
             raise ValueError(f"{type(self).__name__} {self._name!r} is closed")
 
     def _check_range(self, offset: int, size: int) -> None:
-        if not 0 <= offset <= self._size - size:
+        if not 0 <= offset <= offset + size <= self._size:
             raise ValueError(f"{size} bytes at offset {offset} are not inside the memory, which has {self._size} bytes")
 
     @property
@@ -596,6 +827,25 @@ class _Memory:
         copy: CData = self._place(ctype, offset).from_buffer_copy(self._array, offset)
         return copy
 
+    def flush(self, offset: int = 0, size: Optional[int] = None) -> None:
+        """Write `size` bytes (None: up to the end) from `offset` on to the file behind the memory.
+
+        FlushViewOfFile hands the changed pages to the system; FlushFileBuffers then waits for the disk, where this
+        object, or the map of this view, was created over a file and may write to it.  Memory in the paging file, and
+        copy-on-write memory, has nothing to write.
+
+        Raises ValueError if the range is not wholly inside or the object is closed; OSError if writing fails.
+        """
+        array, offset = self._array, index(offset)
+        size = max(self._size - offset, 0) if size is None else index(size)
+        self._check_range(offset, size)
+        if size:  # 0 would be the whole view
+            _layer.flush_view(ctypes.addressof(array) + offset, size)
+        self._flush_file()
+
+    def _flush_file(self) -> None:
+        raise NotImplementedError
+
     def _place(self, ctype: Any, offset: int) -> Any:
         """The ctypes type itself, once it is sure that it fits at the offset."""
         if not isinstance(ctype, type):
@@ -627,6 +877,14 @@ class View(_Memory):
         """Whether close() was called."""
         return self._map_object is None
 
+    def _flush_file(self) -> None:
+        map_object = self._map_object
+        if map_object is not None:
+            map_object._flush_file()
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a View cannot be pickled: pickle its NamedMap, and ask that for a view again")
+
     def close(self) -> None:
         """Give up the view.  What was borrowed from it stays valid; UnmapViewOfFile follows the last of that."""
         with self._lock:
@@ -644,35 +902,59 @@ class View(_Memory):
 _ATTEMPTS = 5  # to create or open a name that others keep making and dropping at the same time
 
 
-def _create_file_mapping(name: Optional[str], size: int, exist_ok: bool) -> Tuple[int, bool]:
+def _closer(owner: object, handle: int) -> weakref.finalize:
+    """What closes a handle: once, when it is called or else when its owner is forgotten."""
+    closer = weakref.finalize(owner, _layer.close_handle, handle)
+    closer.atexit = False  # the system closes it then, and daemon threads may still use it
+    return closer
+
+
+def _taken(name: Optional[str]) -> OSError:
+    return _os_error(ERROR_ALREADY_EXISTS, name, _CAUSES[ERROR_ALREADY_EXISTS])
+
+
+def _attach(name: Optional[str], exist_ok: bool, open_it: Callable[[], int]) -> int:
+    """A handle of the object that has the name; FileNotFoundError if none has."""
+    try:
+        handle = open_it()
+    except PermissionError:
+        if exist_ok:
+            raise
+        raise _taken(name) from None
+    if not exist_ok:
+        _layer.close_handle(handle)
+        raise _taken(name)
+    return handle
+
+
+def _create_or_attach(name: Optional[str], exist_ok: bool, create: Callable[[], Tuple[int, bool]],
+                      open_it: Callable[[], int]) -> Tuple[int, bool]:
     """A handle, and whether the object is new."""
     for _ in range(_ATTEMPTS):
         try:
-            handle, created = _layer.create_file_mapping(name, size)
-        except PermissionError:
+            handle, created = create()
+        except PermissionError as error:
             if name is None:
                 raise
             # Either the object exists with a security descriptor that does not grant all that creating asks
             # for, or this process may not create in Global\; opening, which needs no privilege, tells which.
+            refusal = error
             try:
-                handle, created = _open_file_mapping(name, "rw"), False
+                return _attach(name, exist_ok, open_it), False
             except FileNotFoundError:
                 continue
-            except PermissionError:
-                if exist_ok:
-                    raise
-                raise _os_error(ERROR_ALREADY_EXISTS, name, _CAUSES[ERROR_ALREADY_EXISTS]) from None
         if not created and not exist_ok:
             _layer.close_handle(handle)
-            raise _os_error(ERROR_ALREADY_EXISTS, name, _CAUSES[ERROR_ALREADY_EXISTS])
+            raise _taken(name)
         return handle, created
-    in_global = str(name).startswith("Global\\")
-    raise _os_error(ERROR_ACCESS_DENIED, name, _NEEDS_PRIVILEGE if in_global else _CAUSES[ERROR_ACCESS_DENIED])
+    if str(name).startswith("Global\\"):
+        raise _os_error(ERROR_ACCESS_DENIED, name, _NEEDS_PRIVILEGE)
+    raise refusal
 
 
-def _open_file_mapping(name: str, access: str) -> int:
+def _open_file_mapping(name: Optional[str], access: str, inheritable: bool) -> int:
     try:
-        return _layer.open_file_mapping(name, access)
+        return _layer.open_file_mapping(name, access, inheritable)
     except PermissionError:
         hint = _NEEDS_WRITING if access == "rw" else ""
         raise _os_error(ERROR_ACCESS_DENIED, name, _CAUSES[ERROR_ACCESS_DENIED] + hint) from None
@@ -694,51 +976,186 @@ def _wait_until_there(call: Callable[[], int], timeout: Optional[float]) -> int:
         pause = min(2 * pause, 0.05)
 
 
+def _checked_handle(handle: int, kind: str) -> int:
+    """A handle from elsewhere, once it is sure that it belongs to an object of the kind."""
+    handle = index(handle)
+    if not 0 < handle < 2 ** (8 * ctypes.sizeof(HANDLE)):
+        raise ValueError(f"no handle has the value {handle}")
+    found = _layer.handle_kind(handle)
+    if found != kind:
+        raise _os_error(ERROR_INVALID_HANDLE, None, f"handle {handle:#x} belongs to another kind of object: {found}")
+    return handle
+
+
+def _covered_size(handle: int, name: Optional[str], size: Optional[int], access: str) -> int:
+    """How many bytes an object covers that others made."""
+    available = _layer.section_size(handle, access)
+    if size is not None and size > available:
+        raise ValueError(f"{name!r} has {available} bytes, and {size} were asked for")
+    return available if size is None else size
+
+
+def _reopen(cls: Type[NamedMap], name: str, size: int, access: str) -> NamedMap:
+    """What unpickling calls."""
+    return cls.open(name, size, access=access)
+
+
+class _BackingFile:
+    """The file behind a file mapping object; unless it is kept, the end of the `with` block leaves it as it was."""
+
+    def __init__(self, file: File, access: str, may_create: bool) -> None:
+        self._made = False
+        if hasattr(file, "fileno"):
+            self.path: Any = getattr(file, "name", None)
+            self._handle = self._duplicate(file, access)
+        else:
+            self.path = os.fsdecode(file)
+            if "\0" in self.path:
+                raise ValueError(f"a path must not contain NUL: {self.path!r}")
+            self._handle, self._made = _layer.open_file(self.path, access, may_create)
+        self._closer = _closer(self, self._handle)
+        self._size = _MAX_SIZE  # in bytes, until it is known
+        self._kept = False
+
+    def _duplicate(self, file: File, access: str) -> int:
+        try:
+            descriptor = file.fileno()
+        except OSError:
+            raise TypeError(f"a path or a file of the system is required, not {type(file).__name__}") from None
+        try:
+            return _layer.duplicate_file(descriptor, access)
+        except OSError as error:
+            error.filename = self.path
+            raise
+
+    def __enter__(self) -> _BackingFile:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._kept:
+            return
+        try:
+            if self._made:
+                self.close()
+                os.remove(self.path)
+            elif _layer.file_size(self._handle) > self._size:  # Windows makes it larger before it refuses a name
+                _layer.set_file_size(self._handle, self._size)
+        except OSError:
+            pass  # somebody else has opened or mapped it meanwhile; the first error tells more
+        finally:
+            self.close()
+
+    def handle_for(self, size: Optional[int], access: str) -> int:
+        """The handle of the file, once it is sure that `size` bytes of it can be mapped."""
+        self._size = _layer.file_size(self._handle)
+        if access != "rw" and size is not None and size > self._size:
+            raise ValueError(f'{self.path!r} has {self._size} bytes, {size} were asked for, and only access="rw" '
+                             "makes a file larger")
+        return self._handle
+
+    def keep(self) -> _BackingFile:
+        """Leave it to close() to end this."""
+        self._kept = True
+        return self
+
+    def flush(self) -> None:
+        _layer.flush_file(self._handle)
+
+    def close(self) -> None:
+        self._closer()
+
+
 class NamedMap(_Memory):
     r"""A file mapping object: memory that processes share by its name.
 
-    NamedMap.create() makes one, NamedMap.open() opens one that exists; `with` closes it.  The bytes are there as
-    ``m[i]`` (an int), ``m[a:b]`` (a copy), ``m[a:b] = data``, ``m.read()``, ``m.write(data)``, ``m.buf`` (a
-    memoryview), ``m.overlay(Struct)`` and ``m.snapshot(Struct)``.  The memory is mapped at the first of these, so
-    that a huge object can be opened and looked at through small views.
+    NamedMap.create() makes one, NamedMap.open() opens one that exists, and NamedMap.from_handle() takes one whose
+    handle came from another process; `with` closes it.  The bytes are there as ``m[i]`` (an int), ``m[a:b]`` (a copy),
+    ``m[a:b] = data``, ``m.read()``, ``m.write(data)``, ``m.buf`` (a memoryview), ``m.overlay(Struct)`` and
+    ``m.snapshot(Struct)``.  The memory is mapped at the first of these, so that a huge object can be opened and looked
+    at through small views.
 
     The name lives as long as a process has the object open; on Windows it dies with the last *handle*, even while
     views of the memory live on.
+
+    A named object can be pickled, to be opened by its name, with the same size and access, where it is unpickled.
     """
 
     _handle: int
     _created: bool
     _closer: weakref.finalize
+    _file: Optional[_BackingFile]
 
     @classmethod
-    def create(cls, name: Optional[str], size: Optional[int] = None, *, exist_ok: bool = False) -> NamedMap:
-        r"""Make memory of `size` bytes, 1 to 2**63-1, all zero, in the paging file (CreateFileMappingW).
+    def create(cls, name: Optional[str], size: Optional[int] = None, *, access: str = "rw", file: File = None,
+               exist_ok: bool = False, reserve: bool = False, sddl: Optional[str] = None,
+               inheritable: bool = False) -> NamedMap:
+        r"""Make memory of `size` bytes, 1 to 2**63-1, in the paging file or over a file (CreateFileMappingW).
 
         `name` is at most 259 UTF-16 units, with the prefix ``Local\`` or ``Global\`` or none; None makes memory
-        without a name.  With `exist_ok`, attach to the object if there is one; `created` tells which happened.
+        without a name, for child processes (`inheritable`) and duplicate().  Memory in the paging file is all zero.
 
-        Raises FileExistsError if the name is taken; PermissionError if a security descriptor or a missing privilege
-        (for ``Global\``) forbids it; OSError if another kind of object has the name, or there is not enough memory;
-        ValueError for a bad name or size, and if the existing object is smaller than `size`; TypeError for a name
-        that is not a str or a size that is not an int.
+        `file` is a path or an open file.  A path is opened with no sharing (CreateFileW) and held open as long as
+        this object; a missing file is made if `size` is given.  An open file is duplicated.  `size` None is that of
+        the file, and a larger one makes the file larger.  `access` is ``"rw"``, or with a file also ``"r"``, or
+        ``"c"`` (copy-on-write) to read and write with the changes kept private.
+
+        `exist_ok` attaches to the object if there is one, and then ignores `file`, `reserve` and `sddl`; `created`
+        tells which happened.  `reserve` (SEC_RESERVE) takes of the paging file only what is mapped.  `inheritable`
+        lets child processes inherit the handle.
+
+        `sddl` is the object's security descriptor (ConvertStringSecurityDescriptorToSecurityDescriptorW) if the
+        default, for the user who made it and the system, will not do.  ``"D:(A;;GA;;;OW)(A;;GR;;;WD)"`` lets everyone
+        read and only the owner write; ``"S:(ML;;NW;;;LW)"`` lets the same user's processes of low integrity, such as
+        sandboxed ones, open it for writing, too.
+
+        Raises FileExistsError if the name is taken; PermissionError if a security descriptor, a missing privilege
+        (for ``Global\``) or the file forbids it; FileNotFoundError for a missing file; OSError if another kind of
+        object has the name, or there is not enough memory or disk space; ValueError for a bad argument, and if the
+        existing object, or a file that is only read, is smaller than `size`; TypeError for an argument of the wrong
+        type.  After any of them the file is as it was.
         """
         if name is not None:
             _check_name(name)
-        if size is None:
-            raise ValueError("create needs a size in bytes")
-        size = _check_size(size)
-        handle, created = _create_file_mapping(name, size, exist_ok)
-        return cls._own(handle, created, name, size, "rw")
+        if size is not None:
+            size = _check_size(size)
+        _check_access(access)
+        if file is None and size is None:
+            raise ValueError("create needs a size in bytes, or a file")
+        if file is None and access != "rw":
+            raise ValueError(f'memory in the paging file is made with access="rw"; open() takes {access!r}, too')
+        if file is not None and reserve:
+            raise ValueError("reserve=True is for memory in the paging file, not for a file")
+        with _layer.security(_check_sddl(sddl), bool(inheritable)) as security:
+            def create_it(file_handle: Optional[int] = None) -> Tuple[int, bool]:
+                return _layer.create_file_mapping(name, size or 0, access, file_handle, reserve, security)
+
+            def open_it() -> int:
+                return _open_file_mapping(name, access, bool(inheritable))
+
+            if file is None:
+                return cls._own(*_create_or_attach(name, exist_ok, create_it, open_it), name, size, access)
+            if name is not None:
+                try:
+                    return cls._own(_attach(name, exist_ok, open_it), False, name, size, access)
+                except FileNotFoundError:
+                    pass  # nobody has the name
+            with _BackingFile(file, access, access == "rw" and size is not None) as backing:
+                file_handle = backing.handle_for(size, access)
+                pair = _create_or_attach(name, exist_ok, lambda: create_it(file_handle), open_it)
+                self = cls._own(*pair, name, size, access)
+                if self._created:
+                    self._file = backing.keep()
+                return self
 
     @classmethod
     def open(cls, name: str, size: Optional[int] = None, *, access: str = "rw",
-             timeout: Optional[float] = 0) -> NamedMap:
+             timeout: Optional[float] = 0, inheritable: bool = False) -> NamedMap:
         """Open memory that exists (OpenFileMappingW); this never creates any.
 
-        `size` covers exactly the first `size` bytes, None the whole object: whole pages (4096 bytes), because
-        Windows does not keep the exact size.  `access` is ``"r"`` to read, ``"rw"`` to read and write, ``"c"``
-        (copy-on-write) to read and write with the changes kept private.  `timeout` is how many seconds to wait for
-        the name to appear, None for ever.
+        `size` covers exactly the first `size` bytes, None the whole object: whole pages (4096 bytes) unless it is
+        over a file, because Windows does not keep the exact size.  `access` is ``"r"`` to read, ``"rw"`` to read and
+        write, ``"c"`` (copy-on-write) to read and write with the changes kept private.  `timeout` is how many seconds
+        to wait for the name to appear, None for ever.  `inheritable` lets child processes inherit the handle.
 
         Raises FileNotFoundError if nothing has the name; PermissionError if the object's security descriptor forbids
         the access; OSError if another kind of object has the name; ValueError for a bad argument, and if the object
@@ -748,34 +1165,55 @@ class NamedMap(_Memory):
         if size is not None:
             size = _check_size(size)
         _check_access(access)
-        handle = _wait_until_there(lambda: _open_file_mapping(name, access), _check_timeout(timeout))
+        timeout = _check_timeout(timeout)
+        handle = _wait_until_there(lambda: _open_file_mapping(name, access, bool(inheritable)), timeout)
         return cls._own(handle, False, name, size, access)
 
     @classmethod
+    def from_handle(cls, handle: int, size: Optional[int] = None) -> NamedMap:
+        """Take a handle that this process inherited, or that duplicate() in another process made for it.
+
+        From then on close() closes it.  `size` covers exactly the first `size` bytes, None the whole object.  Whether
+        it may be written follows from the handle (NtQueryObject); it has no name here.
+
+        Raises OSError if the handle is closed or belongs to another kind of object; PermissionError if it allows no
+        access to the memory; ValueError if the object is smaller than `size`, and for a bad argument; TypeError for an
+        argument of the wrong type.  After any of them the handle is still the caller's.
+        """
+        if size is not None:
+            size = _check_size(size)
+        handle = _checked_handle(handle, "Section")
+        access = _layer.section_access(handle)
+        if access is None:
+            raise _os_error(ERROR_ACCESS_DENIED, None, f"handle {handle:#x} does not allow to read the memory")
+        return cls._wrap(handle, False, None, _covered_size(handle, None, size, access), access)
+
+    @classmethod
     def _own(cls, handle: int, created: bool, name: Optional[str], size: Optional[int], access: str) -> NamedMap:
-        """An object that closes the handle; of an object that others made, the size is asked for."""
-        self: NamedMap = object.__new__(cls)
-        self._closer = weakref.finalize(self, _layer.close_handle, handle)
-        self._closer.atexit = False  # the system closes it then, and daemon threads may still use it
-        self._lock = threading.RLock()
-        self._handle, self._created, self._name, self._access = handle, created, name, access
+        """An object that closes the handle, which is closed even if this fails."""
         try:
             if size is None or not created:
-                available = _layer.section_size(handle, access)
-                if size is not None and size > available:
-                    raise ValueError(f"{name!r} has {available} bytes, and {size} were asked for")
-            self._size = available if size is None else size
+                size = _covered_size(handle, name, size, access)
         except BaseException:
-            self.close()
+            _layer.close_handle(handle)
             raise
+        return cls._wrap(handle, created, name, size, access)
+
+    @classmethod
+    def _wrap(cls, handle: int, created: bool, name: Optional[str], size: int, access: str) -> NamedMap:
+        self: NamedMap = object.__new__(cls)
+        self._closer = _closer(self, handle)
+        self._lock = threading.RLock()
+        self._handle, self._created, self._name, self._size, self._access = handle, created, name, size, access
+        self._file = None
         return self
 
     def _map(self) -> None:
         self._use(self._map_part(0, self._size, self._access))
 
-    def _map_part(self, offset: int, size: int, access: str) -> Any:
+    def _map_part(self, offset: int, size: int, access: str, address: Optional[int] = None) -> Any:
         try:
-            return _map_array(self._handle, access, offset, size)
+            return _map_array(self._handle, access, offset, size, address)
         except OSError as error:
             error.filename = self._name
             raise
@@ -810,14 +1248,35 @@ class NamedMap(_Memory):
         with self._lock:
             self._closer()
             self._forget()
+            if self._file is not None:
+                self._file.close()
 
-    def view(self, offset: int = 0, size: Optional[int] = None, *, access: Optional[str] = None) -> View:
-        """Map a part of the memory: `size` bytes (None: up to the end) from any `offset` on (MapViewOfFile).
+    def duplicate(self, pid: int) -> int:
+        """Make a handle of this object in another process, with the id `pid` (DuplicateHandle); return its value there.
 
-        `access` is that of the map, unless it is narrowed: ``"r"``, or ``"c"`` for private changes.
+        The value has to be told to that process, which passes it to from_handle() and thereby owns it; else the object
+        stays open as long as that process lives.
 
-        Raises ValueError if the range is empty or not wholly inside, if `access` is wider than that of the map, or
-        the map is closed; OSError if Windows cannot map it.
+        Raises PermissionError if that process belongs to somebody else; OSError if there is none with this id;
+        ValueError if the map is closed.
+        """
+        pid = index(pid)
+        if not 0 <= pid < 2 ** 32:
+            raise ValueError(f"no process has the id {pid}")
+        with self._lock:  # against close() in another thread
+            self._check_open()
+            return _layer.duplicate_handle(self._handle, pid)
+
+    def view(self, offset: int = 0, size: Optional[int] = None, *, access: Optional[str] = None,
+             address: Optional[int] = None) -> View:
+        """Map a part of the memory: `size` bytes (None: up to the end) from any `offset` on (MapViewOfFileEx).
+
+        `access` is that of the map, unless it is narrowed: ``"r"``, or ``"c"`` for private changes.  `address` is where
+        the first byte shall be, for memory that contains pointers; it must be congruent to `offset` modulo 64 KiB.
+
+        Raises ValueError if the range is empty or not wholly inside, if `access` is wider than that of the map, if
+        `address` can never be used, or the map is closed; OSError if something else is at the address, or Windows
+        cannot map it.
         """
         offset = index(offset)
         size = max(self._size - offset, 1) if size is None else _check_size(size)
@@ -825,9 +1284,22 @@ class NamedMap(_Memory):
         access = self._access if access is None else _check_access(access)
         if access not in _NARROWER[self._access]:
             raise ValueError(f'a view with access={access!r} is wider than its map, which has access={self._access!r}')
+        if address is not None:
+            address = _check_address(address, offset, size)
         with self._lock:  # against close() in another thread
             self._check_open()
-            return View._over(self, self._map_part(offset, size, access), access)
+            return View._over(self, self._map_part(offset, size, access, address), access)
+
+    def _flush_file(self) -> None:
+        with self._lock:  # against close() in another thread
+            if self._file is not None and self._access == "rw" and not self.closed:
+                self._file.flush()
+
+    def __reduce__(self) -> Any:
+        self._check_open()
+        if self._name is None:
+            raise TypeError("memory without a name cannot be pickled: pass it on by inheritance or duplicate()")
+        return _reopen, (type(self), self._name, self._size, self._access)
 
     def __repr__(self) -> str:
         if self.closed:

@@ -221,10 +221,10 @@ def eventually(condition, seconds=10):
 def test_every_prototype_is_complete_and_the_table_sorted():
     assert list(namedmap._PROTOTYPES) == sorted(namedmap._PROTOTYPES)
     for dll, _, argtypes, _ in namedmap._PROTOTYPES.values():
-        assert dll in ("kernel32", "ntdll")
+        assert dll in ("advapi32", "kernel32", "ntdll")
         assert isinstance(argtypes, tuple)
     unchecked = {key for key, (_, _, _, check) in namedmap._PROTOTYPES.items() if check is None}
-    assert unchecked == {"CloseHandle", "RtlNtStatusToDosError"}
+    assert unchecked == {"CloseHandle", "GetCurrentProcess", "GetSystemInfo", "LocalFree", "RtlNtStatusToDosError"}
 
 
 def test_the_file_uses_no_shared_library_object():
@@ -254,7 +254,7 @@ def test_everything_public_has_a_docstring():
 
 def test_importing_is_cheap_and_loads_no_dll():
     code = ("import sys; before = set(sys.modules); import namedmap; print(*set(sys.modules) - before);"
-            "print(*vars(namedmap._layer))")
+            "print(*vars(namedmap._win))")
     output = subprocess.run([sys.executable, "-S", "-c", code], cwd=HERE, stdout=subprocess.PIPE, check=True).stdout
     modules, bound = output.decode().splitlines()
     assert "namedmap" in modules.split()
@@ -800,9 +800,9 @@ def test_memory_beyond_4_gib(name):
 @windows
 def test_a_size_is_split_into_two_dwords(monkeypatch):
     calls = []
-    monkeypatch.setattr(namedmap._layer, "CreateFileMappingW", lambda *arguments: calls.append(arguments) or (0, True))
+    monkeypatch.setattr(namedmap._win, "CreateFileMappingW", lambda *arguments: calls.append(arguments) or (0, True))
     for size in (1, 2 ** 32 - 1, 2 ** 32, 2 ** 32 + 5, 2 ** 63 - 1):
-        namedmap._layer.create_file_mapping("x", size)
+        namedmap._layer.create_file_mapping("x", size, "rw", None, False, namedmap.SECURITY_ATTRIBUTES())
     assert [call[3:5] for call in calls] == [(0, 1), (0, 2 ** 32 - 1), (1, 0), (1, 5), (2 ** 31 - 1, 2 ** 32 - 1)]
 
 
@@ -813,7 +813,7 @@ def test_what_cannot_be_mapped(monkeypatch, name):
         def refuse(*arguments):
             ctypes.set_last_error(namedmap.ERROR_INVALID_PARAMETER)
             return namedmap._mapped(None, None, arguments)
-        monkeypatch.setattr(namedmap._layer, "MapViewOfFile", refuse)
+        monkeypatch.setattr(namedmap._win, "MapViewOfFileEx", refuse)
         with pytest.raises(PermissionError, match="created read-only") as caught:
             m[0]
         assert (caught.value.winerror, caught.value.filename) == (5, name)
@@ -987,13 +987,13 @@ def test_what_was_forgotten_is_closed(name):
 @windows
 def test_two_threads_close_once(monkeypatch, name):
     closed = []
-    close = namedmap._layer.CloseHandle
+    close = namedmap._win.CloseHandle
 
     def counted(handle):
         closed.append(handle)
         time.sleep(0.001)
         return close(handle)
-    monkeypatch.setattr(namedmap._layer, "CloseHandle", counted)
+    monkeypatch.setattr(namedmap._win, "CloseHandle", counted)
     for _ in range(50):
         m = NamedMap.create(name, 10)
         handle = m.handle
