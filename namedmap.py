@@ -839,11 +839,9 @@ class _Memory:
         array, offset = self._array, index(offset)
         size = max(self._size - offset, 0) if size is None else index(size)
         self._check_range(offset, size)
-        if size:  # 0 would be the whole view
-            _layer.flush_view(ctypes.addressof(array) + offset, size)
-        self._flush_file()
+        self._flush(ctypes.addressof(array) + offset, size)
 
-    def _flush_file(self) -> None:
+    def _flush(self, address: int, size: int) -> None:
         raise NotImplementedError
 
     def _place(self, ctype: Any, offset: int) -> Any:
@@ -877,10 +875,10 @@ class View(_Memory):
         """Whether close() was called."""
         return self._map_object is None
 
-    def _flush_file(self) -> None:
+    def _flush(self, address: int, size: int) -> None:
         map_object = self._map_object
-        if map_object is not None:
-            map_object._flush_file()
+        if map_object is not None:  # else another thread has closed the view since the address was taken
+            map_object._flush(address, size)
 
     def __reduce__(self) -> Any:
         raise TypeError("a View cannot be pickled: pickle its NamedMap, and ask that for a view again")
@@ -1031,9 +1029,11 @@ class _BackingFile:
     def __enter__(self) -> _BackingFile:
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
         if self._kept:
             return
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = self.path
         try:
             if self._made:
                 self.close()
@@ -1290,10 +1290,16 @@ class NamedMap(_Memory):
             self._check_open()
             return View._over(self, self._map_part(offset, size, access, address), access)
 
-    def _flush_file(self) -> None:
-        with self._lock:  # against close() in another thread
-            if self._file is not None and self._access == "rw" and not self.closed:
-                self._file.flush()
+    def _flush(self, address: int, size: int) -> None:
+        try:
+            if size:  # 0 would be the whole view
+                _layer.flush_view(address, size)
+            with self._lock:  # against close() in another thread
+                if self._file is not None and self._access == "rw" and not self.closed:
+                    self._file.flush()
+        except OSError as error:
+            error.filename = self._name if self._file is None else self._file.path
+            raise
 
     def __reduce__(self) -> Any:
         self._check_open()

@@ -5,11 +5,15 @@ NAMEDMAP_PEER may name the compiled examples/peer.c; otherwise gcc is looked for
 """
 import array
 import ast
+import copy
 import ctypes
 import gc
+import io
 import itertools
 import math
+import multiprocessing
 import os
+import pickle
 import queue
 import re
 import shutil
@@ -46,6 +50,7 @@ def memory(name):
 # ---------------------------------------------------------------- the other side
 
 if ON_WINDOWS:
+    import msvcrt
     kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
     advapi32 = ctypes.WinDLL("advapi32", use_last_error=True)
     for function, restype, argtypes in (
@@ -59,6 +64,8 @@ if ON_WINDOWS:
         (kernel32.GetCurrentProcess, wintypes.HANDLE, []),
         (kernel32.GetProcessHandleCount, wintypes.BOOL, [wintypes.HANDLE, wintypes.LPVOID]),
         (kernel32.GlobalMemoryStatusEx, wintypes.BOOL, [wintypes.LPVOID]),
+        (kernel32.DuplicateHandle, wintypes.BOOL, [wintypes.HANDLE, wintypes.HANDLE, wintypes.HANDLE, wintypes.LPVOID,
+                                                   wintypes.DWORD, wintypes.BOOL, wintypes.DWORD]),
         (kernel32.LocalFree, wintypes.LPVOID, [wintypes.LPVOID]),
         (kernel32.VirtualQuery, ctypes.c_size_t, [wintypes.LPVOID, wintypes.LPVOID, ctypes.c_size_t]),
         (advapi32.ConvertStringSecurityDescriptorToSecurityDescriptorW, wintypes.BOOL,
@@ -569,6 +576,54 @@ def test_a_descriptor_that_refuses_everything(name, secured_mapping):
     assert "access=" not in str(caught.value)
 
 
+@windows
+def test_security_descriptors(name, monkeypatch):
+    freed = count_calls(monkeypatch, "LocalFree")
+    with NamedMap.create(name, 100, sddl="D:(A;;0x0005;;;WD)"):
+        assert len(freed) == 1 and freed[0][0].value
+        with NamedMap.open(name, access="r") as m:
+            assert m.size == 4096
+        with pytest.raises(PermissionError, match='access="r" may be allowed'):
+            NamedMap.open(name)
+        with pytest.raises(FileExistsError):
+            NamedMap.create(name, 100, sddl="D:(A;;GA;;;WD)")
+        assert len(freed) == 2
+    with pytest.raises(PermissionError):
+        monkeypatch.setattr(namedmap._win, "CreateFileMappingW", denied)
+        NamedMap.create(None, 100, sddl="D:(A;;GA;;;WD)")
+    assert len(freed) == 3
+
+
+@windows
+@pytest.mark.parametrize("bad", ["everyone", "D:(A;;", "D:(A;;GA;;;QQ)", "D:(A;;GA;;;WD", "\U0001f600"])
+def test_malformed_security_descriptors(bad, name, path):
+    for file in (None, path, path.parent / "new"):
+        with pytest.raises(ValueError, match="not a security descriptor in SDDL: " + re.escape(repr(bad))):
+            NamedMap.create(name, 100, sddl=bad, file=file)
+    assert path.read_bytes() == b"0123456789"
+    assert not (path.parent / "new").exists()
+
+
+@windows
+def test_the_documented_security_descriptors(name, python):
+    for sddl in re.findall(r'``"([DS]:.*?)"``', NamedMap.create.__doc__):
+        with NamedMap.create(name, 100, sddl=sddl) as m:
+            m[0] = 1
+            with NamedMap.open(name, access="r") as other:
+                assert other[0] == 1
+
+
+@windows
+def test_exist_ok_opens_what_creating_may_not_touch(name, secured_mapping, path):
+    secured_mapping("D:(A;;0x0007;;;WD)")  # to query, write and read, but not all that creating asks for
+    for arguments in ({}, {"file": path}):
+        with NamedMap.create(name, 100, exist_ok=True, **arguments) as m:
+            assert (m.created, m.access, m.size) == (False, "rw", 100)
+            m[0] = 1
+        with pytest.raises(FileExistsError):
+            NamedMap.create(name, 100, **arguments)
+
+
 # ---------------------------------------------------------------- reading and writing
 
 @windows
@@ -798,6 +853,120 @@ def test_memory_beyond_4_gib(name):
 
 
 @windows
+def test_small_views_of_a_huge_object(name):
+    size = 5 * 2 ** 30
+    with NamedMap.create(name, size, reserve=True) as m, m.view(2 ** 32 + 70000, 10) as view:
+        assert m.size == size
+        view[:] = b"0123456789"
+        assert view[:] == b"0123456789"
+        with m.view(size - 1) as last:
+            last[0] = 1
+        with pytest.raises(ValueError, match="not inside"):
+            m.view(size - 1, 2)
+
+
+HIGH = 0x200000000000 if sys.maxsize > 2 ** 32 else 0x60000000
+
+
+@windows
+def test_a_view_at_an_address(name):
+    with NamedMap.create(name, 300000) as m:
+        above = HIGH + 0x100000 + 70001 % 65536
+        with m.view(0, 70000, address=HIGH) as view, m.view(70001, 10, address=above) as other:
+            assert (view.address, other.address) == (HIGH, above)
+            view[0] = other[0] = view.overlay(ctypes.c_uint8, 69999).value = 77
+            assert (m[0], m[70001], m[69999]) == (77, 77, 77)
+            with pytest.raises(OSError, match="not free") as caught:
+                m.view(0, 10, address=HIGH)
+            assert (caught.value.winerror, caught.value.filename) == (487, name)
+        assert is_free(HIGH)
+        with m.view(0, 10, access="r", address=HIGH) as view:
+            assert view[0] == 77
+            with pytest.raises(OSError, match="not free"):
+                m.view(0, 10, address=HIGH)
+
+
+@windows
+def test_addresses_that_cannot_be(memory):
+    highest = namedmap._layer.user_space()[1]
+    for address in (0, -65536, 2 ** 64, 2 ** 70, highest + 1, highest + 1 - 65536 + 2 ** 48):
+        with pytest.raises(ValueError, match="which programs may use"):
+            memory.view(0, 10, address=address)
+    for offset, address in ((0, HIGH + 1), (1, HIGH), (1, HIGH + 4097)):
+        with pytest.raises(ValueError, match="congruent modulo 64 KiB"):
+            memory.view(offset, 10, address=address)
+    for address in (1.5, "1", b""):
+        with pytest.raises(TypeError):
+            memory.view(address=address)
+    with pytest.raises(ValueError, match="not inside the memory"):
+        memory.view(99, 2, address=HIGH)
+
+
+@windows
+def test_what_the_system_says_of_addresses():
+    system = namedmap.SYSTEM_INFO()
+    namedmap._win.GetSystemInfo(ctypes.byref(system))
+    assert system.dwAllocationGranularity == namedmap._GRANULARITY
+    assert (system.dwPageSize, system.lpMinimumApplicationAddress) == (4096, 65536)
+    assert namedmap._layer.user_space()[1] > HIGH
+
+
+@windows
+@pytest.mark.parametrize("access", ["r", "rw", "c"])
+def test_reserved_pages_are_committed_when_mapped(access, name):
+    with NamedMap.create(name, 1 << 20, reserve=True) as m, NamedMap.open(name, access=access) as other:
+        assert (m.size, other.size) == (1 << 20, 1 << 20)
+        with other.view(0, 70000) as view:
+            assert view[:] == bytes(70000)
+            if access != "r":
+                view[69999] = 1
+            with m.view(0, 10) as first:  # what was committed at offset 0 shows in other views
+                first[0] = 5
+                assert view[0] == 5
+        assert other[:] == b"\5" + bytes(69998) + (b"\1" if access == "rw" else b"\0") + bytes((1 << 20) - 70000)
+
+
+@windows
+def test_pages_that_another_program_only_reserved(name, python):
+    process = python(
+        "import ctypes, sys\n"
+        "from ctypes import wintypes\n"
+        "create = ctypes.WinDLL('kernel32').CreateFileMappingW\n"
+        "create.restype = wintypes.HANDLE\n"
+        "create.argtypes = (wintypes.HANDLE, wintypes.LPVOID) + (wintypes.DWORD,) * 3 + (wintypes.LPCWSTR,)\n"
+        "handle = create(-1, None, 0x4000004, 0, 1 << 20, sys.argv[1])\n"
+        "print('ready', flush=True)\n"
+        "sys.stdin.readline()\n", name)
+    assert process.line() == "ready"
+    for access in ("r", "c", "rw"):
+        with NamedMap.open(name, access=access) as m:
+            assert m[:] == bytes(1 << 20)
+
+
+@windows
+def test_pages_that_cannot_be_committed_are_unmapped(name, monkeypatch):
+    # Injected: Wine does not count what is committed.
+    with NamedMap.create(name, 1 << 20, reserve=True) as m:
+        regions = mapped_regions()
+        monkeypatch.setattr(namedmap._win, "VirtualAlloc", refused(namedmap.ERROR_COMMITMENT_LIMIT))
+        for use in (lambda: m[0], lambda: m.view(0, 1)):
+            with pytest.raises(OSError) as caught:
+                use()
+            assert (caught.value.winerror, caught.value.filename) == (1455, name)
+        assert mapped_regions() == regions
+
+
+@windows
+def test_looking_at_the_size_commits_nothing(name, secured_mapping, monkeypatch):
+    commits = count_calls(monkeypatch, "VirtualAlloc")
+    with NamedMap.create(name, 1 << 20, reserve=True, sddl="D:(A;;0x0004;;;WD)"):
+        with NamedMap.open(name, access="r") as m:
+            assert (m.size, commits) == (1 << 20, [])
+            m[0]
+            assert len(commits) == 1
+
+
+@windows
 def test_a_size_is_split_into_two_dwords(monkeypatch):
     calls = []
     monkeypatch.setattr(namedmap._win, "CreateFileMappingW", lambda *arguments: calls.append(arguments) or (0, True))
@@ -824,6 +993,550 @@ def test_what_cannot_be_mapped(monkeypatch, name):
         assert m[0] == 0
     with pytest.raises(OSError, match="view()"):
         namedmap._layer.map_view(0, "r", 0, sys.maxsize + 1)
+
+
+# ---------------------------------------------------------------- files
+
+@pytest.fixture
+def path(tmp_path):
+    """A file of 10 bytes."""
+    path = tmp_path / "caf\u00e9 file.bin"
+    path.write_bytes(b"0123456789")
+    return path
+
+
+def refused(code):
+    """A function that fails like one of kernel32."""
+    def refuse(*_):
+        raise OSError(0, "refused", None, code)
+    return refuse
+
+
+@windows
+def test_a_file_is_read_and_written(path, name):
+    with NamedMap.create(name, file=path) as m:
+        assert (m.size, m.access, m.created, m[:]) == (10, "rw", True, b"0123456789")
+        m[2:4] = b"xy"
+        m.flush()
+    assert path.read_bytes() == b"01xy456789"
+    for form in (str(path), os.fsencode(path)):
+        with NamedMap.create(None, file=form, access="r") as m:
+            assert m[:] == b"01xy456789"
+
+
+@windows
+def test_another_process_opens_a_file_by_the_name_of_its_mapping(path, name, python):
+    with NamedMap.create(name, 20, file=path) as m:
+        process = python(
+            "import sys, namedmap\n"
+            "m = namedmap.NamedMap.open(sys.argv[1])\n"
+            "print(m.size, m[:10].decode())\n"
+            "m[15:20] = b'there'\n", name)
+        assert process.end() == (0, ["20 0123456789"], "")  # the size of a file is exact
+        assert m[15:] == b"there"
+    assert path.read_bytes() == b"0123456789" + bytes(5) + b"there"
+
+
+@windows
+def test_size_makes_a_file_larger_and_never_smaller(path):
+    with NamedMap.create(None, 5000, file=path) as m:
+        assert m.size == 5000
+        m[4999] = 1
+    assert path.read_bytes() == b"0123456789" + bytes(4989) + b"\1"
+    with NamedMap.create(None, 3, file=path) as m:
+        assert m[:] == b"012"
+        with pytest.raises(ValueError, match="not inside"):
+            m.view(0, 4)
+    assert path.stat().st_size == 5000
+
+
+@windows
+def test_a_file_is_made_only_to_be_written(path):
+    missing = path.parent / "missing"
+    for arguments in ({}, {"access": "r"}, {"access": "c"}, {"access": "r", "size": 10}):
+        with pytest.raises(FileNotFoundError, match="no such file") as caught:
+            NamedMap.create(None, file=missing, **arguments)
+        assert (caught.value.winerror, caught.value.filename) == (2, str(missing))
+        assert not missing.exists()
+    with NamedMap.create(None, 10, file=missing) as m:
+        m[:] = b"abcdefghij"
+    assert missing.read_bytes() == b"abcdefghij"
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        NamedMap.create(None, 10, file=path.parent / "missing folder" / "file")
+
+
+@windows
+def test_files_that_cannot_be_mapped_stay_as_they_were(path, tmp_path):
+    for access in ("r", "c"):
+        with pytest.raises(ValueError, match=r"has 10 bytes, 11 were asked for, and only access=\"rw\""):
+            NamedMap.create(None, 11, file=path, access=access)
+    with pytest.raises(OSError, match="no room") as caught:
+        NamedMap.create(None, 2 ** 60, file=path)
+    assert caught.value.filename == str(path)
+    with pytest.raises(OSError, match="no room"):
+        NamedMap.create(None, 2 ** 60, file=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    assert path.read_bytes() == b"0123456789"
+    empty = tmp_path / "empty"
+    empty.write_bytes(b"")
+    for access in ("r", "rw", "c"):
+        with pytest.raises(OSError, match="the file is empty; a size makes it larger") as caught:
+            NamedMap.create(None, file=empty, access=access)
+        assert (caught.value.winerror, caught.value.filename) == (1006, str(empty))
+    with NamedMap.create(None, 1, file=empty) as m:
+        m[0] = 7
+    assert empty.read_bytes() == b"\7"
+    for bad, error in ((tmp_path, PermissionError), ("NUL", OSError), ("", FileNotFoundError), ("a\0b", ValueError),
+                       (5, TypeError), (None, ValueError), (object(), TypeError)):
+        with pytest.raises(error):
+            NamedMap.create(None, file=bad)
+
+
+@windows
+def test_a_file_that_may_only_be_read(path, monkeypatch):
+    # Injected: root under Wine may write every file.
+    open_file = namedmap._win.CreateFileW
+
+    def refuse_writing(path, access, *arguments):
+        if not access & namedmap.GENERIC_WRITE:
+            return open_file(path, access, *arguments)
+        ctypes.set_last_error(namedmap.ERROR_ACCESS_DENIED)
+        return namedmap._file_opened(namedmap.INVALID_HANDLE_VALUE.value, None, (path, access) + arguments)
+
+    monkeypatch.setattr(namedmap._win, "CreateFileW", refuse_writing)
+    with pytest.raises(PermissionError, match='access="r" may be allowed') as caught:
+        NamedMap.create(None, file=path)
+    assert (caught.value.winerror, caught.value.filename) == (5, str(path))
+    for access in ("r", "c"):
+        with NamedMap.create(None, file=path, access=access) as m:
+            assert m[:] == b"0123456789"
+
+
+@windows
+def test_nobody_else_opens_a_file_while_its_path_is_mapped(path, name):
+    m = NamedMap.create(name, file=path)
+    for _ in range(2):
+        with pytest.raises(PermissionError):
+            path.open("rb")
+        with pytest.raises(PermissionError, match="open elsewhere") as caught:
+            NamedMap.create(None, file=path)
+        assert (caught.value.winerror, caught.value.filename) == (32, str(path))
+    m.close()
+    path.open("r+b").close()
+    m = NamedMap.create(name, file=path)
+    del m  # forgotten
+    gc.collect()
+    path.open("r+b").close()
+
+
+@windows
+@pytest.mark.parametrize("access", ["r", "rw", "c"])
+def test_an_open_file_is_duplicated(path, name, access):
+    with path.open("r+b") as file:
+        file.seek(3)
+        file.write(b"X")  # still in the buffer of Python
+        m = NamedMap.create(name, file=file, access=access)
+        assert file.tell() == 4
+    with m:
+        assert m[:] == b"012X456789"
+        with path.open("rb") as file:
+            assert file.read() == b"012X456789"  # it is shared as it was opened
+        m.flush()
+
+
+@windows
+def test_open_files_that_will_not_do(path):
+    for mode, access in (("rb", "rw"), ("ab", "r"), ("ab", "rw")):
+        with path.open(mode) as file, pytest.raises(PermissionError, match="not opened for access") as caught:
+            NamedMap.create(None, file=file, access=access)
+        assert (caught.value.winerror, caught.value.filename) == (5, str(path))
+    with pytest.raises(TypeError, match="not BytesIO"):
+        NamedMap.create(None, file=io.BytesIO(b"abc"))
+    with pytest.raises(ValueError, match="closed file"):
+        NamedMap.create(None, file=file)
+    with open("NUL", "r+b", buffering=0) as device, pytest.raises(OSError):
+        NamedMap.create(None, 10, file=device)
+    assert path.read_bytes() == b"0123456789"
+
+
+@windows
+@pytest.mark.parametrize("opened", [False, True], ids=["path", "open file"])
+def test_growth_is_taken_back_when_creating_fails(opened, path, name, monkeypatch):
+    # Windows makes the file larger before it refuses the name, so that is done here for Wine.
+    create = namedmap._layer.create_file_mapping
+
+    def grow_and_refuse(name, size, access, file, *arguments):
+        namedmap._layer.set_file_size(file, size)
+        raise OSError(0, "refused", None, namedmap.ERROR_ACCESS_DENIED)
+
+    def grow_and_find_another(name, size, access, file, *arguments):
+        namedmap._layer.set_file_size(file, size)
+        return create(None, size, access, None, *arguments)[0], False
+
+    for fail, error in ((grow_and_refuse, PermissionError), (grow_and_find_another, FileExistsError)):
+        monkeypatch.setattr(namedmap._layer, "create_file_mapping", fail)
+        with path.open("r+b") as file:
+            file.seek(4)
+            if not opened:
+                file.close()
+            with pytest.raises(error):
+                NamedMap.create(name, 5000, file=file if opened else path)
+            assert not opened or file.tell() == 4
+        assert path.read_bytes() == b"0123456789"
+        with pytest.raises(error):
+            NamedMap.create(name, 5000, file=path.parent / "new")
+        assert not (path.parent / "new").exists()
+
+
+@windows
+def test_a_full_disk(path, monkeypatch):
+    # Injected: the code of Windows, for which Wine has another.
+    def full(*arguments):
+        ctypes.set_last_error(namedmap.ERROR_DISK_FULL)
+        return namedmap._section_created(None, None, arguments)
+
+    monkeypatch.setattr(namedmap._win, "CreateFileMappingW", full)
+    with pytest.raises(OSError, match="the disk has no room") as caught:
+        NamedMap.create(None, 100, file=path)
+    assert (caught.value.winerror, caught.value.filename) == (112, str(path))
+    assert path.read_bytes() == b"0123456789"
+
+
+@windows
+def test_the_name_comes_before_the_file(path, name):
+    missing = path.parent / "missing"
+    with NamedMap.create(name, 4096) as memory:
+        memory[:5] = b"there"
+        for file in (path, missing):
+            with pytest.raises(FileExistsError):
+                NamedMap.create(name, 5000, file=file)
+            with NamedMap.create(name, 10, file=file, exist_ok=True) as m:
+                assert (m.created, m[:5]) == (False, b"there")
+                m.flush()
+            with NamedMap.create(name, file=file, exist_ok=True, access="r") as m:
+                assert (m.created, m.access, m.size) == (False, "r", 4096)
+            with pytest.raises(ValueError, match="has 4096 bytes, and 5000 were asked for"):
+                NamedMap.create(name, 5000, file=file, exist_ok=True)
+    assert path.read_bytes() == b"0123456789"
+    assert not missing.exists()
+    with NamedMap.create(name, 5, file=missing, exist_ok=True) as m:
+        assert m.created
+    assert missing.read_bytes() == bytes(5)
+
+
+@windows
+def test_a_name_with_a_descriptor_comes_before_the_file_too(path, name, secured_mapping):
+    secured_mapping("D:(A;;0x0005;;;WD)")
+    with pytest.raises(FileExistsError):
+        NamedMap.create(name, 5000, file=path)
+    with pytest.raises(PermissionError):
+        NamedMap.create(name, 5000, file=path, exist_ok=True)
+    with NamedMap.create(name, file=path, exist_ok=True, access="r") as m:
+        assert not m.created
+    assert path.read_bytes() == b"0123456789"
+
+
+@windows
+def test_copy_on_write_leaves_a_file_alone(path, name):
+    with NamedMap.create(name, file=path, access="c") as m, m.view(2, 4) as view:
+        m[0] = view[0] = 255
+        m.flush()
+        view.flush()
+        assert (m[:4], view[:]) == (b"\xff123", b"\xff345")
+        with NamedMap.open(name, access="r") as other:
+            assert other[:] == b"0123456789"
+    assert path.read_bytes() == b"0123456789"
+
+
+@windows
+def test_a_read_only_file_mapping_is_never_written(path, name):
+    with NamedMap.create(name, file=path, access="r") as m, m.view(2, 4) as view:
+        for memory in (m, view):
+            for store in (lambda: memory.write(b"x"), lambda: memory.__setitem__(0, 1),
+                          lambda: memory.buf.__setitem__(0, 1), lambda: memory.overlay(ctypes.c_char),
+                          lambda: memory.__setitem__(slice(0, 1), b"x")):
+                with pytest.raises(TypeError):
+                    store()
+            memory.flush()
+        with pytest.raises(ValueError, match="wider"):
+            m.view(access="rw")
+        with m.view(access="c") as private:
+            private[0] = 1
+    assert path.read_bytes() == b"0123456789"
+
+
+def count_calls(monkeypatch, function):
+    calls, call = [], getattr(namedmap._win, function)
+    monkeypatch.setattr(namedmap._win, function, lambda *arguments: calls.append(arguments) or call(*arguments))
+    return calls
+
+
+@windows
+def test_flush_reaches_the_disk(path, name, monkeypatch):
+    views, disks = count_calls(monkeypatch, "FlushViewOfFile"), count_calls(monkeypatch, "FlushFileBuffers")
+    with NamedMap.create(name, 200000, file=path) as m:
+        m.flush()
+        m.flush(100, 50)
+        m.flush(200000)
+        assert [(base - m.address, size) for base, size in views] == [(0, 200000), (100, 50)]
+        assert len(disks) == 3
+        with m.view(70000, 1000) as view:
+            view.flush(10)
+            assert views[-1] == (view.address + 10, 990)
+            with m.view(access="r") as reader:
+                reader.flush()
+            assert len(disks) == 5
+            with NamedMap.open(name) as other:
+                other.flush()
+            assert len(disks) == 5  # it has no file
+            m.close()
+            view.flush()
+            assert len(disks) == 5
+    with NamedMap.create(name, 100) as m:
+        m.flush()
+    with NamedMap.create(name, file=path, access="r") as m:
+        m.flush()
+    assert len(disks) == 5
+
+
+@windows
+def test_flush_checks_its_range(memory):
+    for offset, size in ((-1, None), (101, None), (0, 101), (50, 51), (0, -1), (-1, 1), (50, -10), (2 ** 70, None)):
+        with pytest.raises(ValueError, match="not inside"):
+            memory.flush(offset, size)
+    for offset, size in ((None, None), ("0", None), (0, 1.5)):
+        with pytest.raises(TypeError):
+            memory.flush(offset, size)
+
+
+@windows
+def test_flush_retries_while_the_system_writes(path, monkeypatch):
+    # Injected: Wine never answers so.
+    answers = []
+
+    def flush(base, size):
+        ctypes.set_last_error(answers.pop())
+        return namedmap._flushed(0 if ctypes.get_last_error() else 1, None, (base, size))
+
+    monkeypatch.setattr(namedmap._win, "FlushViewOfFile", flush)
+    with NamedMap.create(None, file=path) as m:
+        answers[:] = [0, 33, 33, 33]
+        m.flush()
+        assert not answers
+        monkeypatch.setattr(namedmap, "_FLUSH_ATTEMPTS", 3)
+        answers[:] = [33] * 10
+        with pytest.raises(PermissionError, match="locked") as caught:
+            m.flush()
+        assert (caught.value.winerror, caught.value.filename, len(answers)) == (33, str(path), 7)
+        answers[:] = [1117]
+        with pytest.raises(OSError) as caught:
+            m.flush()
+        assert (caught.value.winerror, caught.value.filename) == (1117, str(path))
+
+
+@windows
+def test_failing_files_leak_no_handle(path, name):
+    def fail_all():
+        with path.open("rb") as file:
+            for arguments in ({"file": path, "size": 11, "access": "r"}, {"file": file, "access": "rw"},
+                              {"file": file, "size": 11, "access": "c"}, {"file": path.parent},
+                              {"file": path, "sddl": "x"}, {"file": path, "size": 2 ** 60}):
+                with pytest.raises((OSError, ValueError)):
+                    NamedMap.create(name, **arguments)
+    fail_all()
+    gc.collect()
+    before = handle_count(), mapped_regions()
+    for _ in range(20):
+        fail_all()
+        with NamedMap.create(name, file=path) as m, m.view():
+            pass
+    assert (handle_count(), mapped_regions()) == before
+
+
+@pytest.mark.parametrize("arguments, text", [
+    ({"access": "r"}, 'access="rw"'), ({"access": "c"}, 'access="rw"'),
+    ({"access": "r", "exist_ok": True}, 'access="rw"'),
+    ({"file": "x", "reserve": True}, "paging file"),
+    ({"sddl": ""}, "empty"), ({"sddl": "D:\0"}, "NUL"),
+])
+def test_arguments_that_exclude_each_other(arguments, text):
+    with pytest.raises(ValueError, match=text):
+        NamedMap.create("x", 10, **arguments)
+
+
+@pytest.mark.parametrize("arguments", [{"sddl": 5}, {"sddl": b"D:"}, {"access": None}, {"access": 1}])
+def test_arguments_of_the_wrong_type(arguments):
+    with pytest.raises(TypeError):
+        NamedMap.create("x", 10, **arguments)
+
+
+# ---------------------------------------------------------------- handles
+
+CHILD = """
+import sys, namedmap
+m = namedmap.NamedMap.from_handle(int(sys.argv[1]))
+print(m.size, m.access, m.name, m.created, m[:5].decode(), flush=True)
+if m.access == "rw":
+    m[:5] = b"child"
+sys.stdin.readline()
+"""
+
+
+def is_inheritable(handle):
+    return os.get_handle_inheritable(handle)
+
+
+@windows
+def test_a_child_inherits_memory_without_a_name():
+    with NamedMap.create(None, 5000, inheritable=True) as m:
+        m[:5] = b"hello"
+        startup = subprocess.STARTUPINFO(lpAttributeList={"handle_list": [m.handle]})
+        child = subprocess.run([sys.executable, "-c", CHILD, str(m.handle)], cwd=HERE, startupinfo=startup,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=60, check=True)
+        assert child.stdout.split() == b"8192 rw None False hello".split()
+        assert m[:5] == b"child"
+
+
+@windows
+def test_inheritance_is_asked_for(name):
+    with NamedMap.create(name, 100) as made, NamedMap.open(name) as opened:
+        assert not is_inheritable(made.handle) and not is_inheritable(opened.handle)
+        with NamedMap.open(name, inheritable=True) as m:
+            assert is_inheritable(m.handle)
+        with NamedMap.create(name, 100, inheritable=True, exist_ok=True) as m:
+            assert is_inheritable(m.handle)
+    with NamedMap.create(name, 100, inheritable=True) as m:
+        assert is_inheritable(m.handle)
+
+
+@windows
+@pytest.mark.parametrize("access", ["r", "rw", "c"])
+def test_a_handle_is_duplicated_into_another_process(access, name, python):
+    with NamedMap.create(name, 5000) as made, NamedMap.open(name, access=access) as m:
+        made[:5] = b"hello"
+        process = python("import os\nprint(os.getpid(), flush=True)\nimport sys\n"
+                         "sys.argv[1] = sys.stdin.readline()" + CHILD, "")
+        handle = m.duplicate(int(process.line()))
+        process.popen.stdin.write(b"%d\n" % handle)
+        process.popen.stdin.flush()
+        assert process.line() == f"8192 {'rw' if access == 'rw' else 'r'} None False hello"
+        assert made[:5] == (b"child" if access == "rw" else b"hello")
+        made.close()
+        m.close()
+        with NamedMap.open(name, access="r"):
+            pass  # the other process holds it, and with it the name
+        process.enter()
+        assert process.end() == (0, [], "")
+        with pytest.raises(FileNotFoundError):
+            NamedMap.open(name)
+
+
+@windows
+def test_duplicating_into_what_is_not_there(memory):
+    with pytest.raises(OSError, match="no such process") as caught:
+        memory.duplicate(0xFFFFFFF0)
+    assert caught.value.winerror == 87
+    for bad in (-1, 2 ** 32):
+        with pytest.raises(ValueError):
+            memory.duplicate(bad)
+    for bad in ("1", None, 1.5):
+        with pytest.raises(TypeError):
+            memory.duplicate(bad)
+
+
+@windows
+def test_from_handle_takes_the_handle(memory, name):
+    handle = memory.duplicate(os.getpid())
+    with NamedMap.from_handle(handle, 50) as m:
+        assert (m.handle, m.name, m.created, m.size, m.access) == (handle, None, False, 50, "rw")
+        m[0] = 7
+        assert memory[0] == 7
+        assert repr(m) == f"<NamedMap None, size=50, access='rw', handle={handle:#x}>"
+    with pytest.raises(OSError):
+        NamedMap.from_handle(handle)
+    with NamedMap.open(name, access="r") as reader, NamedMap.from_handle(reader.duplicate(os.getpid())) as m:
+        assert m.access == "r"
+        with pytest.raises(TypeError):
+            m[0] = 1
+        with m.view(access="c") as view:
+            view[0] = 9
+    assert memory[0] == 7
+
+
+@windows
+def test_from_handle_leaves_what_it_refuses(memory, path):
+    handle = memory.duplicate(os.getpid())
+    with pytest.raises(ValueError, match="has 4096 bytes, and 5000 were asked for"):
+        NamedMap.from_handle(handle, 5000)
+    for size in (0, -1):
+        with pytest.raises(ValueError):
+            NamedMap.from_handle(handle, size)
+    NamedMap.from_handle(handle).close()  # it was still open
+    with pytest.raises(OSError, match="closed, or belongs to another process") as caught:
+        NamedMap.from_handle(handle)
+    assert caught.value.winerror == 6
+    event = kernel32.CreateEventW(None, False, False, None)
+    for other, kind in ((event, "Event"), (kernel32.CreateMutexW(None, False, None), "Mutant")):
+        with pytest.raises(OSError, match="another kind of object: " + kind) as caught:
+            NamedMap.from_handle(other)
+        assert caught.value.winerror == 6
+        assert kernel32.CloseHandle(other)
+    with path.open() as file, pytest.raises(OSError, match="another kind of object: File"):
+        NamedMap.from_handle(msvcrt.get_osfhandle(file.fileno()))
+    for bad in (0, -1, 2 ** 64, 2 ** 70):
+        with pytest.raises(ValueError):
+            NamedMap.from_handle(bad)
+    for bad in ("1", None, 1.5):
+        with pytest.raises(TypeError):
+            NamedMap.from_handle(bad)
+
+
+@windows
+def test_a_handle_that_allows_nothing(memory):
+    process, handle = kernel32.GetCurrentProcess(), wintypes.HANDLE()
+    assert kernel32.DuplicateHandle(process, memory.handle, process, ctypes.byref(handle), namedmap.SECTION_QUERY,
+                                    False, 0)
+    with pytest.raises(PermissionError, match="does not allow to read"):
+        NamedMap.from_handle(handle.value)
+    assert kernel32.CloseHandle(handle)
+
+
+@windows
+@pytest.mark.parametrize("access", ["r", "rw", "c"])
+def test_pickling_opens_the_name_again(access, name):
+    with NamedMap.create(name, 5000) as made, NamedMap.open(name, 100, access=access) as m:
+        made[:5] = b"hello"
+        child = subprocess.run(
+            [sys.executable, "-c", "import pickle, sys\nm = pickle.load(sys.stdin.buffer)\n"
+             "print(m.name, m.size, m.access, m.created, m[:5])\nif m.access != 'r': m[0] = 74"],
+            cwd=HERE, input=pickle.dumps(m), stdout=subprocess.PIPE, timeout=60, check=True,
+            env={**os.environ, "PYTHONUTF8": "1"})
+        assert child.stdout.decode().strip() == f"{name} 100 {access} False b'hello'"
+        assert made[:5] == (b"Jello" if access == "rw" else b"hello")
+        with copy.copy(m) as other:
+            assert other.handle != m.handle
+        kept = pickle.dumps(m)
+    with pytest.raises(FileNotFoundError):
+        pickle.loads(kept)
+    with pytest.raises(ValueError, match="closed"):
+        pickle.dumps(m)
+
+
+@windows
+def test_what_cannot_be_pickled(memory):
+    with NamedMap.create(None, 100) as m, pytest.raises(TypeError, match="inheritance or duplicate"):
+        pickle.dumps(m)
+    with memory.view() as view, pytest.raises(TypeError, match="pickle its NamedMap"):
+        pickle.dumps(view)
+
+
+@windows
+def test_multiprocessing_takes_a_map_as_argument(memory):
+    process = multiprocessing.get_context("spawn").Process(target=memory.write, args=(b"from the child",))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+    assert memory[:14] == b"from the child"
 
 
 # ---------------------------------------------------------------- lifetime
