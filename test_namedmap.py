@@ -1375,9 +1375,10 @@ def test_arguments_of_the_wrong_type(arguments):
 CHILD = """
 import sys, namedmap
 m = namedmap.NamedMap.from_handle(int(sys.argv[1]))
-print(m.size, m.access, m.name, m.created, m[:5].decode(), flush=True)
+found = m[:5].decode()
 if m.access == "rw":
     m[:5] = b"child"
+print(m.size, m.access, m.name, m.created, found, flush=True)
 sys.stdin.readline()
 """
 
@@ -2089,13 +2090,73 @@ def test_namedmap_writes_and_c_reads(name, peer, start):
     assert (status, err) == (1, "OpenFileMapping failed: error 2\n")
 
 
+@pytest.fixture
+def example(start):
+    """Starts one of the examples."""
+    return lambda name, *arguments: start(sys.executable, os.path.join(HERE, "examples", name), *arguments)
+
+
 @windows
-def test_the_two_examples(name, start):
-    examples = [os.path.join(HERE, "examples", f"{which}_process.py") for which in ("first", "second")]
-    first = start(sys.executable, examples[0], name)
+def test_first_and_second_process(name, example):
+    first = example("first_process.py", name)
     assert first.line() == f"{name} holds the message; Enter ends this process."
-    assert start(sys.executable, examples[1], name).end() == (0, ["Message from first process."], "")
+    assert example("second_process.py", name).end() == (0, ["Message from first process."], "")
     first.enter()
     assert first.end() == (0, [], "")
-    status, out, err = start(sys.executable, examples[1], name).end()
+    status, out, err = example("second_process.py", name).end()
     assert (status, out) == (1, []) and err.startswith("Could not open the memory: ")
+
+
+@windows
+def test_file_backed(name, example, tmp_path):
+    for number in (1, 2):
+        process = example("file_backed.py", str(tmp_path / "runs.dat"), name)
+        assert process.line() == f"start number {number}; Enter ends this process."
+        with NamedMap.open(name, access="r") as m:
+            assert m[:] == bytes([number]) + bytes(7)
+        process.enter()
+        assert process.end() == (0, [], "")
+    assert (tmp_path / "runs.dat").read_bytes() == b"\2" + bytes(7)
+
+
+@windows
+def test_inherit_handle(example):
+    assert example("inherit_handle.py").end() == (0, ["the child answers: 42"], "")
+
+
+@windows
+def test_struct_publisher_and_reader(name, example):
+    reader = example("struct_reader.py", name)
+    publisher = example("struct_publisher.py", name)
+    assert reader.end() == (0, ["N\u00fcrburgring: gear 4, 187.25 km/h at 12.5 s (packet 1)"], "")
+    publisher.enter()
+    assert publisher.end() == (0, [f"{name} holds the telemetry; Enter ends this process."], "")
+
+
+@windows
+def test_c_publishes_a_structure(name, peer, start, example):
+    process = start(peer, "publish", name)
+    assert process.line() == "ready"
+    assert example("struct_reader.py", name).end() == (0, ["Suzuka: gear -1, 99.5 km/h at 0.25 s (packet 7)"], "")
+
+
+@windows
+def test_numpy_frames(name, example):
+    pytest.importorskip("numpy")
+    consumer, producer = example("numpy_frames.py", "consume", name), example("numpy_frames.py", "produce", name)
+    assert consumer.end() == (0, [f"frame {number}: brightness {10 * number}" for number in range(1, 11)], "")
+    assert producer.end() == (0, [f"{name} is ready"], "")
+
+
+def test_examples_say_what_they_lack(example, start):
+    code = ("import runpy, sys; sys.modules['numpy'] = None; sys.argv = ['', 'produce']; "
+            "runpy.run_path('examples/numpy_frames.py', run_name='__main__')")
+    assert start(sys.executable, "-c", code).end() == (
+        1, [], "This example needs numpy: python -m pip install numpy\n")
+    status, _, err = example("file_backed.py").end()
+    assert status == 1 and "runs.dat" in err
+    if not ON_WINDOWS:
+        for arguments in (["first_process.py"], ["second_process.py"], ["file_backed.py", "x"], ["inherit_handle.py"],
+                          ["struct_publisher.py"], ["struct_reader.py"]):
+            status, out, err = example(*arguments).end()
+            assert (status, out) == (1, []) and err.startswith("Could not") and "needs Windows" in err

@@ -1,15 +1,28 @@
-/* The other side in C: writes a wide string to named memory, or prints the one that is there.
+/* The other side in C: writes a wide string to named memory, or prints the one that is there, or publishes a structure.
  *
  *     gcc -municode -o peer.exe peer.c
  *     peer.exe write Local\demo "Message from C."    and, meanwhile,  python -m namedmap read Local\demo
  *     python -m namedmap create Local\demo "Message" and, meanwhile,  peer.exe read Local\demo
  *
- * "write" holds the memory until its standard input has a line or ends; "read" prints UTF-8.
+ *     peer.exe publish Local\namedmap_telemetry      and, meanwhile,  python examples/struct_reader.py
+ *
+ * "write" and "publish" hold the memory until their standard input has a line or ends; "read" prints UTF-8.
  */
 #include <windows.h>
 #include <stdio.h>
 
 #define SIZE 256 /* bytes */
+
+#pragma pack(push, 4)
+typedef struct { /* as in examples/struct_publisher.py */
+    unsigned char version;
+    unsigned int packet;
+    float speed;
+    double time;
+    int gear;
+    wchar_t track[32];
+} Telemetry;
+#pragma pack(pop)
 
 static int failed(const char *what)
 {
@@ -17,11 +30,10 @@ static int failed(const char *what)
     return 1;
 }
 
-static int write_text(const wchar_t *name, const wchar_t *text)
+static int publish(const wchar_t *name, const void *bytes, size_t length)
 {
-    size_t length = (wcslen(text) + 1) * sizeof(wchar_t);
     HANDLE mapping;
-    wchar_t *view;
+    void *view;
 
     mapping = CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE, 0, SIZE, name);
     if (mapping == NULL)
@@ -29,7 +41,7 @@ static int write_text(const wchar_t *name, const wchar_t *text)
     view = MapViewOfFile(mapping, FILE_MAP_WRITE, 0, 0, SIZE);
     if (view == NULL)
         return failed("MapViewOfFile");
-    memcpy(view, text, length < SIZE ? length : SIZE);
+    memcpy(view, bytes, length < SIZE ? length : SIZE);
     puts("ready");
     fflush(stdout);
     getchar();
@@ -61,10 +73,14 @@ static int read_text(const wchar_t *name)
 
 int wmain(int argc, wchar_t **argv)
 {
+    static const Telemetry telemetry = {1, 7, 99.5f, 0.25, -1, L"Suzuka"};
+
     if (argc == 4 && wcscmp(argv[1], L"write") == 0)
-        return write_text(argv[2], argv[3]);
+        return publish(argv[2], argv[3], (wcslen(argv[3]) + 1) * sizeof(wchar_t));
+    if (argc == 3 && wcscmp(argv[1], L"publish") == 0)
+        return publish(argv[2], &telemetry, sizeof telemetry);
     if (argc == 3 && wcscmp(argv[1], L"read") == 0)
         return read_text(argv[2]);
-    fputs("usage: peer write NAME TEXT, or peer read NAME\n", stderr);
+    fputs("usage: peer write NAME TEXT, peer publish NAME, or peer read NAME\n", stderr);
     return 2;
 }
