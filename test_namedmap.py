@@ -1,7 +1,8 @@
 """Tests of namedmap.
 
 On Windows, and on Windows Pythons under Wine, they use kernel32 in real processes; elsewhere only what is portable.
-NAMEDMAP_PEER may name the compiled examples/peer.c; otherwise gcc is looked for.
+NAMEDMAP_PEER may name the compiled examples/peer.c; otherwise gcc is looked for. NAMEDMAP_OTHER_PYTHON may name a
+Windows Python of the other word size, 32 or 64 bit.
 """
 import array
 import ast
@@ -605,8 +606,10 @@ def test_malformed_security_descriptors(bad, name, path):
 
 
 @windows
-def test_the_documented_security_descriptors(name, python):
-    for sddl in re.findall(r'``"([DS]:.*?)"``', NamedMap.create.__doc__):
+def test_the_documented_security_descriptors(name):
+    documented = re.findall(r'``"([DS]:.*?)"``', NamedMap.create.__doc__)
+    assert len(documented) == 2
+    for sddl in documented:
         with NamedMap.create(name, 100, sddl=sddl) as m:
             m[0] = 1
             with NamedMap.open(name, access="r") as other:
@@ -865,50 +868,56 @@ def test_small_views_of_a_huge_object(name):
             m.view(size - 1, 2)
 
 
-HIGH = 0x200000000000 if sys.maxsize > 2 ** 32 else 0x60000000
+@pytest.fixture
+def free():
+    """An address with 4 MiB of free memory, if possible above 4 GiB, where a truncated pointer would crash."""
+    address = 0x200000000000 if sys.maxsize > 2 ** 32 else 0x10000000
+    while not is_free(address) or region_at(address).RegionSize < 0x400000:
+        address = region_at(address).BaseAddress + region_at(address).RegionSize + 0xFFFF & ~0xFFFF
+    return address
 
 
 @windows
-def test_a_view_at_an_address(name):
+def test_a_view_at_an_address(name, free):
     with NamedMap.create(name, 300000) as m:
-        above = HIGH + 0x100000 + 70001 % 65536
-        with m.view(0, 70000, address=HIGH) as view, m.view(70001, 10, address=above) as other:
-            assert (view.address, other.address) == (HIGH, above)
+        above = free + 0x100000 + 70001 % 65536
+        with m.view(0, 70000, address=free) as view, m.view(70001, 10, address=above) as other:
+            assert (view.address, other.address) == (free, above)
             view[0] = other[0] = view.overlay(ctypes.c_uint8, 69999).value = 77
             assert (m[0], m[70001], m[69999]) == (77, 77, 77)
             with pytest.raises(OSError, match="not free") as caught:
-                m.view(0, 10, address=HIGH)
+                m.view(0, 10, address=free)
             assert (caught.value.winerror, caught.value.filename) == (487, name)
-        assert is_free(HIGH)
-        with m.view(0, 10, access="r", address=HIGH) as view:
+        assert is_free(free)
+        with m.view(0, 10, access="r", address=free) as view:
             assert view[0] == 77
             with pytest.raises(OSError, match="not free"):
-                m.view(0, 10, address=HIGH)
+                m.view(0, 10, address=free)
 
 
 @windows
-def test_addresses_that_cannot_be(memory):
+def test_addresses_that_cannot_be(memory, free):
     highest = namedmap._layer.user_space()[1]
     for address in (0, -65536, 2 ** 64, 2 ** 70, highest + 1, highest + 1 - 65536 + 2 ** 48):
         with pytest.raises(ValueError, match="which programs may use"):
             memory.view(0, 10, address=address)
-    for offset, address in ((0, HIGH + 1), (1, HIGH), (1, HIGH + 4097)):
+    for offset, address in ((0, free + 1), (1, free), (1, free + 4097)):
         with pytest.raises(ValueError, match="congruent modulo 64 KiB"):
             memory.view(offset, 10, address=address)
     for address in (1.5, "1", b""):
         with pytest.raises(TypeError):
             memory.view(address=address)
     with pytest.raises(ValueError, match="not inside the memory"):
-        memory.view(99, 2, address=HIGH)
+        memory.view(99, 2, address=free)
 
 
 @windows
-def test_what_the_system_says_of_addresses():
+def test_what_the_system_says_of_addresses(free):
     system = namedmap.SYSTEM_INFO()
     namedmap._win.GetSystemInfo(ctypes.byref(system))
     assert system.dwAllocationGranularity == namedmap._GRANULARITY
     assert (system.dwPageSize, system.lpMinimumApplicationAddress) == (4096, 65536)
-    assert namedmap._layer.user_space()[1] > HIGH
+    assert namedmap._layer.user_space()[1] > free
 
 
 @windows
@@ -2088,6 +2097,30 @@ def test_namedmap_writes_and_c_reads(name, peer, start):
         assert start(peer, "read", name).end() == (0, ["Message from Python \u65e5\u672c."], "")
     status, _, err = start(peer, "read", name).end()
     assert (status, err) == (1, "OpenFileMapping failed: error 2\n")
+
+
+@windows
+def test_programs_of_the_other_word_size(name, start):
+    other = os.environ.get("NAMEDMAP_OTHER_PYTHON")
+    if not other:
+        pytest.skip("NAMEDMAP_OTHER_PYTHON names no Windows Python with pointers of another size than these")
+    size = start(other, "-c", "import ctypes; print(ctypes.sizeof(ctypes.c_void_p))").end()[1]
+    assert size == [str(12 - ctypes.sizeof(ctypes.c_void_p))]
+    for publisher, reader in ((other, sys.executable), (sys.executable, other)):
+        process = start(publisher, os.path.join(HERE, "examples", "struct_publisher.py"), name)
+        assert process.line() == f"{name} holds the telemetry; Enter ends this process."
+        assert start(reader, os.path.join(HERE, "examples", "struct_reader.py"), name).end() == (
+            0, ["N\u00fcrburgring: gear 4, 187.25 km/h at 12.5 s (packet 1)"], "")
+        process.enter()
+        assert process.end() == (0, [], "")
+    process = start(other, "-c", "import os\nprint(os.getpid(), flush=True)\nimport sys\n"
+                                 "sys.argv[1] = sys.stdin.readline()" + CHILD, "")
+    with NamedMap.create(None, 5000) as m:
+        m[:5] = b"hello"
+        process.popen.stdin.write(b"%d\n" % m.duplicate(int(process.line())))
+        process.popen.stdin.flush()
+        assert process.line() == "8192 rw None False hello"
+        assert m[:5] == b"child"
 
 
 @pytest.fixture
