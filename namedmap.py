@@ -50,6 +50,15 @@ Closing never pulls memory from under a reader: ``close()`` gives up the handle
 at once, while buffers, slices, numpy arrays and ctypes overlays that were
 borrowed stay valid, and the memory is unmapped after the last of them.
 
+Files.  ``create(name, file=path)`` maps a file instead of the paging file: what
+is written stays, and ``flush()`` waits until it is on the disk.
+
+Other processes.  The name is not the only way: a child process can inherit the
+handle (``inheritable=True``), any process can be given one (``duplicate()``),
+and ``NamedMap.from_handle()`` takes it there.  Memory with a name can be
+pickled, and so passed to multiprocessing.  For other users, and for sandboxed
+processes, ``create()`` takes a security descriptor (``sddl=``).
+
 Coordination.  Nothing here locks.  Processes that write the same bytes must
 agree on who writes when.
 
@@ -134,6 +143,15 @@ def _check_timeout(timeout: Optional[float]) -> Optional[float]:
     if not 0 <= timeout <= threading.TIMEOUT_MAX:  # false for NaN, too
         raise ValueError(f"a timeout must be 0 to {threading.TIMEOUT_MAX:.0f} seconds, or None for ever, not {timeout}")
     return timeout
+
+
+def _check_backing(file: Optional[File], size: Optional[int], access: str, reserve: bool) -> None:
+    if file is not None and reserve:
+        raise ValueError("reserve=True is for memory in the paging file, not for a file")
+    if file is None and size is None:
+        raise ValueError("create needs a size in bytes, or a file")
+    if file is None and access != "rw":
+        raise ValueError(f'memory in the paging file is made with access="rw"; open() takes {access!r}, too')
 
 
 def _check_sddl(sddl: Optional[str]) -> Optional[str]:
@@ -1119,12 +1137,7 @@ class NamedMap(_Memory):
         if size is not None:
             size = _check_size(size)
         _check_access(access)
-        if file is None and size is None:
-            raise ValueError("create needs a size in bytes, or a file")
-        if file is None and access != "rw":
-            raise ValueError(f'memory in the paging file is made with access="rw"; open() takes {access!r}, too')
-        if file is not None and reserve:
-            raise ValueError("reserve=True is for memory in the paging file, not for a file")
+        _check_backing(file, size, access, reserve)
         with _layer.security(_check_sddl(sddl), bool(inheritable)) as security:
             def create_it(file_handle: Optional[int] = None) -> Tuple[int, bool]:
                 return _layer.create_file_mapping(name, size or 0, access, file_handle, reserve, security)
@@ -1132,20 +1145,25 @@ class NamedMap(_Memory):
             def open_it() -> int:
                 return _open_file_mapping(name, access, bool(inheritable))
 
-            if file is None:
-                return cls._own(*_create_or_attach(name, exist_ok, create_it, open_it), name, size, access)
-            if name is not None:
-                try:
-                    return cls._own(_attach(name, exist_ok, open_it), False, name, size, access)
-                except FileNotFoundError:
-                    pass  # nobody has the name
-            with _BackingFile(file, access, access == "rw" and size is not None) as backing:
-                file_handle = backing.handle_for(size, access)
-                pair = _create_or_attach(name, exist_ok, lambda: create_it(file_handle), open_it)
-                self = cls._own(*pair, name, size, access)
-                if self._created:
-                    self._file = backing.keep()
-                return self
+            if file is not None:
+                return cls._create_over_file(file, name, size, access, exist_ok, create_it, open_it)
+            return cls._own(*_create_or_attach(name, exist_ok, create_it, open_it), name, size, access)
+
+    @classmethod
+    def _create_over_file(cls, file: File, name: Optional[str], size: Optional[int], access: str, exist_ok: bool,
+                          create_it: Callable[[int], Tuple[int, bool]], open_it: Callable[[], int]) -> NamedMap:
+        if name is not None:  # the name first: who has it already does not need the file
+            try:
+                return cls._own(_attach(name, exist_ok, open_it), False, name, size, access)
+            except FileNotFoundError:
+                pass
+        with _BackingFile(file, access, access == "rw" and size is not None) as backing:
+            handle = backing.handle_for(size, access)
+            pair = _create_or_attach(name, exist_ok, lambda: create_it(handle), open_it)
+            self = cls._own(*pair, name, size, access)
+            if self._created:
+                self._file = backing.keep()
+            return self
 
     @classmethod
     def open(cls, name: str, size: Optional[int] = None, *, access: str = "rw",
