@@ -195,6 +195,7 @@ _CAUSES = {
     ERROR_ACCESS_DENIED: "access is denied by the security descriptor that its creator gave it",
     ERROR_INVALID_HANDLE: "this is the name of another kind of object (mutex, event, semaphore, timer or job)",
     ERROR_NOT_ENOUGH_MEMORY: _NO_MEMORY,
+    ERROR_INVALID_PARAMETER: _NO_MEMORY,  # all parameters are checked before, but for how much Windows can do
     ERROR_ALREADY_EXISTS: "the name is taken: somebody still has it open, and a reader counts; "
                           "exist_ok=True (--exist-ok) attaches to it",
     ERROR_INVALID_ADDRESS: "the address range is not free in this process",
@@ -216,6 +217,7 @@ _FILE_CAUSES = {
     ERROR_SHARING_VIOLATION: "the file is open elsewhere; a mapping of a path has the file for itself, "
                              "while the mapping of an open file shares it",
     ERROR_LOCK_VIOLATION: "a part of the file is locked by another program",
+    ERROR_INVALID_PARAMETER: _NO_ROOM,
     ERROR_DISK_FULL: _NO_ROOM,
     ERROR_FILE_INVALID: "the file is empty; a size makes it larger",
 }
@@ -1020,7 +1022,7 @@ class _BackingFile:
     """The file behind a file mapping object; unless it is kept, the end of the `with` block leaves it as it was."""
 
     def __init__(self, file: File, access: str, may_create: bool) -> None:
-        self._made = False
+        self._file, self._made = file, False
         if hasattr(file, "fileno"):
             self.path: Any = getattr(file, "name", None)
             self._handle = self._duplicate(file, access)
@@ -1065,6 +1067,8 @@ class _BackingFile:
 
     def handle_for(self, size: Optional[int], access: str) -> int:
         """The handle of the file, once it is sure that `size` bytes of it can be mapped."""
+        if hasattr(self._file, "flush"):
+            self._file.flush()  # what Python still holds back belongs to the contents
         self._size = _layer.file_size(self._handle)
         if access != "rw" and size is not None and size > self._size:
             raise ValueError(f'{self.path!r} has {self._size} bytes, {size} were asked for, and only access="rw" '

@@ -856,6 +856,24 @@ def test_memory_beyond_4_gib(name):
 
 
 @windows
+def test_many_views_at_once(name):
+    with NamedMap.create(name, 1 << 20) as m:
+        regions = mapped_regions()
+        views = [m.view(1000 * number, 1048) for number in range(1000)]
+        for number, view in enumerate(views):
+            view.write(number.to_bytes(2, "little"), 24)
+        assert [view.read(2, 24) for view in views] == [m.read(2, 1000 * number + 24) for number in range(1000)]
+        assert views[-1][24:26] == (999).to_bytes(2, "little")
+        m.close()
+        assert views[500][1024:1026] == (501).to_bytes(2, "little")  # where the next one begins
+        for view in views:
+            view.close()
+        del view
+        views.clear()
+        assert mapped_regions() == regions
+
+
+@windows
 def test_small_views_of_a_huge_object(name):
     size = 5 * 2 ** 30
     with NamedMap.create(name, size, reserve=True) as m, m.view(2 ** 32 + 70000, 10) as view:
@@ -1082,8 +1100,9 @@ def test_files_that_cannot_be_mapped_stay_as_they_were(path, tmp_path):
     with pytest.raises(OSError, match="no room") as caught:
         NamedMap.create(None, 2 ** 60, file=path)
     assert caught.value.filename == str(path)
-    with pytest.raises(OSError, match="no room"):
-        NamedMap.create(None, 2 ** 60, file=tmp_path / "new")
+    for size in (2 ** 60, 2 ** 63 - 1):
+        with pytest.raises(OSError, match="no room"):
+            NamedMap.create(None, size, file=tmp_path / "new")
     assert not (tmp_path / "new").exists()
     assert path.read_bytes() == b"0123456789"
     empty = tmp_path / "empty"
@@ -1145,6 +1164,7 @@ def test_an_open_file_is_duplicated(path, name, access):
         file.seek(3)
         file.write(b"X")  # still in the buffer of Python
         m = NamedMap.create(name, file=file, access=access)
+        assert m[:] == b"012X456789"
         assert file.tell() == 4
     with m:
         assert m[:] == b"012X456789"
