@@ -74,6 +74,7 @@ if ON_WINDOWS:
     ):
         function.restype, function.argtypes = restype, argtypes
 
+MEM_COMMIT = 0x1000
 MEM_FREE = 0x10000
 MEM_MAPPED = 0x40000
 
@@ -83,6 +84,14 @@ def region_at(address):
     if not kernel32.VirtualQuery(address, ctypes.byref(region), ctypes.sizeof(region)):
         return None
     return region
+
+
+def is_committed(memory):
+    """Whether all pages may be touched: Wine, unlike Windows, forgives touching those that are only reserved."""
+    address, end = memory.address, memory.address + memory.size
+    while address < end and region_at(address).State == MEM_COMMIT:
+        address = region_at(address).BaseAddress + region_at(address).RegionSize
+    return address >= end
 
 
 def is_free(address):
@@ -889,7 +898,7 @@ def test_small_views_of_a_huge_object(name):
 @pytest.fixture
 def free():
     """An address with 4 MiB of free memory, if possible above 4 GiB, where a truncated pointer would crash."""
-    address = 0x200000000000 if sys.maxsize > 2 ** 32 else 0x10000000
+    address = 0x20000000000 if sys.maxsize > 2 ** 32 else 0x10000000
     while not is_free(address) or region_at(address).RegionSize < 0x400000:
         address = region_at(address).BaseAddress + region_at(address).RegionSize + 0xFFFF & ~0xFFFF
     return address
@@ -944,6 +953,7 @@ def test_reserved_pages_are_committed_when_mapped(access, name):
     with NamedMap.create(name, 1 << 20, reserve=True) as m, NamedMap.open(name, access=access) as other:
         assert (m.size, other.size) == (1 << 20, 1 << 20)
         with other.view(0, 70000) as view:
+            assert is_committed(view)
             assert view[:] == bytes(70000)
             if access != "r":
                 view[69999] = 1
@@ -967,6 +977,9 @@ def test_pages_that_another_program_only_reserved(name, python):
     assert process.line() == "ready"
     for access in ("r", "c", "rw"):
         with NamedMap.open(name, access=access) as m:
+            with m.view(70000, 100000) as view:
+                assert is_committed(view)
+            assert is_committed(m)
             assert m[:] == bytes(1 << 20)
 
 
@@ -1463,6 +1476,9 @@ def test_a_handle_is_duplicated_into_another_process(access, name, python):
 
 @windows
 def test_duplicating_into_what_is_not_there(memory):
+    before = handle_count()
+    kernel32.CloseHandle(memory.duplicate(os.getpid()))
+    assert handle_count() == before
     with pytest.raises(OSError, match="no such process") as caught:
         memory.duplicate(0xFFFFFFF0)
     assert caught.value.winerror == 87
