@@ -107,8 +107,8 @@ def _check_name(name: str) -> str:
     prefix, backslash, rest = name.rpartition("\\")
     if backslash and prefix not in ("Local", "Global"):
         raise ValueError(f"a backslash may only follow the prefix Local or Global, spelled like that: {name!r}")
-    if not rest:
-        raise ValueError(f"a name must not be empty: {name!r}")
+    if not rest or name in ("Local", "Global", "Session"):
+        raise ValueError(f"a name must not be empty or only a prefix: {name!r}")
     if "\0" in name:
         raise ValueError(f"a name must not contain NUL, where Windows would end it: {name!r}")
     units = len(name.encode("utf-16-le", "surrogatepass")) // 2
@@ -189,7 +189,7 @@ ERROR_FILE_INVALID = 1006
 ERROR_NO_SYSTEM_RESOURCES = 1450
 ERROR_COMMITMENT_LIMIT = 1455
 
-_NO_MEMORY = "there is not that much memory or free address space; map parts of a large object with view()"
+_NO_MEMORY = "there is not that much memory or free address space"
 _CAUSES = {
     ERROR_FILE_NOT_FOUND: "nothing has this name now: is the publisher running, and is it in Global\\ or in Local\\?",
     ERROR_ACCESS_DENIED: "access is denied by the security descriptor that its creator gave it",
@@ -202,7 +202,7 @@ _CAUSES = {
     ERROR_NO_SYSTEM_RESOURCES: _NO_MEMORY,
     ERROR_COMMITMENT_LIMIT: "the paging file cannot hold it: ask for less, or enlarge the paging file",
 }
-_NEEDS_WRITING = '; access="r" may be allowed'
+_NEEDS_WRITING = '; opening it with access="r" may be allowed'
 _NEEDS_PRIVILEGE = (
     "creating memory in Global\\ needs the privilege SeCreateGlobalPrivilege (opening does not): "
     "run elevated or as a service, or use Local\\"
@@ -326,7 +326,8 @@ def _file_error(code: int, path: Optional[str] = None) -> OSError:
     return _os_error(code, path, _FILE_CAUSES.get(code) or _winctypes.FormatError(code).strip())
 
 
-# The checks run right after the call in the same thread, while the captured last error is that of the call.
+# The checks run right after the call in the same thread, so that the captured last error is that of the call: if a
+# garbage collection or a signal handler calls one of these functions in between, it is restored (_transparent).
 
 def _nonzero(result: Any, function: Any, arguments: Tuple[Any, ...]) -> Any:
     if not result:
@@ -378,14 +379,20 @@ def _process_opened(handle: Optional[int], function: Any, arguments: Tuple[Any, 
     return handle
 
 
+def _too_large(code: int) -> OSError:
+    return _os_error(code, None, _NO_MEMORY + "; map parts of a large object with view()")
+
+
 def _mapped(base: Optional[int], function: Any, arguments: Tuple[Any, ...]) -> int:
     if base:
         return base
     code = _winctypes.get_last_error()
-    if arguments[1] & FILE_MAP_WRITE and code in (ERROR_ACCESS_DENIED, ERROR_INVALID_PARAMETER):
+    if code in (ERROR_ACCESS_DENIED, ERROR_INVALID_PARAMETER) and arguments[1] & FILE_MAP_WRITE:
         # The range was checked before, so that it is the protection of the object which forbids the view.
         raise _os_error(ERROR_ACCESS_DENIED, None, "the memory was created read-only" + _NEEDS_WRITING)
-    raise _win_error(code)
+    if code == ERROR_INVALID_HANDLE:
+        raise _os_error(code, None, "the handle was closed by something else than this object")
+    raise _too_large(code) if _CAUSES.get(code) is _NO_MEMORY else _win_error(code)
 
 
 def _converted(result: int, function: Any, arguments: Tuple[Any, ...]) -> int:
@@ -436,6 +443,19 @@ _PROTOTYPES = {
 }
 
 
+def _transparent(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, leaving the captured last error as it was."""
+    get, put = _winctypes.get_last_error, _winctypes.set_last_error
+
+    def call(*arguments: Any) -> Any:
+        before = get()
+        try:
+            return function(*arguments)
+        finally:
+            put(before)
+    return call
+
+
 class _Functions:
     """The functions of the table, each bound at its first use."""
 
@@ -447,10 +467,11 @@ class _Functions:
             value = _winctypes.WinDLL(name, use_last_error=True)
         elif name in _PROTOTYPES:
             dll, restype, argtypes, check = _PROTOTYPES[name]
-            value = getattr(self, dll)[name]  # [] makes a new function, complete before another thread sees it
-            value.restype, value.argtypes = restype, argtypes
+            function = getattr(self, dll)[name]  # [] makes a new one, complete before another thread sees it
+            function.restype, function.argtypes = restype, argtypes
             if check:
-                value.errcheck = check
+                function.errcheck = check
+            value = _transparent(function)
         else:
             raise AttributeError(name)
         setattr(self, name, value)
@@ -501,19 +522,19 @@ class _Windows:
             handle = _win.OpenFileMappingW(rights, inheritable, name)
         return handle
 
-    def section_size(self, handle: int, access: str) -> int:
+    def section_size(self, handle: int) -> int:
         """The size in bytes of a file mapping object, whole pages unless it is backed by a file."""
         section = SECTION_BASIC_INFORMATION()
         try:
             _win.NtQuerySection(handle, SectionBasicInformation, ctypes.byref(section), ctypes.sizeof(section), None)
         except PermissionError:  # opened without SECTION_QUERY
-            return self._view_size(handle, access)
+            return self._view_size(handle)
         size: int = section.Size
         return size
 
-    def _view_size(self, handle: int, access: str) -> int:
+    def _view_size(self, handle: int) -> int:
         """The size of a view of the whole object, in whole pages."""
-        base = _win.MapViewOfFileEx(handle, _VIEW_RIGHTS[access], 0, 0, 0, None)
+        base = _win.MapViewOfFileEx(handle, FILE_MAP_READ, 0, 0, 0, None)
         try:
             return sum(region.RegionSize for region in self._regions(base, sys.maxsize))
         finally:
@@ -532,8 +553,10 @@ class _Windows:
 
     def map_view(self, handle: int, access: str, offset: int, size: int, address: Optional[int] = None) -> int:
         """The address of a view, all of whose pages can be touched."""
-        if size > sys.maxsize:  # ctypes would cut it to the size of a pointer
-            raise _win_error(ERROR_NOT_ENOUGH_MEMORY)
+        # ctypes would cut what exceeds a pointer, and Windows calls what exceeds user space a wrong parameter, as it
+        # does with writing to read-only memory.
+        if size >= 2 ** 30 and size > self.user_space()[1]:
+            raise _too_large(ERROR_NOT_ENOUGH_MEMORY)
         base: int = _win.MapViewOfFileEx(
             handle, _VIEW_RIGHTS[access], offset >> 32, offset & 0xFFFFFFFF, size, address)
         try:
@@ -636,24 +659,26 @@ _GRANULARITY = 0x10000  # SYSTEM_INFO.dwAllocationGranularity: where a view may 
 class _Unmapper:
     """Unmaps a view after the last object that can reach its memory.
 
-    The array over the memory holds one, and everything borrowed holds the array.  The work is done in two steps,
-    because the garbage collector calls all finalizers (__del__ methods and weakref callbacks) of a cycle before it
-    breaks the cycle, in no useful order: if the first of them unmapped the view, the __del__ of another object in
-    the cycle could still read the memory, and would crash the process.  So the first step only leaves a second
-    _Unmapper where it dies together with the array.
+    The array over the memory holds one, and everything borrowed holds the array.  The garbage collector calls all
+    finalizers (__del__ methods and weakref callbacks) of a cycle before it breaks the cycle, in no useful order: if
+    this one unmapped the view then, the __del__ of another object in the cycle could still read the memory, and would
+    crash the process.  So while the array lives, it only leaves another _Unmapper where it dies with the array.
     """
 
-    def __init__(self, base: int, size: int, heirs: Optional[List[_Unmapper]] = None) -> None:
-        self._base, self._size, self._heirs = base, size, heirs
+    def __init__(self, base: int, size: int, holder: List[Any]) -> None:
+        self._base, self._size = base, size
+        self._heirs: List[Any] = []
+        holder += self, self._heirs  # a list gives up its last item first, so that this one dies after its heirs
 
-    # A default argument, because the globals of a module may be gone when the interpreter ends.
-    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+    # Default arguments, because the globals of a module may be gone when the interpreter ends.
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing,
+                references: Callable[[Any], int] = sys.getrefcount) -> None:
         if is_finalizing():
             return  # the system unmaps what is left, while daemon threads may still read
-        if self._heirs is None:
-            _layer.unmap_view(self._base, self._size)
+        if references(self._heirs) > 2:  # this object's, the argument's, and the holder's, which lives with the array
+            _Unmapper(self._base, self._size, self._heirs)
         else:
-            self._heirs.append(_Unmapper(self._base, self._size))
+            _layer.unmap_view(self._base, self._size)
 
 
 def _map_array(handle: int, access: str, offset: int, size: int, address: Optional[int] = None) -> Any:
@@ -661,10 +686,10 @@ def _map_array(handle: int, access: str, offset: int, size: int, address: Option
     skipped = offset % _GRANULARITY
     length = skipped + size
     base = _layer.map_view(handle, access, offset - skipped, length, None if address is None else address - skipped)
-    heirs: List[_Unmapper] = []
-    unmapper = _Unmapper(base, length, heirs)
+    holder: List[Any] = []
+    _Unmapper(base, length, holder)
     array: Any = (ctypes.c_char * size).from_address(base + skipped)
-    array.unmapper = unmapper, heirs
+    array.holder = holder
     return array
 
 
@@ -703,10 +728,14 @@ class _Memory:
             if name not in ("_array", "_bytes", "_buf"):
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
             with self._lock:
+                self._check_open()
                 if name not in self.__dict__:  # another thread may have mapped it meanwhile
-                    self._check_open()
                     self._map()
-                return self.__dict__[name]
+                value = self.__dict__.get(name)
+                if self.closed:  # by a signal handler or a __del__ in this thread
+                    self._forget()
+                    self._check_open()
+                return value
 
     def _map(self) -> None:
         raise NotImplementedError
@@ -807,9 +836,10 @@ class _Memory:
 
         Raises ValueError for a negative offset and on a closed object.
         """
+        offset, size = index(offset), -1 if size is None else index(size)
         if offset < 0:
             raise ValueError(f"an offset must not be negative: {offset}")
-        octets: bytes = self._array[offset:None if size is None or size < 0 else offset + size]
+        octets: bytes = self._array[offset:None if size < 0 else offset + size]
         return octets
 
     def write(self, data: Buffer, offset: int = 0) -> int:
@@ -818,7 +848,7 @@ class _Memory:
         Raises ValueError, and writes nothing, if it does not fit or the object is closed; TypeError if it is not
         bytes-like or the memory is read-only.
         """
-        octets = data if data.__class__ is bytes else _octets(data)
+        octets, offset = data if data.__class__ is bytes else _octets(data), index(offset)
         size = len(octets)
         view = self._bytes
         self._check_range(offset, size)
@@ -832,6 +862,7 @@ class _Memory:
         ValueError if it is not wholly inside or the object is closed; TypeError if `ctype` is not a ctypes type or
         the memory is read-only (snapshot() copies from it).
         """
+        offset = index(offset)
         placed = self._place(ctype, offset)
         if self._bytes.readonly:
             raise TypeError("an overlay could be stored to, and this memory is read-only: use snapshot()")
@@ -844,6 +875,7 @@ class _Memory:
         Raises ValueError if it is not wholly inside or the object is closed; TypeError if `ctype` is not a ctypes
         type.
         """
+        offset = index(offset)
         copy: CData = self._place(ctype, offset).from_buffer_copy(self._array, offset)
         return copy
 
@@ -868,6 +900,9 @@ class _Memory:
         """The ctypes type itself, once it is sure that it fits at the offset."""
         if not isinstance(ctype, type):
             raise TypeError(f"a ctypes type is required, not {type(ctype).__name__}")
+        if getattr(ctype, "_type_", None) in ("O", "X", "Z", "z"):
+            # Such a pointer leads nowhere in another process; and a store would replace what keeps the memory mapped.
+            raise TypeError(f"{ctype.__name__} is a pointer to what only one process has")
         self._check_range(offset, ctypes.sizeof(ctype))
         return ctype
 
@@ -925,6 +960,14 @@ def _closer(owner: object, handle: int) -> weakref.finalize:
     closer = weakref.finalize(owner, _layer.close_handle, handle)
     closer.atexit = False  # the system closes it then, and daemon threads may still use it
     return closer
+
+
+def _close_now(closer: weakref.finalize) -> None:
+    """Call a finalizer, once; weakref itself no longer does when the interpreter has begun to end."""
+    found = closer.detach()
+    if found:
+        _, function, arguments, _ = found
+        function(*arguments)
 
 
 def _taken(name: Optional[str]) -> OSError:
@@ -985,7 +1028,9 @@ def _wait_until_there(call: Callable[[], int], timeout: Optional[float]) -> int:
     while True:
         try:
             return call()
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if getattr(error, "winerror", ERROR_FILE_NOT_FOUND) != ERROR_FILE_NOT_FOUND:
+                raise  # what is missing is not the name
             if deadline is not None:
                 pause = min(pause, deadline - time.monotonic())
                 if pause <= 0:
@@ -1005,9 +1050,13 @@ def _checked_handle(handle: int, kind: str) -> int:
     return handle
 
 
-def _covered_size(handle: int, name: Optional[str], size: Optional[int], access: str) -> int:
+def _covered_size(handle: int, name: Optional[str], size: Optional[int]) -> int:
     """How many bytes an object covers that others made."""
-    available = _layer.section_size(handle, access)
+    try:
+        available = _layer.section_size(handle)
+    except OSError as error:
+        error.filename = name
+        raise
     if size is not None and size > available:
         raise ValueError(f"{name!r} has {available} bytes, and {size} were asked for")
     return available if size is None else size
@@ -1084,7 +1133,7 @@ class _BackingFile:
         _layer.flush_file(self._handle)
 
     def close(self) -> None:
-        self._closer()
+        _close_now(self._closer)
 
 
 class NamedMap(_Memory):
@@ -1208,14 +1257,14 @@ class NamedMap(_Memory):
         access = _layer.section_access(handle)
         if access is None:
             raise _os_error(ERROR_ACCESS_DENIED, None, f"handle {handle:#x} does not allow to read the memory")
-        return cls._wrap(handle, False, None, _covered_size(handle, None, size, access), access)
+        return cls._wrap(handle, False, None, _covered_size(handle, None, size), access)
 
     @classmethod
     def _own(cls, handle: int, created: bool, name: Optional[str], size: Optional[int], access: str) -> NamedMap:
         """An object that closes the handle, which is closed even if this fails."""
         try:
             if size is None or not created:
-                size = _covered_size(handle, name, size, access)
+                size = _covered_size(handle, name, size)
         except BaseException:
             _layer.close_handle(handle)
             raise
@@ -1235,10 +1284,13 @@ class NamedMap(_Memory):
 
     def _map_part(self, offset: int, size: int, access: str, address: Optional[int] = None) -> Any:
         try:
-            return _map_array(self._handle, access, offset, size, address)
+            array = _map_array(self._handle, access, offset, size, address)
         except OSError as error:
+            self._check_open()
             error.filename = self._name
             raise
+        self._check_open()  # a signal handler may have closed the handle, and its value may be another object's by now
+        return array
 
     @property
     def name(self) -> Optional[str]:
@@ -1268,7 +1320,7 @@ class NamedMap(_Memory):
         memory, stay valid; UnmapViewOfFile follows the last of them.
         """
         with self._lock:
-            self._closer()
+            _close_now(self._closer)
             self._forget()
             if self._file is not None:
                 self._file.close()
@@ -1293,8 +1345,9 @@ class NamedMap(_Memory):
              address: Optional[int] = None) -> View:
         """Map a part of the memory: `size` bytes (None: up to the end) from any `offset` on (MapViewOfFileEx).
 
-        `access` is that of the map, unless it is narrowed: ``"r"``, or ``"c"`` for private changes.  `address` is where
-        the first byte shall be, for memory that contains pointers; it must be congruent to `offset` modulo 64 KiB.
+        `access` is that of the map, unless it is narrowed: ``"r"``, or ``"c"`` for changes that stay private to this
+        one view.  `address` is where the first byte shall be, for memory that contains pointers; it must be congruent
+        to `offset` modulo 64 KiB.
 
         Raises ValueError if the range is empty or not wholly inside, if `access` is wider than that of the map, if
         `address` can never be used, or the map is closed; OSError if something else is at the address, or Windows
@@ -1400,12 +1453,15 @@ def _chunks(memory: NamedMap, size: int) -> Iterator[bytes]:
 def _text(chunks: Iterable[bytes], encoding: str) -> str:
     """The text up to the first NUL; bytes that are no text are shown as escape sequences."""
     decoder = codecs.getincrementaldecoder(encoding)("backslashreplace")
-    text = ""
+    pieces = []
     for chunk in chunks:
-        text += decoder.decode(chunk)
-        if "\0" in text:
-            return text[:text.index("\0")]
-    return text + decoder.decode(b"", True)
+        piece, nul, _ = decoder.decode(chunk).partition("\0")
+        pieces.append(piece)
+        if nul:
+            break
+    else:
+        pieces.append(decoder.decode(b"", True))
+    return "".join(pieces)
 
 
 def _hex_lines(chunks: Iterable[bytes]) -> Iterator[str]:
