@@ -75,7 +75,7 @@ import threading
 import time
 import weakref
 from ctypes import c_int, c_long, c_size_t as SIZE_T
-from ctypes.wintypes import BOOL, DWORD, HANDLE, LARGE_INTEGER, LPCVOID, LPCWSTR, LPVOID, ULONG, USHORT, WORD
+from ctypes.wintypes import BOOL, BYTE, DWORD, HANDLE, LARGE_INTEGER, LPCVOID, LPCWSTR, LPVOID, ULONG, USHORT, WORD
 from operator import index
 
 TYPE_CHECKING = False  # typing is not imported at run time
@@ -174,6 +174,7 @@ def _octets(data: Buffer) -> memoryview:
     return view.cast("B")
 
 
+ERROR_INVALID_FUNCTION = 1
 ERROR_FILE_NOT_FOUND = 2
 ERROR_PATH_NOT_FOUND = 3
 ERROR_ACCESS_DENIED = 5
@@ -181,6 +182,7 @@ ERROR_INVALID_HANDLE = 6
 ERROR_NOT_ENOUGH_MEMORY = 8
 ERROR_SHARING_VIOLATION = 32
 ERROR_LOCK_VIOLATION = 33
+ERROR_FILE_EXISTS = 80
 ERROR_INVALID_PARAMETER = 87
 ERROR_DISK_FULL = 112
 ERROR_ALREADY_EXISTS = 183
@@ -191,41 +193,59 @@ ERROR_COMMITMENT_LIMIT = 1455
 
 _NO_MEMORY = "there is not that much memory or free address space"
 _CAUSES = {
-    ERROR_FILE_NOT_FOUND: "nothing has this name now: is the publisher running, and is it in Global\\ or in Local\\?",
-    ERROR_ACCESS_DENIED: "access is denied by the security descriptor that its creator gave it",
-    ERROR_INVALID_HANDLE: "this is the name of another kind of object (mutex, event, semaphore, timer or job)",
     ERROR_NOT_ENOUGH_MEMORY: _NO_MEMORY,
     ERROR_INVALID_PARAMETER: _NO_MEMORY,  # all parameters are checked before, but for how much Windows can do
-    ERROR_ALREADY_EXISTS: "the name is taken: somebody still has it open, and a reader counts; "
-                          "exist_ok=True (--exist-ok) attaches to it",
     ERROR_INVALID_ADDRESS: "the address range is not free in this process",
     ERROR_NO_SYSTEM_RESOURCES: _NO_MEMORY,
     ERROR_COMMITMENT_LIMIT: "the paging file cannot hold it: ask for less, or enlarge the paging file",
 }
-_NEEDS_WRITING = '; opening it with access="r" may be allowed'
+_NAME_CAUSES = {
+    ERROR_FILE_NOT_FOUND: "nothing has this name now: is the publisher running, and is it in Global\\ or in Local\\?",
+    ERROR_ACCESS_DENIED: "access is denied by the security descriptor that its creator gave it",
+    ERROR_INVALID_HANDLE: "this is the name of another kind of object (mutex, event, semaphore, timer or job)",
+    ERROR_ALREADY_EXISTS: "the name is taken: somebody still has it open, and a reader counts; "
+                          "exist_ok=True (--exist-ok) attaches to it",
+}
+_CLOSED_ELSEWHERE = "the handle was closed by something else than this object"
+_TRY_READING = '; opening it with access="r" may be allowed'
 _NEEDS_PRIVILEGE = (
     "creating memory in Global\\ needs the privilege SeCreateGlobalPrivilege (opening does not): "
     "run elevated or as a service, or use Local\\"
 )
 _NO_ROOM = "the disk has no room for a file of that size"
+_NOT_ON_DISK = "this is not a file on a disk"
 _FILE_CAUSES = {
+    ERROR_INVALID_FUNCTION: _NOT_ON_DISK,
     ERROR_FILE_NOT_FOUND: 'there is no such file; one is made when a size is given, with access="rw"',
     ERROR_PATH_NOT_FOUND: "there is no such folder",
     ERROR_ACCESS_DENIED: 'access to the file is denied: is it read-only (access="r" may be allowed), or a folder?',
-    ERROR_INVALID_HANDLE: "this is not a file on a disk",
+    ERROR_INVALID_HANDLE: _NOT_ON_DISK,
     ERROR_NOT_ENOUGH_MEMORY: _NO_ROOM,
     ERROR_SHARING_VIOLATION: "the file is open elsewhere; a mapping of a path has the file for itself, "
                              "while the mapping of an open file shares it",
     ERROR_LOCK_VIOLATION: "a part of the file is locked by another program",
     ERROR_INVALID_PARAMETER: _NO_ROOM,
+    ERROR_FILE_EXISTS: "somebody else has just made this file",
     ERROR_DISK_FULL: _NO_ROOM,
-    ERROR_FILE_INVALID: "the file is empty; a size makes it larger",
+    ERROR_FILE_INVALID: 'the file is empty; a size makes it larger, with access="rw"',
 }
 
 
 def _os_error(code: int, name: Optional[str], cause: str) -> OSError:
     """The exception for a Win32 error code: of the subclass, and with the errno, that belong to it."""
     return OSError(0, cause, name, code)
+
+
+def _is(error: OSError, code: int) -> bool:
+    """Whether an exception stands for a Win32 error code; on other systems its class has said as much."""
+    return getattr(error, "winerror", code) == code
+
+
+def _blame(error: OSError, name: Any) -> OSError:
+    """The exception, telling of which name or path."""
+    if name is not None:  # else it would be shown as "None"
+        error.filename = name
+    return error
 
 
 # ---------------------------------------------------------------- Windows
@@ -250,10 +270,12 @@ GENERIC_READ = 0x80000000
 GENERIC_WRITE = 0x40000000
 PROCESS_DUP_HANDLE = 0x0040
 DUPLICATE_SAME_ACCESS = 0x2
+DELETE = 0x10000
 # fileapi.h
+CREATE_NEW = 1
 OPEN_EXISTING = 3
-OPEN_ALWAYS = 4
 # minwinbase.h: FILE_INFO_BY_HANDLE_CLASS
+FileDispositionInfo = 4
 FileEndOfFileInfo = 6
 # sddl.h
 SDDL_REVISION_1 = 1
@@ -264,7 +286,7 @@ SectionBasicInformation = 0
 ObjectBasicInformation = 0
 ObjectTypeInformation = 2
 
-_FLUSH_ATTEMPTS = 12  # with pauses that double from 1 ms: 4 seconds in all
+_PAUSES = [0.001 * 2 ** attempt for attempt in range(9)]  # seconds before what others hold is tried again
 
 # For each access: the protection of an object's pages, what is asked of an object when it is opened and of a view
 # when it is mapped, and of a file.
@@ -318,8 +340,12 @@ class UNICODE_STRING(ctypes.Structure):
 _winctypes: Any = ctypes  # for what only Windows has of it, and type checkers elsewhere do not know
 
 
-def _win_error(code: int, name: Optional[str] = None) -> OSError:
-    return _os_error(code, name, _CAUSES.get(code) or _winctypes.FormatError(code).strip())
+def _win_error(code: int) -> OSError:
+    return _os_error(code, None, _CAUSES.get(code) or _winctypes.FormatError(code).strip())
+
+
+def _name_error(code: int, name: Optional[str]) -> OSError:
+    return _os_error(code, name, _NAME_CAUSES[code]) if code in _NAME_CAUSES else _blame(_win_error(code), name)
 
 
 def _file_error(code: int, path: Optional[str] = None) -> OSError:
@@ -337,7 +363,7 @@ def _nonzero(result: Any, function: Any, arguments: Tuple[Any, ...]) -> Any:
 
 def _opened(handle: Optional[int], function: Any, arguments: Tuple[Any, ...]) -> int:
     if not handle:  # None, not 0: ctypes turns a NULL pointer into None
-        raise _win_error(_winctypes.get_last_error(), name=arguments[-1])
+        raise _name_error(_winctypes.get_last_error(), arguments[-1])
     return handle
 
 
@@ -351,11 +377,10 @@ def _section_created(handle: Optional[int], function: Any, arguments: Tuple[Any,
     return _created(handle, function, arguments)
 
 
-def _file_opened(handle: int, function: Any, arguments: Tuple[Any, ...]) -> Tuple[int, bool]:
-    code = _winctypes.get_last_error()
+def _file_opened(handle: int, function: Any, arguments: Tuple[Any, ...]) -> int:
     if handle == INVALID_HANDLE_VALUE.value:  # and not NULL, as everywhere else
-        raise _file_error(code, arguments[0])
-    return handle, code != ERROR_ALREADY_EXISTS
+        raise _file_error(_winctypes.get_last_error(), arguments[0])
+    return handle
 
 
 def _file_done(result: int, function: Any, arguments: Tuple[Any, ...]) -> int:
@@ -367,7 +392,7 @@ def _file_done(result: int, function: Any, arguments: Tuple[Any, ...]) -> int:
 def _flushed(result: int, function: Any, arguments: Tuple[Any, ...]) -> bool:
     code = _winctypes.get_last_error()
     if not result and code != ERROR_LOCK_VIOLATION:
-        raise _win_error(code)
+        raise _file_error(code)
     return bool(result)
 
 
@@ -383,15 +408,24 @@ def _too_large(code: int) -> OSError:
     return _os_error(code, None, _NO_MEMORY + "; map parts of a large object with view()")
 
 
+def _duplicated(result: int, function: Any, arguments: Tuple[Any, ...]) -> int:
+    if not result:
+        code = _winctypes.get_last_error()
+        causes = {ERROR_ACCESS_DENIED: "the process has ended, or may not be given handles",
+                  ERROR_INVALID_HANDLE: _CLOSED_ELSEWHERE}
+        raise _os_error(code, None, causes.get(code) or _winctypes.FormatError(code).strip())
+    return result
+
+
 def _mapped(base: Optional[int], function: Any, arguments: Tuple[Any, ...]) -> int:
     if base:
         return base
     code = _winctypes.get_last_error()
     if code in (ERROR_ACCESS_DENIED, ERROR_INVALID_PARAMETER) and arguments[1] & FILE_MAP_WRITE:
         # The range was checked before, so that it is the protection of the object which forbids the view.
-        raise _os_error(ERROR_ACCESS_DENIED, None, "the memory was created read-only" + _NEEDS_WRITING)
+        raise _os_error(ERROR_ACCESS_DENIED, None, "the memory was created read-only" + _TRY_READING)
     if code == ERROR_INVALID_HANDLE:
-        raise _os_error(code, None, "the handle was closed by something else than this object")
+        raise _os_error(code, None, _CLOSED_ELSEWHERE)
     raise _too_large(code) if _CAUSES.get(code) is _NO_MEMORY else _win_error(code)
 
 
@@ -419,7 +453,7 @@ _PROTOTYPES = {
         "advapi32", BOOL, (LPCWSTR, DWORD, LPVOID, LPVOID), _converted),
     "CreateFileMappingW": ("kernel32", HANDLE, (HANDLE, LPVOID, DWORD, DWORD, DWORD, LPCWSTR), _section_created),
     "CreateFileW": ("kernel32", HANDLE, (LPCWSTR, DWORD, DWORD, LPVOID, DWORD, DWORD, HANDLE), _file_opened),
-    "DuplicateHandle": ("kernel32", BOOL, (HANDLE, HANDLE, HANDLE, LPVOID, DWORD, BOOL, DWORD), _nonzero),
+    "DuplicateHandle": ("kernel32", BOOL, (HANDLE, HANDLE, HANDLE, LPVOID, DWORD, BOOL, DWORD), _duplicated),
     "FlushFileBuffers": ("kernel32", BOOL, (HANDLE,), _file_done),
     "FlushViewOfFile": ("kernel32", BOOL, (LPCVOID, SIZE_T), _flushed),
     # No check: it returns a constant.
@@ -533,12 +567,21 @@ class _Windows:
         return size
 
     def _view_size(self, handle: int) -> int:
-        """The size of a view of the whole object, in whole pages."""
+        """The size that views tell: whole pages, but of a file the last one can be mapped only as far as it goes."""
         base = _win.MapViewOfFileEx(handle, FILE_MAP_READ, 0, 0, 0, None)
         try:
-            return sum(region.RegionSize for region in self._regions(base, sys.maxsize))
+            high: int = sum(region.RegionSize for region in self._regions(base, self.user_space()[1] - base))
         finally:
             _win.UnmapViewOfFile(base)
+        low, size = high - 4095, high
+        while low < high:
+            try:
+                _win.UnmapViewOfFile(_win.MapViewOfFileEx(handle, FILE_MAP_READ, 0, 0, size, None))
+                low = size
+            except PermissionError:
+                high = size - 1
+            size = (low + high + 1) // 2
+        return low
 
     def _regions(self, base: int, size: int) -> Iterator[MEMORY_BASIC_INFORMATION]:
         """The regions in the first `size` bytes of a view; one ends where the state or protection of pages changes."""
@@ -572,11 +615,12 @@ class _Windows:
         _win.UnmapViewOfFile(base)
 
     def flush_view(self, base: int, size: int) -> None:
-        for attempt in range(_FLUSH_ATTEMPTS):
+        for pause in _PAUSES:
             if _win.FlushViewOfFile(base, size):
                 return
-            time.sleep(0.001 * 2 ** attempt)  # the system is writing these pages itself, and has locked them
-        raise _file_error(ERROR_LOCK_VIOLATION)
+            time.sleep(pause)  # the system is writing these pages itself, and has locked them
+        if not _win.FlushViewOfFile(base, size):
+            raise _file_error(ERROR_LOCK_VIOLATION)
 
     def user_space(self) -> Tuple[int, int]:
         """The lowest and the highest address that a view may have."""
@@ -584,11 +628,21 @@ class _Windows:
         _win.GetSystemInfo(ctypes.byref(system))
         return system.lpMinimumApplicationAddress, system.lpMaximumApplicationAddress
 
-    def open_file(self, path: str, access: str, may_create: bool) -> Tuple[int, bool]:
-        """A handle of a file that nobody else can open meanwhile, and whether the file is new."""
-        disposition = OPEN_ALWAYS if may_create else OPEN_EXISTING
-        handle, is_new = _win.CreateFileW(path, _FILE_RIGHTS[access], 0, None, disposition, FILE_ATTRIBUTE_NORMAL, None)
-        return handle, is_new and may_create
+    def open_file(self, path: str, access: str) -> int:
+        """A handle of a file that nobody else can open meanwhile."""
+        handle: int = _win.CreateFileW(path, _FILE_RIGHTS[access], 0, None, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, None)
+        return handle
+
+    def create_file(self, path: str) -> int:
+        """The same for a new file, which delete_file can delete."""
+        handle: int = _win.CreateFileW(
+            path, _FILE_RIGHTS["rw"] | DELETE, 0, None, CREATE_NEW, FILE_ATTRIBUTE_NORMAL, None)
+        return handle
+
+    def delete_file(self, file: int) -> None:
+        """Delete the file when its handle is closed, and none that has its path by then."""
+        yes = BYTE(1)
+        _win.SetFileInformationByHandle(file, FileDispositionInfo, ctypes.byref(yes), ctypes.sizeof(yes))
 
     def duplicate_file(self, descriptor: int, access: str) -> int:
         """A handle of the open file of a Python file descriptor."""
@@ -597,7 +651,8 @@ class _Windows:
         handle = get_osfhandle(descriptor)
         needed = FILE_READ_DATA | (FILE_WRITE_DATA if access == "rw" else 0)
         if self._granted_access(handle) & needed != needed:
-            raise _os_error(ERROR_ACCESS_DENIED, None, f"the file was not opened for access={access!r}")
+            raise _os_error(ERROR_ACCESS_DENIED, None, f"the file was not opened for access={access!r}; "
+                            'the modes "r+b" and "w+b" are for reading and writing')
         return self._duplicate(handle, _win.GetCurrentProcess())
 
     def file_size(self, file: int) -> int:
@@ -831,6 +886,9 @@ class _Memory:
                 raise ValueError(f"{len(data)} bytes do not fit a slice of {len(view[key])}") from None
             view[key] = data
 
+    def __delitem__(self, key: Any) -> None:
+        raise TypeError(f"{type(self).__name__} has a fixed size")
+
     def read(self, size: Optional[int] = -1, offset: int = 0) -> bytes:
         """Copy up to `size` bytes (all, if negative or None) from `offset` on; like os.pread, stop at the end.
 
@@ -883,8 +941,8 @@ class _Memory:
         """Write `size` bytes (None: up to the end) from `offset` on to the file behind the memory.
 
         FlushViewOfFile hands the changed pages to the system; FlushFileBuffers then waits for the disk, where this
-        object, or the map of this view, was created over a file and may write to it.  Memory in the paging file, and
-        copy-on-write memory, has nothing to write.
+        object, or the map of this view, was created over a file, may write to it, and is still open.  Memory in the
+        paging file, and copy-on-write memory, has nothing to write.
 
         Raises ValueError if the range is not wholly inside or the object is closed; OSError if writing fails.
         """
@@ -971,7 +1029,7 @@ def _close_now(closer: weakref.finalize) -> None:
 
 
 def _taken(name: Optional[str]) -> OSError:
-    return _os_error(ERROR_ALREADY_EXISTS, name, _CAUSES[ERROR_ALREADY_EXISTS])
+    return _os_error(ERROR_ALREADY_EXISTS, name, _NAME_CAUSES[ERROR_ALREADY_EXISTS])
 
 
 def _attach(name: Optional[str], exist_ok: bool, open_it: Callable[[], int]) -> int:
@@ -995,7 +1053,7 @@ def _create_or_attach(name: Optional[str], exist_ok: bool, create: Callable[[], 
         try:
             handle, created = create()
         except PermissionError as error:
-            if name is None:
+            if name is None or not _is(error, ERROR_ACCESS_DENIED):
                 raise
             # Either the object exists with a security descriptor that does not grant all that creating asks
             # for, or this process may not create in Global\; opening, which needs no privilege, tells which.
@@ -1017,8 +1075,8 @@ def _open_file_mapping(name: Optional[str], access: str, inheritable: bool) -> i
     try:
         return _layer.open_file_mapping(name, access, inheritable)
     except PermissionError:
-        hint = _NEEDS_WRITING if access == "rw" else ""
-        raise _os_error(ERROR_ACCESS_DENIED, name, _CAUSES[ERROR_ACCESS_DENIED] + hint) from None
+        hint = _TRY_READING if access == "rw" else ""
+        raise _os_error(ERROR_ACCESS_DENIED, name, _NAME_CAUSES[ERROR_ACCESS_DENIED] + hint) from None
 
 
 def _wait_until_there(call: Callable[[], int], timeout: Optional[float]) -> int:
@@ -1029,7 +1087,7 @@ def _wait_until_there(call: Callable[[], int], timeout: Optional[float]) -> int:
         try:
             return call()
         except FileNotFoundError as error:
-            if getattr(error, "winerror", ERROR_FILE_NOT_FOUND) != ERROR_FILE_NOT_FOUND:
+            if not _is(error, ERROR_FILE_NOT_FOUND):
                 raise  # what is missing is not the name
             if deadline is not None:
                 pause = min(pause, deadline - time.monotonic())
@@ -1055,8 +1113,7 @@ def _covered_size(handle: int, name: Optional[str], size: Optional[int]) -> int:
     try:
         available = _layer.section_size(handle)
     except OSError as error:
-        error.filename = name
-        raise
+        raise _blame(error, name)
     if size is not None and size > available:
         raise ValueError(f"{name!r} has {available} bytes, and {size} were asked for")
     return available if size is None else size
@@ -1070,30 +1127,41 @@ def _reopen(cls: Type[NamedMap], name: str, size: int, access: str) -> NamedMap:
 class _BackingFile:
     """The file behind a file mapping object; unless it is kept, the end of the `with` block leaves it as it was."""
 
-    def __init__(self, file: File, access: str, may_create: bool) -> None:
-        self._file, self._made = file, False
+    def __init__(self, file: File, size: Optional[int], access: str) -> None:
+        self._file, self._asked, self._access = file, size, access
+        self._made = self._kept = False
+        self._size = _MAX_SIZE  # in bytes, until it is known
         if hasattr(file, "fileno"):
             self.path: Any = getattr(file, "name", None)
-            self._handle = self._duplicate(file, access)
+            self._handle = self._duplicate()
         else:
             self.path = os.fsdecode(file)
             if "\0" in self.path:
                 raise ValueError(f"a path must not contain NUL: {self.path!r}")
-            self._handle, self._made = _layer.open_file(self.path, access, may_create)
+            self._handle = self._open()
         self._closer = _closer(self, self._handle)
-        self._size = _MAX_SIZE  # in bytes, until it is known
-        self._kept = False
 
-    def _duplicate(self, file: File, access: str) -> int:
+    def _duplicate(self) -> int:
         try:
-            descriptor = file.fileno()
+            descriptor = self._file.fileno()
         except OSError:
-            raise TypeError(f"a path or a file of the system is required, not {type(file).__name__}") from None
+            raise TypeError(f"a path or a file of the system is required, not {type(self._file).__name__}") from None
         try:
-            return _layer.duplicate_file(descriptor, access)
+            return _layer.duplicate_file(descriptor, self._access)
+        except OverflowError:
+            raise ValueError(f"no file has the descriptor {descriptor}") from None
         except OSError as error:
-            error.filename = self.path
-            raise
+            raise _blame(error, self.path)
+
+    def _open(self) -> int:
+        try:
+            return _layer.open_file(self.path, self._access)
+        except FileNotFoundError:
+            if self._asked is None or self._access != "rw":
+                raise
+            handle = _layer.create_file(self.path)
+            self._made = True
+            return handle
 
     def __enter__(self) -> _BackingFile:
         return self
@@ -1102,26 +1170,25 @@ class _BackingFile:
         if self._kept:
             return
         if isinstance(error, OSError) and error.filename is None:
-            error.filename = self.path
+            _blame(error, self.path)
         try:
             if self._made:
-                self.close()
-                os.remove(self.path)
-            elif _layer.file_size(self._handle) > self._size:  # Windows makes it larger before it refuses a name
-                _layer.set_file_size(self._handle, self._size)
+                _layer.delete_file(self._handle)
+            elif self._asked is not None and self._size < self._asked == _layer.file_size(self._handle):
+                _layer.set_file_size(self._handle, self._size)  # Windows makes it larger before it refuses a name
         except OSError:
-            pass  # somebody else has opened or mapped it meanwhile; the first error tells more
+            pass  # somebody else has mapped it meanwhile; the first error tells more
         finally:
             self.close()
 
-    def handle_for(self, size: Optional[int], access: str) -> int:
-        """The handle of the file, once it is sure that `size` bytes of it can be mapped."""
+    def checked_handle(self) -> int:
+        """The handle of the file, once it is sure that it has or may get the size that was asked for."""
         if hasattr(self._file, "flush"):
             self._file.flush()  # what Python still holds back belongs to the contents
         self._size = _layer.file_size(self._handle)
-        if access != "rw" and size is not None and size > self._size:
-            raise ValueError(f'{self.path!r} has {self._size} bytes, {size} were asked for, and only access="rw" '
-                             "makes a file larger")
+        if self._access != "rw" and self._asked is not None and self._asked > self._size:
+            raise ValueError(f'{self.path!r} has {self._size} bytes, {self._asked} were asked for, and only '
+                             'access="rw" makes a file larger')
         return self._handle
 
     def keep(self) -> _BackingFile:
@@ -1205,18 +1272,27 @@ class NamedMap(_Memory):
     @classmethod
     def _create_over_file(cls, file: File, name: Optional[str], size: Optional[int], access: str, exist_ok: bool,
                           create_it: Callable[[int], Tuple[int, bool]], open_it: Callable[[], int]) -> NamedMap:
-        if name is not None:  # the name first: who has it already does not need the file
+        pauses = list(_PAUSES)
+        while True:
+            if name is not None:  # the name first: who has it already does not need the file
+                try:
+                    return cls._own(_attach(name, exist_ok, open_it), False, name, size, access)
+                except FileNotFoundError:
+                    pass
             try:
-                return cls._own(_attach(name, exist_ok, open_it), False, name, size, access)
-            except FileNotFoundError:
-                pass
-        with _BackingFile(file, access, access == "rw" and size is not None) as backing:
-            handle = backing.handle_for(size, access)
-            pair = _create_or_attach(name, exist_ok, lambda: create_it(handle), open_it)
-            self = cls._own(*pair, name, size, access)
-            if self._created:
-                self._file = backing.keep()
-            return self
+                with _BackingFile(file, size, access) as backing:
+                    handle = backing.checked_handle()
+                    pair = _create_or_attach(name, exist_ok, lambda: create_it(handle), open_it)
+                    self = cls._own(*pair, name, size, access)
+                    if self._created:
+                        self._file = backing.keep()
+                    return self
+            except OSError as error:
+                # Whoever is just creating or closing the same has the file before, and after, it has the name.
+                held = getattr(error, "winerror", None) in (ERROR_SHARING_VIOLATION, ERROR_FILE_EXISTS)
+                if name is None or not held or not pauses:
+                    raise
+                time.sleep(pauses.pop(0))
 
     @classmethod
     def open(cls, name: str, size: Optional[int] = None, *, access: str = "rw",
@@ -1287,8 +1363,7 @@ class NamedMap(_Memory):
             array = _map_array(self._handle, access, offset, size, address)
         except OSError as error:
             self._check_open()
-            error.filename = self._name
-            raise
+            raise _blame(error, self._name)
         self._check_open()  # a signal handler may have closed the handle, and its value may be another object's by now
         return array
 
@@ -1373,8 +1448,7 @@ class NamedMap(_Memory):
                 if self._file is not None and self._access == "rw" and not self.closed:
                     self._file.flush()
         except OSError as error:
-            error.filename = self._name if self._file is None else self._file.path
-            raise
+            raise _blame(error, self._name if self._file is None else self._file.path)
 
     def __reduce__(self) -> Any:
         self._check_open()
@@ -1533,7 +1607,6 @@ def _hold(announcement: str, seconds: Optional[float]) -> None:
 
 def _wait_for_enter(entered: threading.Event) -> None:
     """Set the event at the end of a line, and not at the end of the input."""
-    import os
     try:
         # Not sys.stdin.readline(): its lock, still held when the interpreter ends, is a fatal error.
         chunk = os.read(sys.stdin.fileno(), 1)
