@@ -1194,6 +1194,7 @@ class _BackingFile:
     def keep(self) -> _BackingFile:
         """Leave it to close() to end this."""
         self._kept = True
+        self._file = None  # the file object is the caller's, and may be closed or forgotten
         return self
 
     def flush(self) -> None:
@@ -1221,7 +1222,7 @@ class NamedMap(_Memory):
     _handle: int
     _created: bool
     _closer: weakref.finalize
-    _file: Optional[_BackingFile]
+    _backing: Optional[_BackingFile]
 
     @classmethod
     def create(cls, name: Optional[str], size: Optional[int] = None, *, access: str = "rw", file: File = None,
@@ -1233,8 +1234,8 @@ class NamedMap(_Memory):
         without a name, for child processes (`inheritable`) and duplicate().  Memory in the paging file is all zero.
 
         `file` is a path or an open file.  A path is opened with no sharing (CreateFileW) and held open as long as
-        this object; a missing file is made if `size` is given.  An open file is duplicated.  `size` None is that of
-        the file, and a larger one makes the file larger.  `access` is ``"rw"``, or with a file also ``"r"``, or
+        this object; a missing file is made if `size` is given.  An open file is flushed and duplicated.  `size` None is
+        that of the file, and a larger one makes the file larger.  `access` is ``"rw"``, or with a file also ``"r"``, or
         ``"c"`` (copy-on-write) to read and write with the changes kept private.
 
         `exist_ok` attaches to the object if there is one, and then ignores `file`, `reserve` and `sddl`; `created`
@@ -1285,7 +1286,7 @@ class NamedMap(_Memory):
                     pair = _create_or_attach(name, exist_ok, lambda: create_it(handle), open_it)
                     self = cls._own(*pair, name, size, access)
                     if self._created:
-                        self._file = backing.keep()
+                        self._backing = backing.keep()
                     return self
             except OSError as error:
                 # Whoever is just creating or closing the same has the file before, and after, it has the name.
@@ -1352,7 +1353,7 @@ class NamedMap(_Memory):
         self._closer = _closer(self, handle)
         self._lock = threading.RLock()
         self._handle, self._created, self._name, self._size, self._access = handle, created, name, size, access
-        self._file = None
+        self._backing = None
         return self
 
     def _map(self) -> None:
@@ -1397,8 +1398,8 @@ class NamedMap(_Memory):
         with self._lock:
             _close_now(self._closer)
             self._forget()
-            if self._file is not None:
-                self._file.close()
+            if self._backing is not None:
+                self._backing.close()
 
     def duplicate(self, pid: int) -> int:
         """Make a handle of this object in another process, with the id `pid` (DuplicateHandle); return its value there.
@@ -1445,10 +1446,10 @@ class NamedMap(_Memory):
             if size:  # 0 would be the whole view
                 _layer.flush_view(address, size)
             with self._lock:  # against close() in another thread
-                if self._file is not None and self._access == "rw" and not self.closed:
-                    self._file.flush()
+                if self._backing is not None and self._access == "rw" and not self.closed:
+                    self._backing.flush()
         except OSError as error:
-            raise _blame(error, self._name if self._file is None else self._file.path)
+            raise _blame(error, self._name if self._backing is None else self._backing.path)
 
     def __reduce__(self) -> Any:
         self._check_open()

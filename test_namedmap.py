@@ -1326,6 +1326,9 @@ def test_an_open_file_is_duplicated(path, name, access):
         m = NamedMap.create(name, file=file, access=access)
         assert m[:] == b"012X456789"
         assert file.tell() == 4
+        forgotten = weakref.ref(file)
+    del file
+    assert forgotten() is None
     with m:
         assert m[:] == b"012X456789"
         with path.open("rb") as file:
