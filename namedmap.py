@@ -1415,7 +1415,10 @@ class NamedMap(_Memory):
             raise ValueError(f"no process has the id {pid}")
         with self._lock:  # against close() in another thread
             self._check_open()
-            return _layer.duplicate_handle(self._handle, pid)
+            try:
+                return _layer.duplicate_handle(self._handle, pid)
+            except OSError as error:
+                raise _blame(error, self._name)
 
     def view(self, offset: int = 0, size: Optional[int] = None, *, access: Optional[str] = None,
              address: Optional[int] = None) -> View:

@@ -1097,12 +1097,15 @@ def test_what_cannot_be_mapped(monkeypatch, name):
 
 @windows
 def test_a_handle_that_something_else_closed(name):
-    m = NamedMap.create(name, 10)
-    assert kernel32.CloseHandle(m.handle)
-    with pytest.raises(OSError, match="closed by something else") as caught:
-        m[0]
-    assert (caught.value.winerror, caught.value.filename) == (6, name)
-    m._closer.detach()  # it must not close whose handle has this value by now
+    for which in (name, None):
+        m = NamedMap.create(which, 10)
+        assert kernel32.CloseHandle(m.handle)
+        for use in (lambda: m[0], m.view):
+            with pytest.raises(OSError, match="closed by something else") as caught:
+                use()
+            assert (caught.value.winerror, caught.value.filename) == (6, which)
+            assert "None" not in str(caught.value)
+        m._closer.detach()  # it must not close whose handle has this value by now
 
 
 @windows
@@ -1388,16 +1391,18 @@ def test_growth_is_taken_back_when_creating_fails(opened, path, name, monkeypatc
 
 
 @windows
-def test_a_full_disk(path, monkeypatch):
-    # Injected: the code of Windows, for which Wine has another.
-    def full(*arguments):
-        ctypes.set_last_error(namedmap.ERROR_DISK_FULL)
+@pytest.mark.parametrize("code, text", [(112, "the disk has no room"), (33, "locked by another program")])
+def test_what_windows_says_of_a_file(code, text, path, name, monkeypatch):
+    # Injected: Wine has another code for a full disk, and never one for a lock.
+    def refuse(*arguments):
+        ctypes.set_last_error(code)
         return namedmap._section_created(None, None, arguments)
 
-    monkeypatch.setattr(namedmap._win, "CreateFileMappingW", full)
-    with pytest.raises(OSError, match="the disk has no room") as caught:
-        NamedMap.create(None, 100, file=path)
-    assert (caught.value.winerror, caught.value.filename) == (112, str(path))
+    monkeypatch.setattr(namedmap._win, "CreateFileMappingW", refuse)
+    for which in (None, name, "Global\\" + name[len("Local\\"):]):
+        with pytest.raises(OSError, match=text) as caught:
+            NamedMap.create(which, 100, file=path)
+        assert (caught.value.winerror, caught.value.filename) == (code, str(path))
     assert path.read_bytes() == b"0123456789"
 
 
@@ -2078,6 +2083,10 @@ def test_nothing_is_unmapped_or_closed_at_exit(name, python, path):
         "view, buf = m.view(), m.buf\n"
         "class Holder: pass\n"
         "cycle = Holder(); cycle.me, cycle.buf = cycle, m.view().buf\n"
+        "class Late:\n"
+        "    def __init__(self, buf): self.buf = buf\n"
+        "    def __del__(self): del self.buf\n"  # the last reference, while the interpreter ends
+        "late = Late(m.view().buf)\n"
         "for function in 'UnmapViewOfFile', 'CloseHandle':\n"
         "    setattr(namedmap._win, function, lambda *_, write=os.write: write(1, b'called'))\n",
         name, str(path))
