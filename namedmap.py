@@ -81,7 +81,7 @@ from operator import index
 TYPE_CHECKING = False  # typing is not imported at run time
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from typing import Any, Callable, Iterable, Iterator, List, Optional, Tuple, Type, TypeVar, Union, overload
+    from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple, Type, TypeVar, Union, overload
 
     Buffer = Any  # whatever memoryview() accepts: bytes, bytearray, array.array, numpy.ndarray...
     File = Any  # a path (str, bytes or os.PathLike) or an open file
@@ -200,6 +200,7 @@ _CAUSES = {
     ERROR_COMMITMENT_LIMIT: "the paging file cannot hold it: ask for less, or enlarge the paging file",
 }
 _NAME_CAUSES = {
+    **_CAUSES,
     ERROR_FILE_NOT_FOUND: "nothing has this name now: is the publisher running, and is it in Global\\ or in Local\\?",
     ERROR_ACCESS_DENIED: "access is denied by the security descriptor that its creator gave it",
     ERROR_INVALID_HANDLE: "this is the name of another kind of object (mutex, event, semaphore, timer or job)",
@@ -340,16 +341,12 @@ class UNICODE_STRING(ctypes.Structure):
 _winctypes: Any = ctypes  # for what only Windows has of it, and type checkers elsewhere do not know
 
 
-def _win_error(code: int) -> OSError:
-    return _os_error(code, None, _CAUSES.get(code) or _winctypes.FormatError(code).strip())
-
-
-def _name_error(code: int, name: Optional[str]) -> OSError:
-    return _os_error(code, name, _NAME_CAUSES[code]) if code in _NAME_CAUSES else _blame(_win_error(code), name)
+def _win_error(code: int, name: Optional[str] = None, causes: Dict[int, str] = _CAUSES) -> OSError:
+    return _os_error(code, name, causes.get(code) or _winctypes.FormatError(code).strip())
 
 
 def _file_error(code: int, path: Optional[str] = None) -> OSError:
-    return _os_error(code, path, _FILE_CAUSES.get(code) or _winctypes.FormatError(code).strip())
+    return _win_error(code, path, _FILE_CAUSES)
 
 
 # The checks run right after the call in the same thread, so that the captured last error is that of the call: if a
@@ -363,7 +360,7 @@ def _nonzero(result: Any, function: Any, arguments: Tuple[Any, ...]) -> Any:
 
 def _opened(handle: Optional[int], function: Any, arguments: Tuple[Any, ...]) -> int:
     if not handle:  # None, not 0: ctypes turns a NULL pointer into None
-        raise _name_error(_winctypes.get_last_error(), arguments[-1])
+        raise _win_error(_winctypes.get_last_error(), arguments[-1], _NAME_CAUSES)
     return handle
 
 
@@ -410,10 +407,9 @@ def _too_large(code: int) -> OSError:
 
 def _duplicated(result: int, function: Any, arguments: Tuple[Any, ...]) -> int:
     if not result:
-        code = _winctypes.get_last_error()
-        causes = {ERROR_ACCESS_DENIED: "the process has ended, or may not be given handles",
-                  ERROR_INVALID_HANDLE: _CLOSED_ELSEWHERE}
-        raise _os_error(code, None, causes.get(code) or _winctypes.FormatError(code).strip())
+        raise _win_error(_winctypes.get_last_error(), None, {
+            ERROR_ACCESS_DENIED: "the process has ended, or may not be given handles",
+            ERROR_INVALID_HANDLE: _CLOSED_ELSEWHERE})
     return result
 
 

@@ -1613,6 +1613,19 @@ sys.stdin.readline()
 """
 
 
+CHILD_THAT_IS_GIVEN = """
+import os, sys
+print(os.getpid(), flush=True)
+sys.argv[1] = sys.stdin.readline()
+""" + CHILD
+
+
+def give(memory, process):
+    """Duplicate the handle into a process that runs CHILD_THAT_IS_GIVEN, and tell it."""
+    process.popen.stdin.write(b"%d\n" % memory.duplicate(int(process.line())))
+    process.popen.stdin.flush()
+
+
 def is_inheritable(handle):
     return os.get_handle_inheritable(handle)
 
@@ -1646,11 +1659,8 @@ def test_inheritance_is_asked_for(name, path):
 def test_a_handle_is_duplicated_into_another_process(access, name, python):
     with NamedMap.create(name, 5000) as made, NamedMap.open(name, access=access) as m:
         made[:5] = b"hello"
-        process = python("import os\nprint(os.getpid(), flush=True)\nimport sys\n"
-                         "sys.argv[1] = sys.stdin.readline()" + CHILD, "")
-        handle = m.duplicate(int(process.line()))
-        process.popen.stdin.write(b"%d\n" % handle)
-        process.popen.stdin.flush()
+        process = python(CHILD_THAT_IS_GIVEN, "")
+        give(m, process)
         assert process.line() == f"8192 {'rw' if access == 'rw' else 'r'} None False hello"
         assert made[:5] == (b"child" if access == "rw" else b"hello")
         made.close()
@@ -2456,12 +2466,10 @@ def test_programs_of_the_other_word_size(name, start):
             0, ["N\u00fcrburgring: gear 4, 187.25 km/h at 12.5 s (packet 1)"], "")
         process.enter()
         assert process.end() == (0, [], "")
-    process = start(other, "-c", "import os\nprint(os.getpid(), flush=True)\nimport sys\n"
-                                 "sys.argv[1] = sys.stdin.readline()" + CHILD, "")
+    process = start(other, "-c", CHILD_THAT_IS_GIVEN, "")
     with NamedMap.create(None, 5000) as m:
         m[:5] = b"hello"
-        process.popen.stdin.write(b"%d\n" % m.duplicate(int(process.line())))
-        process.popen.stdin.flush()
+        give(m, process)
         assert process.line() == "8192 rw None False hello"
         assert m[:5] == b"child"
 
