@@ -19,7 +19,7 @@
 # LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
 # OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
 # SOFTWARE.
-r"""Named shared memory of Windows: file mapping objects, from Python.
+r"""Named shared memory of Windows, and what coordinates it: file mapping objects, mutexes, events and semaphores.
 
 One process makes memory under a name and writes to it:
 
@@ -55,12 +55,21 @@ is written stays, and ``flush()`` waits until it is on the disk.
 
 Other processes.  The name is not the only way: a child process can inherit the
 handle (``inheritable=True``), any process can be given one (``duplicate()``),
-and ``NamedMap.from_handle()`` takes it there.  Memory with a name can be
-pickled, and so passed to multiprocessing.  For other users, and for sandboxed
-processes, ``create()`` takes a security descriptor (``sddl=``).
+and ``NamedMap.from_handle()`` takes it there.  What has a name can be pickled,
+and so passed to multiprocessing.  For other users, and for sandboxed processes,
+``create()`` takes a security descriptor (``sddl=``).
 
-Coordination.  Nothing here locks.  Processes that write the same bytes must
-agree on who writes when.
+Coordination.  Reading and writing the memory locks nothing.  Processes that
+write the same bytes can take turns with a Mutex, wake each other with an Event,
+and count with a Semaphore; these are made, opened, passed on and closed like
+memory, and need names of their own:
+
+    mutex = namedmap.Mutex.create(r"Local\demo mutex", exist_ok=True)
+    with mutex:
+        m[0] += 1
+
+If a process dies while it holds the mutex, the next one gets it, and
+``mutex.abandoned`` tells that the data may be half written.
 
 On the command line, ``python -m namedmap create NAME TEXT`` and
 ``python -m namedmap read NAME`` show whether two processes see the same memory.
@@ -75,20 +84,26 @@ import threading
 import time
 import weakref
 from ctypes import c_int, c_long, c_size_t as SIZE_T
-from ctypes.wintypes import BOOL, BYTE, DWORD, HANDLE, LARGE_INTEGER, LPCVOID, LPCWSTR, LPVOID, ULONG, USHORT, WORD
+from ctypes.wintypes import (
+    BOOL, BYTE, DWORD, HANDLE, LARGE_INTEGER, LONG, LPCVOID, LPCWSTR, LPVOID, ULONG, USHORT, WORD)
+from math import ceil
 from operator import index
 
 TYPE_CHECKING = False  # typing is not imported at run time
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple, Type, TypeVar, Union, overload
+    from typing import (
+        Any, Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple, Type, TypeVar, Union, overload)
 
     Buffer = Any  # whatever memoryview() accepts: bytes, bytearray, array.array, numpy.ndarray...
     File = Any  # a path (str, bytes or os.PathLike) or an open file
     CData = TypeVar("CData")  # a Structure, Union, array or simple type of ctypes
-    Memory = TypeVar("Memory", bound="_Memory")
+    Closable = TypeVar("Closable", bound="_Closable")
+    Object = TypeVar("Object", bound="_Object")
+    Waitable = TypeVar("Waitable", bound="_Waitable")
+    Lock = TypeVar("Lock", bound="_Lock")
 
-__all__ = ["NamedMap", "View"]
+__all__ = ["NamedMap", "View", "Mutex", "Event", "Semaphore"]
 __version__ = "0.1.0"
 
 
@@ -96,6 +111,7 @@ __version__ = "0.1.0"
 
 _MAX_NAME = 259  # UTF-16 units: MAX_PATH without its NUL, which every Windows function accepts
 _MAX_SIZE = 2 ** 63 - 1  # bytes: CreateFileMapping takes two DWORDs, and the kernel a signed number
+_MAX_COUNT = 2 ** 31 - 1  # of a semaphore: a LONG
 
 # For each access, what a view may ask of a map that has it.
 _NARROWER = {"r": ("r", "c"), "rw": ("rw", "r", "c"), "c": ("c", "r")}
@@ -117,14 +133,22 @@ def _check_name(name: str) -> str:
     return name
 
 
-def _check_size(size: int) -> int:
+def _check_number(what: str, number: int, lowest: int, highest: int, range_text: str) -> int:
     try:
-        size = index(size)
+        number = index(number)
     except TypeError:
-        raise TypeError(f"a size must be an int, in bytes, not {type(size).__name__}") from None
-    if not 0 < size <= _MAX_SIZE:
-        raise ValueError(f"a size must be 1 to 2**63-1 bytes, not {size}")
-    return size
+        raise TypeError(f"{what} must be an int, not {type(number).__name__}") from None
+    if not lowest <= number <= highest:
+        raise ValueError(f"{what} must be {range_text}, not {number}")
+    return number
+
+
+def _check_size(size: int) -> int:
+    return _check_number("a size", size, 1, _MAX_SIZE, "1 to 2**63-1 bytes")
+
+
+def _check_count(what: str, count: int) -> int:
+    return _check_number(what, count, 1, _MAX_COUNT, "1 to 2**31-1")
 
 
 def _check_access(access: str) -> str:
@@ -143,6 +167,15 @@ def _check_timeout(timeout: Optional[float]) -> Optional[float]:
     if not 0 <= timeout <= threading.TIMEOUT_MAX:  # false for NaN, too
         raise ValueError(f"a timeout must be 0 to {threading.TIMEOUT_MAX:.0f} seconds, or None for ever, not {timeout}")
     return timeout
+
+
+def _check_wait(blocking: bool, timeout: Optional[float]) -> Optional[float]:
+    """The timeout of a wait, given in the two ways of threading."""
+    if blocking:
+        return _check_timeout(timeout)
+    if timeout is not None:
+        raise ValueError("blocking=False does not wait, and takes no timeout")
+    return 0
 
 
 def _check_backing(file: Optional[File], size: Optional[int], access: str, reserve: bool) -> None:
@@ -186,6 +219,8 @@ ERROR_FILE_EXISTS = 80
 ERROR_INVALID_PARAMETER = 87
 ERROR_DISK_FULL = 112
 ERROR_ALREADY_EXISTS = 183
+ERROR_NOT_OWNER = 288
+ERROR_TOO_MANY_POSTS = 298
 ERROR_INVALID_ADDRESS = 487
 ERROR_FILE_INVALID = 1006
 ERROR_NO_SYSTEM_RESOURCES = 1450
@@ -203,11 +238,14 @@ _NAME_CAUSES = {
     **_CAUSES,
     ERROR_FILE_NOT_FOUND: "nothing has this name now: is the publisher running, and is it in Global\\ or in Local\\?",
     ERROR_ACCESS_DENIED: "access is denied by the security descriptor that its creator gave it",
-    ERROR_INVALID_HANDLE: "this is the name of another kind of object (mutex, event, semaphore, timer or job)",
+    ERROR_INVALID_HANDLE: "this is the name of another kind of object",
     ERROR_ALREADY_EXISTS: "the name is taken: somebody still has it open, and a reader counts; "
                           "exist_ok=True (--exist-ok) attaches to it",
 }
-_CLOSED_ELSEWHERE = "the handle was closed by something else than this object"
+_HANDLE_CAUSES = {
+    ERROR_ACCESS_DENIED: "this handle does not allow it, because of the security descriptor or of who duplicated it",
+    ERROR_INVALID_HANDLE: "the handle was closed by something else than this object",
+}
 _TRY_READING = '; opening it with access="r" may be allowed'
 _NEEDS_PRIVILEGE = (
     "creating memory in Global\\ needs the privilege SeCreateGlobalPrivilege (opening does not): "
@@ -255,7 +293,12 @@ def _blame(error: OSError, name: Any) -> OSError:
 FILE_MAP_COPY = 0x0001
 FILE_MAP_WRITE = 0x0002
 FILE_MAP_READ = 0x0004
-# winnt.h
+# winnt.h; MUTEX_MODIFY_STATE is what ReleaseMutex needs
+SYNCHRONIZE = 0x00100000
+READ_CONTROL = 0x00020000
+MUTEX_MODIFY_STATE = 0x0001
+EVENT_MODIFY_STATE = 0x0002
+SEMAPHORE_MODIFY_STATE = 0x0002
 PAGE_READONLY = 0x02
 PAGE_READWRITE = 0x04
 PAGE_WRITECOPY = 0x08
@@ -272,6 +315,11 @@ GENERIC_WRITE = 0x40000000
 PROCESS_DUP_HANDLE = 0x0040
 DUPLICATE_SAME_ACCESS = 0x2
 DELETE = 0x10000
+# winbase.h
+WAIT_OBJECT_0 = 0x00
+WAIT_ABANDONED = 0x80
+WAIT_TIMEOUT = 0x102
+WAIT_FAILED = 0xFFFFFFFF
 # fileapi.h
 CREATE_NEW = 1
 OPEN_EXISTING = 3
@@ -282,12 +330,16 @@ FileEndOfFileInfo = 6
 SDDL_REVISION_1 = 1
 # handleapi.h; a c_void_p, because an int of -1 never equals what ctypes returns for it
 INVALID_HANDLE_VALUE = HANDLE(-1)
-# ntdll: SECTION_INFORMATION_CLASS and OBJECT_INFORMATION_CLASS
+# ntdll: an access right, EVENT_INFORMATION_CLASS, EVENT_TYPE, SECTION_INFORMATION_CLASS and OBJECT_INFORMATION_CLASS
+EVENT_QUERY_STATE = 0x0001
+EventBasicInformation = 0
+SynchronizationEvent = 1
 SectionBasicInformation = 0
 ObjectBasicInformation = 0
 ObjectTypeInformation = 2
 
 _PAUSES = [0.001 * 2 ** attempt for attempt in range(9)]  # seconds before what others hold is tried again
+_SLICE = 0.1  # seconds of one wait, which Windows does not end for Ctrl+C
 
 # For each access: the protection of an object's pages, what is asked of an object when it is opened and of a view
 # when it is mapped, and of a file.
@@ -295,6 +347,28 @@ _PROTECTION = {"r": PAGE_READONLY, "rw": PAGE_READWRITE, "c": PAGE_WRITECOPY}
 _OPEN_RIGHTS = {"r": FILE_MAP_READ, "rw": FILE_MAP_READ | FILE_MAP_WRITE, "c": FILE_MAP_READ}
 _VIEW_RIGHTS = {"r": FILE_MAP_READ, "rw": FILE_MAP_READ | FILE_MAP_WRITE, "c": FILE_MAP_COPY}
 _FILE_RIGHTS = {"r": GENERIC_READ, "rw": GENERIC_READ | GENERIC_WRITE, "c": GENERIC_READ}
+
+# What is asked of the other objects. One after the other, because a security descriptor may allow only to wait; a mutex
+# that can be locked but not unlocked is of no use.
+_MUTEX_RIGHTS = (SYNCHRONIZE | MUTEX_MODIFY_STATE,)
+_EVENT_RIGHTS = (SYNCHRONIZE | EVENT_MODIFY_STATE | EVENT_QUERY_STATE, SYNCHRONIZE | EVENT_MODIFY_STATE, SYNCHRONIZE)
+_SEMAPHORE_RIGHTS = (SYNCHRONIZE | SEMAPHORE_MODIFY_STATE, SYNCHRONIZE)
+
+# The functions that open a name, and whose name it is if they can.
+_OPENERS = {
+    "OpenEventW": "an event",
+    "OpenFileMappingW": "a file mapping object",
+    "OpenJobObjectW": "a job",
+    "OpenMutexW": "a mutex",
+    "OpenSemaphoreW": "a semaphore",
+    "OpenWaitableTimerW": "a timer",
+}
+
+
+class EVENT_BASIC_INFORMATION(ctypes.Structure):
+    """What NtQueryEvent tells of an event."""
+
+    _fields_ = [("EventType", c_int), ("EventState", LONG)]
 
 
 class MEMORY_BASIC_INFORMATION(ctypes.Structure):
@@ -369,8 +443,11 @@ def _created(handle: Optional[int], function: Any, arguments: Tuple[Any, ...]) -
 
 
 def _section_created(handle: Optional[int], function: Any, arguments: Tuple[Any, ...]) -> Tuple[int, bool]:
+    code = _winctypes.get_last_error()
+    if not handle and code == ERROR_ACCESS_DENIED and str(arguments[-1]).startswith("Global\\"):
+        raise _os_error(code, arguments[-1], _NEEDS_PRIVILEGE)  # if nobody has the name: opening it tells
     if not handle and arguments[0] is not INVALID_HANDLE_VALUE:
-        raise _file_error(_winctypes.get_last_error())
+        raise _file_error(code)
     return _created(handle, function, arguments)
 
 
@@ -409,7 +486,7 @@ def _duplicated(result: int, function: Any, arguments: Tuple[Any, ...]) -> int:
     if not result:
         raise _win_error(_winctypes.get_last_error(), None, {
             ERROR_ACCESS_DENIED: "the process has ended, or may not be given handles",
-            ERROR_INVALID_HANDLE: _CLOSED_ELSEWHERE})
+            ERROR_INVALID_HANDLE: _HANDLE_CAUSES[ERROR_INVALID_HANDLE]})
     return result
 
 
@@ -421,8 +498,19 @@ def _mapped(base: Optional[int], function: Any, arguments: Tuple[Any, ...]) -> i
         # The range was checked before, so that it is the protection of the object which forbids the view.
         raise _os_error(ERROR_ACCESS_DENIED, None, "the memory was created read-only" + _TRY_READING)
     if code == ERROR_INVALID_HANDLE:
-        raise _os_error(code, None, _CLOSED_ELSEWHERE)
+        raise _win_error(code, None, _HANDLE_CAUSES)
     raise _too_large(code) if _CAUSES.get(code) is _NO_MEMORY else _win_error(code)
+
+
+def _changed(result: int, function: Any, arguments: Tuple[Any, ...]) -> int:
+    code = _winctypes.get_last_error()
+    if not result and code == ERROR_NOT_OWNER:
+        raise RuntimeError("this thread does not hold the mutex")
+    if not result and code == ERROR_TOO_MANY_POSTS:
+        raise ValueError(f"{arguments[1]} more would exceed the maximum of the semaphore")
+    if not result:
+        raise _win_error(code, None, _HANDLE_CAUSES)
+    return result
 
 
 def _converted(result: int, function: Any, arguments: Tuple[Any, ...]) -> int:
@@ -437,7 +525,7 @@ def _success(status: int, function: Any, arguments: Tuple[Any, ...]) -> int:
         code = _win.RtlNtStatusToDosError(status)
         if code == ERROR_INVALID_HANDLE:
             raise _os_error(code, None, f"handle {arguments[0]:#x} is closed, or belongs to another process")
-        raise _win_error(code)
+        raise _win_error(code, None, _HANDLE_CAUSES)
     return status
 
 
@@ -447,8 +535,11 @@ _PROTOTYPES = {
     "CloseHandle": ("kernel32", BOOL, (HANDLE,), None),
     "ConvertStringSecurityDescriptorToSecurityDescriptorW": (
         "advapi32", BOOL, (LPCWSTR, DWORD, LPVOID, LPVOID), _converted),
+    "CreateEventW": ("kernel32", HANDLE, (LPVOID, BOOL, BOOL, LPCWSTR), _created),
     "CreateFileMappingW": ("kernel32", HANDLE, (HANDLE, LPVOID, DWORD, DWORD, DWORD, LPCWSTR), _section_created),
     "CreateFileW": ("kernel32", HANDLE, (LPCWSTR, DWORD, DWORD, LPVOID, DWORD, DWORD, HANDLE), _file_opened),
+    "CreateMutexW": ("kernel32", HANDLE, (LPVOID, BOOL, LPCWSTR), _created),
+    "CreateSemaphoreW": ("kernel32", HANDLE, (LPVOID, LONG, LONG, LPCWSTR), _created),
     "DuplicateHandle": ("kernel32", BOOL, (HANDLE, HANDLE, HANDLE, LPVOID, DWORD, BOOL, DWORD), _duplicated),
     "FlushFileBuffers": ("kernel32", BOOL, (HANDLE,), _file_done),
     "FlushViewOfFile": ("kernel32", BOOL, (LPCVOID, SIZE_T), _flushed),
@@ -460,16 +551,28 @@ _PROTOTYPES = {
     # No check: it can only fail for what was not allocated.
     "LocalFree": ("kernel32", LPVOID, (LPVOID,), None),
     "MapViewOfFileEx": ("kernel32", LPVOID, (HANDLE, DWORD, DWORD, DWORD, SIZE_T, LPVOID), _mapped),
+    "NtQueryEvent": ("ntdll", c_long, (HANDLE, c_int, LPVOID, ULONG, LPVOID), _success),
     "NtQueryObject": ("ntdll", c_long, (HANDLE, c_int, LPVOID, ULONG, LPVOID), _success),
     "NtQuerySection": ("ntdll", c_long, (HANDLE, c_int, LPVOID, SIZE_T, LPVOID), _success),
+    "OpenEventW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _opened),
     "OpenFileMappingW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _opened),
+    "OpenJobObjectW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _opened),
+    "OpenMutexW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _opened),
     "OpenProcess": ("kernel32", HANDLE, (DWORD, BOOL, DWORD), _process_opened),
+    "OpenSemaphoreW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _opened),
+    "OpenWaitableTimerW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _opened),
+    "ReleaseMutex": ("kernel32", BOOL, (HANDLE,), _changed),
+    "ReleaseSemaphore": ("kernel32", BOOL, (HANDLE, LONG, LPVOID), _changed),
+    "ResetEvent": ("kernel32", BOOL, (HANDLE,), _changed),
     # No check: it translates errors and cannot fail itself.
     "RtlNtStatusToDosError": ("ntdll", ULONG, (c_long,), None),
+    "SetEvent": ("kernel32", BOOL, (HANDLE,), _changed),
     "SetFileInformationByHandle": ("kernel32", BOOL, (HANDLE, c_int, LPVOID, DWORD), _file_done),
     "UnmapViewOfFile": ("kernel32", BOOL, (LPCVOID,), _nonzero),
     "VirtualAlloc": ("kernel32", LPVOID, (LPVOID, SIZE_T, DWORD, DWORD), _nonzero),
     "VirtualQuery": ("kernel32", SIZE_T, (LPCVOID, LPVOID, SIZE_T), _nonzero),
+    # No check: _Windows.wait() does it, because a signal handler that raises in a check would lose what was got.
+    "WaitForSingleObject": ("kernel32", DWORD, (HANDLE, DWORD), None),
 }
 
 
@@ -501,7 +604,8 @@ class _Functions:
             function.restype, function.argtypes = restype, argtypes
             if check:
                 function.errcheck = check
-            value = _transparent(function)
+            # A signal handler that raises in Python code around a wait would lose what was got.
+            value = function if name == "WaitForSingleObject" else _transparent(function)
         else:
             raise AttributeError(name)
         setattr(self, name, value)
@@ -538,19 +642,53 @@ class _Windows:
     def create_file_mapping(self, name: Optional[str], size: int, access: str, file: Optional[int], reserve: bool,
                             security: SECURITY_ATTRIBUTES) -> Tuple[int, bool]:
         """A handle, and whether the object is new.  One that existed keeps its size; size 0 is that of the file."""
-        pair: Tuple[int, bool] = _win.CreateFileMappingW(
-            INVALID_HANDLE_VALUE if file is None else file, ctypes.byref(security),
-            _PROTECTION[access] | (SEC_RESERVE if reserve else SEC_COMMIT), size >> 32, size & 0xFFFFFFFF, name)
-        return pair
+        return self._create("CreateFileMappingW", INVALID_HANDLE_VALUE if file is None else file,
+                            ctypes.byref(security), _PROTECTION[access] | (SEC_RESERVE if reserve else SEC_COMMIT),
+                            size >> 32, size & 0xFFFFFFFF, name)
 
     def open_file_mapping(self, name: Optional[str], access: str, inheritable: bool) -> int:
         rights = _OPEN_RIGHTS[access]
+        # A descriptor may grant the memory, but not its size.
+        return self._open("OpenFileMappingW", (rights | SECTION_QUERY, rights), inheritable, name)
+
+    def _create(self, function: str, *arguments: Any) -> Tuple[int, bool]:
+        """A handle, and whether the object is new."""
+        pair: Tuple[int, bool] = self._call_with_name(function, *arguments)
+        return pair
+
+    def _open(self, function: str, rights: Tuple[int, ...], inheritable: bool, name: Optional[str]) -> int:
+        """A handle with the first of the access rights that are granted."""
+        for right in rights:
+            try:
+                handle: int = self._call_with_name(function, right, inheritable, name)
+                return handle
+            except PermissionError as error:
+                refusal = error
+        raise refusal
+
+    def _call_with_name(self, function: str, *arguments: Any) -> Any:
+        """Call a function whose last argument is the name; if another kind of object has it, the error says which."""
         try:
-            handle: int = _win.OpenFileMappingW(rights | SECTION_QUERY, inheritable, name)
-        except PermissionError:
-            # A descriptor may grant the memory, but not its size.
-            handle = _win.OpenFileMappingW(rights, inheritable, name)
-        return handle
+            return getattr(_win, function)(*arguments)
+        except OSError as error:
+            name = arguments[-1]
+            kind = self.kind_of_name(name) if name is not None and _is(error, ERROR_INVALID_HANDLE) else None
+            if kind is None:
+                raise
+            raise _os_error(ERROR_INVALID_HANDLE, name, f"this is the name of {kind}, and objects of different kinds "
+                            "cannot have the same name") from None
+
+    def kind_of_name(self, name: str) -> Optional[str]:
+        """What has the name: "a mutex", or None if nothing has it, or nothing of a known kind."""
+        for function, kind in _OPENERS.items():
+            try:
+                self.close_handle(getattr(_win, function)(READ_CONTROL, False, name))
+            except PermissionError:
+                return kind
+            except OSError:
+                continue
+            return kind
+        return None
 
     def section_size(self, handle: int) -> int:
         """The size in bytes of a file mapping object, whole pages unless it is backed by a file."""
@@ -664,6 +802,57 @@ class _Windows:
     def flush_file(self, file: int) -> None:
         _win.FlushFileBuffers(file)
 
+    def create_mutex(self, name: Optional[str], security: SECURITY_ATTRIBUTES) -> Tuple[int, bool]:
+        return self._create("CreateMutexW", ctypes.byref(security), False, name)
+
+    def open_mutex(self, name: Optional[str], inheritable: bool) -> int:
+        return self._open("OpenMutexW", _MUTEX_RIGHTS, inheritable, name)
+
+    def release_mutex(self, handle: int) -> None:
+        _win.ReleaseMutex(handle)
+
+    def create_event(self, name: Optional[str], manual_reset: bool, initial_state: bool,
+                     security: SECURITY_ATTRIBUTES) -> Tuple[int, bool]:
+        return self._create("CreateEventW", ctypes.byref(security), manual_reset, initial_state, name)
+
+    def open_event(self, name: Optional[str], inheritable: bool) -> int:
+        return self._open("OpenEventW", _EVENT_RIGHTS, inheritable, name)
+
+    def set_event(self, handle: int) -> None:
+        _win.SetEvent(handle)
+
+    def reset_event(self, handle: int) -> None:
+        _win.ResetEvent(handle)
+
+    def query_event(self, handle: int) -> Tuple[bool, bool]:
+        """Whether an event resets itself, and whether it is set."""
+        event = EVENT_BASIC_INFORMATION()
+        _win.NtQueryEvent(handle, EventBasicInformation, ctypes.byref(event), ctypes.sizeof(event), None)
+        return event.EventType == SynchronizationEvent, bool(event.EventState)
+
+    def create_semaphore(self, name: Optional[str], value: int, maximum: int,
+                         security: SECURITY_ATTRIBUTES) -> Tuple[int, bool]:
+        return self._create("CreateSemaphoreW", ctypes.byref(security), value, maximum, name)
+
+    def open_semaphore(self, name: Optional[str], inheritable: bool) -> int:
+        return self._open("OpenSemaphoreW", _SEMAPHORE_RIGHTS, inheritable, name)
+
+    def release_semaphore(self, handle: int, n: int) -> int:
+        """The count before."""
+        count = LONG()
+        _win.ReleaseSemaphore(handle, n, ctypes.byref(count))
+        return count.value
+
+    def wait(self, handle: int, seconds: float, result: List[int]) -> None:
+        """Wait for an object, for a moment, and put what came of it into `result`, one of the WAIT_ constants.
+
+        A signal handler may raise an exception wherever Python code runs, which would lose what was just got if a
+        statement had yet to store it. Here C code both calls the function and stores.
+        """
+        result[:] = map(_win.WaitForSingleObject, (handle,), (ceil(1000 * seconds),))
+        if result[0] == WAIT_FAILED:
+            raise _win_error(_winctypes.get_last_error(), None, _HANDLE_CAUSES)
+
     def handle_kind(self, handle: int) -> str:
         """What the kernel calls the kind of object that a handle belongs to, such as "Section"."""
         buffer = ctypes.create_string_buffer(1024)
@@ -700,6 +889,222 @@ class _Windows:
 
 
 _layer = _Windows()
+
+
+# ---------------------------------------------------------------- kernel objects
+
+_ATTEMPTS = 5  # to create or open a name that others keep making and dropping at the same time
+
+
+def _closer(owner: object, handle: int) -> weakref.finalize:
+    """What closes a handle: once, when it is called or else when its owner is forgotten."""
+    closer = weakref.finalize(owner, _layer.close_handle, handle)
+    closer.atexit = False  # the system closes it then, and daemon threads may still use it
+    return closer
+
+
+def _close_now(closer: weakref.finalize) -> None:
+    """Call a finalizer, once; weakref itself no longer does when the interpreter has begun to end."""
+    found = closer.detach()
+    if found:
+        _, function, arguments, _ = found
+        function(*arguments)
+
+
+def _taken(name: Optional[str]) -> OSError:
+    return _os_error(ERROR_ALREADY_EXISTS, name, _NAME_CAUSES[ERROR_ALREADY_EXISTS])
+
+
+def _attach(name: Optional[str], exist_ok: bool, open_it: Callable[[], int]) -> int:
+    """A handle of the object that has the name; FileNotFoundError if none has."""
+    try:
+        handle = open_it()
+    except PermissionError:
+        if exist_ok:
+            raise
+        raise _taken(name) from None
+    if not exist_ok:
+        _layer.close_handle(handle)
+        raise _taken(name)
+    return handle
+
+
+def _create_or_attach(name: Optional[str], exist_ok: bool, create: Callable[[], Tuple[int, bool]],
+                      open_it: Callable[[], int]) -> Tuple[int, bool]:
+    """A handle, and whether the object is new."""
+    for _ in range(_ATTEMPTS):
+        try:
+            handle, created = create()
+        except PermissionError as error:
+            if name is None or not _is(error, ERROR_ACCESS_DENIED):
+                raise
+            # Either the object exists with a security descriptor that does not grant all that creating asks
+            # for, or this process may not create it; opening tells which.
+            refusal = error
+            try:
+                return _attach(name, exist_ok, open_it), False
+            except FileNotFoundError:
+                continue
+        if not created and not exist_ok:
+            _layer.close_handle(handle)
+            raise _taken(name)
+        return handle, created
+    raise refusal
+
+
+def _wait_until_there(call: Callable[[], int], timeout: Optional[float]) -> int:
+    """Repeat a call until it no longer raises FileNotFoundError, for at most `timeout` seconds."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    pause = 0.001
+    while True:
+        try:
+            return call()
+        except FileNotFoundError as error:
+            if not _is(error, ERROR_FILE_NOT_FOUND):
+                raise  # what is missing is not the name
+            if deadline is not None:
+                pause = min(pause, deadline - time.monotonic())
+                if pause <= 0:
+                    raise
+        time.sleep(pause)
+        pause = min(2 * pause, 0.05)
+
+
+def _checked_handle(handle: int, kind: str) -> int:
+    """A handle from elsewhere, once it is sure that it belongs to an object of the kind."""
+    handle = index(handle)
+    if not 0 < handle < 2 ** (8 * ctypes.sizeof(HANDLE)):
+        raise ValueError(f"no handle has the value {handle}")
+    found = _layer.handle_kind(handle)
+    if found != kind:
+        raise _os_error(ERROR_INVALID_HANDLE, None, f"handle {handle:#x} belongs to another kind of object: {found}")
+    return handle
+
+
+def _reopen(cls: Any, name: str, arguments: Dict[str, Any]) -> Any:
+    """What unpickling calls."""
+    return cls.open(name, **arguments)
+
+
+class _Closable:
+    """What all objects have in common: a name, and an end."""
+
+    _lock: threading.RLock  # against close() in another thread; a signal handler or a __del__ may close in this one
+    _name: Optional[str]
+
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Give up the object."""
+        raise NotImplementedError
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ValueError(f"{type(self).__name__} {self._name!r} is closed")
+
+    def __enter__(self: Closable) -> Closable:
+        self._check_open()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+class _Object(_Closable):
+    """A kernel object, of which this process has a handle."""
+
+    _handle: int
+    _created: bool
+    _closer: weakref.finalize
+
+    def __new__(cls, *args: object, **kwargs: object) -> Any:
+        raise TypeError(f"{cls.__name__} is not called: {cls.__name__}.create() makes one, and {cls.__name__}.open() "
+                        "opens one that exists")
+
+    @classmethod
+    def _wrap(cls: Type[Object], handle: int, created: bool, name: Optional[str]) -> Object:
+        """An object that owns the handle."""
+        self: Object = object.__new__(cls)
+        self._closer = _closer(self, handle)
+        self._lock = threading.RLock()
+        self._handle, self._created, self._name = handle, created, name
+        return self
+
+    @property
+    def name(self) -> Optional[str]:
+        """The name as it was given; None without one."""
+        return self._name
+
+    @property
+    def handle(self) -> int:
+        """The HANDLE of the object, for other libraries; close() closes it."""
+        self._check_open()
+        return self._handle
+
+    @property
+    def created(self) -> bool:
+        """Whether this object was made by create(), and not found."""
+        return self._created
+
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called."""
+        return not self._closer.alive
+
+    def close(self) -> None:
+        """Close the handle (CloseHandle), once; this never fails.
+
+        If no other process has the object open, its name is gone at once.
+        """
+        with self._lock:
+            _close_now(self._closer)
+
+    def duplicate(self, pid: int) -> int:
+        """Make a handle of this object in another process, with the id `pid` (DuplicateHandle); return its value there.
+
+        The value has to be told to that process, which passes it to from_handle() and thereby owns it; else the object
+        stays open as long as that process lives.
+
+        Raises PermissionError if that process belongs to somebody else; OSError if there is none with this id;
+        ValueError if the object is closed.
+        """
+        pid = index(pid)
+        if not 0 <= pid < 2 ** 32:
+            raise ValueError(f"no process has the id {pid}")
+        value: int = self._call(_layer.duplicate_handle, pid)
+        return value
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a function of the layer with the handle."""
+        with self._lock:  # against close() in another thread
+            self._check_open()
+            try:
+                return function(self._handle, *arguments)
+            except OSError as error:
+                self._check_open()  # a signal handler may have closed the handle
+                raise _blame(error, self._name)
+
+    def _arguments(self) -> Dict[str, Any]:
+        """What open() needs, besides the name, for an object like this one."""
+        return {}
+
+    def __reduce__(self) -> Any:
+        self._check_open()
+        if self._name is None:
+            raise TypeError(f"a {type(self).__name__} without a name cannot be pickled: pass it on by inheritance or "
+                            "duplicate()")
+        return _reopen, (type(self), self._name, self._arguments())
+
+    def _details(self) -> str:
+        return ""
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return f"<{type(self).__name__} {self._name!r}, closed>"
+        return f"<{type(self).__name__} {self._name!r}{self._details()}, handle={self._handle:#x}>"
 
 
 # ---------------------------------------------------------------- memory and views
@@ -756,11 +1161,9 @@ def _check_address(address: int, offset: int, size: int) -> int:
     return address
 
 
-class _Memory:
+class _Memory(_Closable):
     """What views and maps have in common: mapped memory, read and written as bytes."""
 
-    _lock: threading.RLock  # a signal handler or a __del__ may close the object that its thread is just mapping
-    _name: Optional[str]
     _size: int
     _access: str
     # These three exist while the memory is mapped. Without them every use comes to __getattr__, which maps the
@@ -768,10 +1171,6 @@ class _Memory:
     _array: Any  # a ctypes array of c_char, for reading: a slice of it is bytes at once
     _bytes: memoryview  # for writing
     _buf: memoryview  # handed out, and not used here, since who has it may release it
-
-    def __new__(cls, *args: object, **kwargs: object) -> Any:
-        raise TypeError(f"{cls.__name__} is not called: NamedMap.create() makes memory, NamedMap.open() opens it, "
-                        "and view() of a NamedMap gives a View")
 
     if not TYPE_CHECKING:  # a type checker would take every misspelt attribute for one of these
 
@@ -801,10 +1200,6 @@ class _Memory:
         for name in ("_array", "_bytes", "_buf"):
             self.__dict__.pop(name, None)
 
-    def _check_open(self) -> None:
-        if self.closed:
-            raise ValueError(f"{type(self).__name__} {self._name!r} is closed")
-
     def _check_range(self, offset: int, size: int) -> None:
         if not 0 <= offset <= offset + size <= self._size:
             raise ValueError(f"{size} bytes at offset {offset} are not inside the memory, which has {self._size} bytes")
@@ -829,22 +1224,6 @@ class _Memory:
     def buf(self) -> memoryview:
         """A memoryview of all the bytes, read-only when access is ``"r"``; it stays valid after close()."""
         return self._buf
-
-    @property
-    def closed(self) -> bool:
-        """Whether close() was called."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Give up the memory; what was borrowed from it stays valid."""
-        raise NotImplementedError
-
-    def __enter__(self: Memory) -> Memory:
-        self._check_open()
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
 
     def __len__(self) -> int:
         self._check_open()
@@ -970,6 +1349,10 @@ class View(_Memory):
 
     _map_object: Optional[NamedMap]
 
+    def __new__(cls, *args: object, **kwargs: object) -> Any:
+        raise TypeError("View is not called: NamedMap.create() makes memory, NamedMap.open() opens it, and view() of a "
+                        "NamedMap gives a View")
+
     @classmethod
     def _over(cls, map_object: NamedMap, array: Any, access: str) -> View:
         self: View = object.__new__(cls)
@@ -1004,68 +1387,7 @@ class View(_Memory):
         return f"<View of {self._name!r}, size={self._size}, access={self._access!r}>"
 
 
-# ---------------------------------------------------------------- objects
-
-_ATTEMPTS = 5  # to create or open a name that others keep making and dropping at the same time
-
-
-def _closer(owner: object, handle: int) -> weakref.finalize:
-    """What closes a handle: once, when it is called or else when its owner is forgotten."""
-    closer = weakref.finalize(owner, _layer.close_handle, handle)
-    closer.atexit = False  # the system closes it then, and daemon threads may still use it
-    return closer
-
-
-def _close_now(closer: weakref.finalize) -> None:
-    """Call a finalizer, once; weakref itself no longer does when the interpreter has begun to end."""
-    found = closer.detach()
-    if found:
-        _, function, arguments, _ = found
-        function(*arguments)
-
-
-def _taken(name: Optional[str]) -> OSError:
-    return _os_error(ERROR_ALREADY_EXISTS, name, _NAME_CAUSES[ERROR_ALREADY_EXISTS])
-
-
-def _attach(name: Optional[str], exist_ok: bool, open_it: Callable[[], int]) -> int:
-    """A handle of the object that has the name; FileNotFoundError if none has."""
-    try:
-        handle = open_it()
-    except PermissionError:
-        if exist_ok:
-            raise
-        raise _taken(name) from None
-    if not exist_ok:
-        _layer.close_handle(handle)
-        raise _taken(name)
-    return handle
-
-
-def _create_or_attach(name: Optional[str], exist_ok: bool, create: Callable[[], Tuple[int, bool]],
-                      open_it: Callable[[], int]) -> Tuple[int, bool]:
-    """A handle, and whether the object is new."""
-    for _ in range(_ATTEMPTS):
-        try:
-            handle, created = create()
-        except PermissionError as error:
-            if name is None or not _is(error, ERROR_ACCESS_DENIED):
-                raise
-            # Either the object exists with a security descriptor that does not grant all that creating asks
-            # for, or this process may not create in Global\; opening, which needs no privilege, tells which.
-            refusal = error
-            try:
-                return _attach(name, exist_ok, open_it), False
-            except FileNotFoundError:
-                continue
-        if not created and not exist_ok:
-            _layer.close_handle(handle)
-            raise _taken(name)
-        return handle, created
-    if str(name).startswith("Global\\"):
-        raise _os_error(ERROR_ACCESS_DENIED, name, _NEEDS_PRIVILEGE)
-    raise refusal
-
+# ---------------------------------------------------------------- file mapping objects
 
 def _open_file_mapping(name: Optional[str], access: str, inheritable: bool) -> int:
     try:
@@ -1073,35 +1395,6 @@ def _open_file_mapping(name: Optional[str], access: str, inheritable: bool) -> i
     except PermissionError:
         hint = _TRY_READING if access == "rw" else ""
         raise _os_error(ERROR_ACCESS_DENIED, name, _NAME_CAUSES[ERROR_ACCESS_DENIED] + hint) from None
-
-
-def _wait_until_there(call: Callable[[], int], timeout: Optional[float]) -> int:
-    """Repeat a call until it no longer raises FileNotFoundError, for at most `timeout` seconds."""
-    deadline = None if timeout is None else time.monotonic() + timeout
-    pause = 0.001
-    while True:
-        try:
-            return call()
-        except FileNotFoundError as error:
-            if not _is(error, ERROR_FILE_NOT_FOUND):
-                raise  # what is missing is not the name
-            if deadline is not None:
-                pause = min(pause, deadline - time.monotonic())
-                if pause <= 0:
-                    raise
-        time.sleep(pause)
-        pause = min(2 * pause, 0.05)
-
-
-def _checked_handle(handle: int, kind: str) -> int:
-    """A handle from elsewhere, once it is sure that it belongs to an object of the kind."""
-    handle = index(handle)
-    if not 0 < handle < 2 ** (8 * ctypes.sizeof(HANDLE)):
-        raise ValueError(f"no handle has the value {handle}")
-    found = _layer.handle_kind(handle)
-    if found != kind:
-        raise _os_error(ERROR_INVALID_HANDLE, None, f"handle {handle:#x} belongs to another kind of object: {found}")
-    return handle
 
 
 def _covered_size(handle: int, name: Optional[str], size: Optional[int]) -> int:
@@ -1113,11 +1406,6 @@ def _covered_size(handle: int, name: Optional[str], size: Optional[int]) -> int:
     if size is not None and size > available:
         raise ValueError(f"{name!r} has {available} bytes, and {size} were asked for")
     return available if size is None else size
-
-
-def _reopen(cls: Type[NamedMap], name: str, size: int, access: str) -> NamedMap:
-    """What unpickling calls."""
-    return cls.open(name, size, access=access)
 
 
 class _BackingFile:
@@ -1200,7 +1488,7 @@ class _BackingFile:
         _close_now(self._closer)
 
 
-class NamedMap(_Memory):
+class NamedMap(_Object, _Memory):
     r"""A file mapping object: memory that processes share by its name.
 
     NamedMap.create() makes one, NamedMap.open() opens one that exists, and NamedMap.from_handle() takes one whose
@@ -1215,9 +1503,6 @@ class NamedMap(_Memory):
     A named object can be pickled, to be opened by its name, with the same size and access, where it is unpickled.
     """
 
-    _handle: int
-    _created: bool
-    _closer: weakref.finalize
     _backing: Optional[_BackingFile]
 
     @classmethod
@@ -1330,7 +1615,7 @@ class NamedMap(_Memory):
         access = _layer.section_access(handle)
         if access is None:
             raise _os_error(ERROR_ACCESS_DENIED, None, f"handle {handle:#x} does not allow to read the memory")
-        return cls._wrap(handle, False, None, _covered_size(handle, None, size), access)
+        return cls._cover(handle, False, None, _covered_size(handle, None, size), access)
 
     @classmethod
     def _own(cls, handle: int, created: bool, name: Optional[str], size: Optional[int], access: str) -> NamedMap:
@@ -1341,15 +1626,12 @@ class NamedMap(_Memory):
         except BaseException:
             _layer.close_handle(handle)
             raise
-        return cls._wrap(handle, created, name, size, access)
+        return cls._cover(handle, created, name, size, access)
 
     @classmethod
-    def _wrap(cls, handle: int, created: bool, name: Optional[str], size: int, access: str) -> NamedMap:
-        self: NamedMap = object.__new__(cls)
-        self._closer = _closer(self, handle)
-        self._lock = threading.RLock()
-        self._handle, self._created, self._name, self._size, self._access = handle, created, name, size, access
-        self._backing = None
+    def _cover(cls, handle: int, created: bool, name: Optional[str], size: int, access: str) -> NamedMap:
+        self = cls._wrap(handle, created, name)
+        self._size, self._access, self._backing = size, access, None
         return self
 
     def _map(self) -> None:
@@ -1364,27 +1646,6 @@ class NamedMap(_Memory):
         self._check_open()  # a signal handler may have closed the handle, and its value may be another object's by now
         return array
 
-    @property
-    def name(self) -> Optional[str]:
-        """The name as it was given; None without one."""
-        return self._name
-
-    @property
-    def handle(self) -> int:
-        """The HANDLE of the file mapping object, for other libraries; close() closes it."""
-        self._check_open()
-        return self._handle
-
-    @property
-    def created(self) -> bool:
-        """Whether this object was made by create(), and not found."""
-        return self._created
-
-    @property
-    def closed(self) -> bool:
-        """Whether close() was called."""
-        return not self._closer.alive
-
     def close(self) -> None:
         """Close the handle (CloseHandle), once, and give up the memory; this never fails.
 
@@ -1392,29 +1653,10 @@ class NamedMap(_Memory):
         memory, stay valid; UnmapViewOfFile follows the last of them.
         """
         with self._lock:
-            _close_now(self._closer)
+            super().close()
             self._forget()
             if self._backing is not None:
                 self._backing.close()
-
-    def duplicate(self, pid: int) -> int:
-        """Make a handle of this object in another process, with the id `pid` (DuplicateHandle); return its value there.
-
-        The value has to be told to that process, which passes it to from_handle() and thereby owns it; else the object
-        stays open as long as that process lives.
-
-        Raises PermissionError if that process belongs to somebody else; OSError if there is none with this id;
-        ValueError if the map is closed.
-        """
-        pid = index(pid)
-        if not 0 <= pid < 2 ** 32:
-            raise ValueError(f"no process has the id {pid}")
-        with self._lock:  # against close() in another thread
-            self._check_open()
-            try:
-                return _layer.duplicate_handle(self._handle, pid)
-            except OSError as error:
-                raise _blame(error, self._name)
 
     def view(self, offset: int = 0, size: Optional[int] = None, *, access: Optional[str] = None,
              address: Optional[int] = None) -> View:
@@ -1450,16 +1692,386 @@ class NamedMap(_Memory):
         except OSError as error:
             raise _blame(error, self._name if self._backing is None else self._backing.path)
 
-    def __reduce__(self) -> Any:
-        self._check_open()
-        if self._name is None:
-            raise TypeError("memory without a name cannot be pickled: pass it on by inheritance or duplicate()")
-        return _reopen, (type(self), self._name, self._size, self._access)
+    def _arguments(self) -> Dict[str, Any]:
+        return {"size": self._size, "access": self._access}
 
-    def __repr__(self) -> str:
-        if self.closed:
-            return f"<NamedMap {self._name!r}, closed>"
-        return f"<NamedMap {self._name!r}, size={self._size}, access={self._access!r}, handle={self._handle:#x}>"
+    def _details(self) -> str:
+        return f", size={self._size}, access={self._access!r}"
+
+
+# ---------------------------------------------------------------- mutexes, events and semaphores
+
+class _Waitable(_Object):
+    """What a thread can wait for: a mutex, an event or a semaphore."""
+
+    _kind: str  # what the kernel calls it
+    _waits: Set[int]  # those going on; the last one closes the handle if close() was called meanwhile
+    _closing = False
+
+    @classmethod
+    def _wrap(cls: Type[Waitable], handle: int, created: bool, name: Optional[str]) -> Waitable:
+        self = super()._wrap(handle, created, name)
+        self._waits = set()
+        return self
+
+    @classmethod
+    def _create(cls: Type[Waitable], name: Optional[str], exist_ok: bool, sddl: Optional[str], inheritable: bool,
+                create: Callable[..., Tuple[int, bool]], *arguments: Any) -> Waitable:
+        if name is not None:
+            _check_name(name)
+        with _layer.security(_check_sddl(sddl), bool(inheritable)) as security:
+            pair = _create_or_attach(name, exist_ok, lambda: create(name, *arguments, security),
+                                     lambda: cls._open_it(name, bool(inheritable)))
+        return cls._wrap(*pair, name)
+
+    @classmethod
+    def open(cls: Type[Waitable], name: str, *, timeout: Optional[float] = 0, inheritable: bool = False) -> Waitable:
+        """Open one that exists (OpenMutexW, OpenEventW, OpenSemaphoreW); this never creates any.
+
+        `timeout` is how many seconds to wait for the name to appear, None for ever.  `inheritable` lets child
+        processes inherit the handle.
+
+        Raises FileNotFoundError if nothing has the name; PermissionError if the object's security descriptor forbids
+        it; OSError if another kind of object has the name; ValueError for a bad argument; TypeError for an argument of
+        the wrong type.
+        """
+        _check_name(name)
+        timeout = _check_timeout(timeout)
+        handle = _wait_until_there(lambda: cls._open_it(name, bool(inheritable)), timeout)
+        return cls._wrap(handle, False, name)
+
+    @classmethod
+    def _open_it(cls, name: Optional[str], inheritable: bool) -> int:
+        raise NotImplementedError
+
+    @classmethod
+    def from_handle(cls: Type[Waitable], handle: int) -> Waitable:
+        """Take a handle that this process inherited, or that duplicate() in another process made for it.
+
+        From then on close() closes it.  It has no name here.
+
+        Raises OSError if the handle is closed or belongs to another kind of object; ValueError and TypeError for what
+        is no handle.  After any of them the handle is still the caller's.
+        """
+        return cls._wrap(_checked_handle(handle, cls._kind), False, None)
+
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called."""
+        return self._closing or super().closed
+
+    def close(self) -> None:
+        """Close the handle (CloseHandle), once; waits in other threads end with ValueError within 0.1 seconds.
+
+        If no other process has the object open, its name is gone then.
+        """
+        with self._lock:
+            self._closing = True
+            if not self._waits:
+                super().close()
+
+    def _wait(self, timeout: Optional[float]) -> bool:
+        """Wait for at most `timeout` seconds; whether the object was got.
+
+        A signal handler, such as that of Ctrl+C, may raise an exception when the object was just got.  Whoever waits
+        then does not know that he has it, so it is given back.
+        """
+        result, held = [WAIT_TIMEOUT], self._held()
+        try:
+            try:
+                with self._lock:
+                    self._check_open()
+                    self._waits.add(id(result))
+                return self._wait_in_slices(timeout, result, held)
+            finally:
+                with self._lock:
+                    self._waits.discard(id(result))
+                    if self._closing:
+                        self.close()
+        except BaseException:
+            with self._lock:
+                if result[0] in (WAIT_OBJECT_0, WAIT_ABANDONED) and not self.closed:
+                    self._give_back(held)
+            raise
+
+    def _wait_in_slices(self, timeout: Optional[float], result: List[int], held: int) -> bool:
+        end = None if timeout is None else time.perf_counter() + timeout
+        while True:
+            left = _SLICE if end is None else min(max(end - time.perf_counter(), 0), _SLICE)
+            try:
+                _layer.wait(self._handle, left, result)
+            except OSError as error:
+                raise _blame(error, self._name)
+            with self._lock:
+                if result[0] != WAIT_TIMEOUT:
+                    if not self.closed:
+                        self._got(result[0], held)
+                        return True
+                    self._give_back(held)
+                    result[0] = WAIT_TIMEOUT
+                self._check_open()
+            if end is not None and time.perf_counter() >= end:
+                return False
+
+    def _held(self) -> int:
+        """How often the calling thread has got this object, and has to give it back."""
+        return 0
+
+    def _got(self, result: int, held: int) -> None:
+        """Note that the calling thread has got this object once more."""
+
+    def _give_back(self, held: int) -> None:
+        """Undo that the calling thread has got this object once more."""
+        raise NotImplementedError
+
+
+class _Lock(_Waitable):
+    """What is acquired and released."""
+
+    def acquire(self, blocking: bool = True, timeout: Optional[float] = None) -> bool:
+        """Wait until it is free and take it (WaitForSingleObject); return whether it was taken.
+
+        `timeout` is in seconds; None waits for ever, and 0, like `blocking` False, only tries.  Other threads run
+        meanwhile.  Ctrl+C interrupts within 0.1 seconds; for that, the wait is made of slices, and since each of them
+        queues anew, who has waited for longer can be overtaken by who has just come.
+
+        Raises ValueError for a negative or too large timeout, for one without blocking, and if the object is closed,
+        by another thread during the wait, too; PermissionError if its handle does not allow to wait; TypeError for an
+        argument of the wrong type.
+        """
+        return self._wait(_check_wait(blocking, timeout))
+
+    def release(self) -> Any:
+        """Give it back."""
+        raise NotImplementedError
+
+    def __enter__(self: Lock) -> Lock:
+        self.acquire()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.release()
+
+
+class Mutex(_Lock):
+    """A mutex object: one thread of all processes holds it at a time.
+
+    Mutex.create() makes one, Mutex.open() opens one that exists, and Mutex.from_handle() takes one whose handle came
+    from another process.  ``with mutex:`` locks and unlocks it, and does not close it.
+
+    The thread that holds it may acquire it again, and has to release it as often.  If a thread or process ends while it
+    holds it, the next one gets it all the same, and `abandoned` tells that what it protects may be half changed.  A
+    Mutex object that is forgotten before it was released leaves the mutex locked until its thread ends.
+
+    A named one can be pickled, to be opened by its name where it is unpickled.
+    """
+
+    _kind = "Mutant"
+    _abandoned = False
+    _hold: Tuple[Optional[threading.Thread], int] = (None, 0)  # who holds it through this object, and how often
+
+    @classmethod
+    def create(cls, name: Optional[str] = None, *, exist_ok: bool = False, sddl: Optional[str] = None,
+               inheritable: bool = False) -> Mutex:
+        r"""Make a mutex that nobody holds (CreateMutexW).
+
+        `name` is at most 259 UTF-16 units, with the prefix ``Local\`` or ``Global\`` or none; None makes one without a
+        name, for threads, child processes (`inheritable`) and duplicate().  `exist_ok` attaches to the mutex if there
+        is one, and then ignores `sddl`; `created` tells which happened.  `sddl` is a security descriptor and
+        `inheritable` lets child processes inherit the handle, as in NamedMap.create().
+
+        Raises FileExistsError if the name is taken; PermissionError if a security descriptor forbids it; OSError if
+        another kind of object has the name; ValueError for a bad argument; TypeError for one of the wrong type.
+        """
+        return cls._create(name, exist_ok, sddl, inheritable, _layer.create_mutex)
+
+    @classmethod
+    def _open_it(cls, name: Optional[str], inheritable: bool) -> int:
+        return _layer.open_mutex(name, inheritable)
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether the last owner ended without releasing the mutex, when this object last acquired it.
+
+        What the mutex protects may be half changed.  It stays True until the mutex is next acquired; that the owner
+        acquires it once more does not count.
+        """
+        self._check_open()
+        return self._abandoned
+
+    def release(self) -> None:
+        """Undo one acquire() (ReleaseMutex).
+
+        Raises RuntimeError if the calling thread does not hold the mutex through this object; ValueError if the object
+        is closed.
+        """
+        with self._lock:
+            self._check_open()
+            held = self._held()
+            if not held:
+                raise RuntimeError(f"this thread does not hold Mutex {self._name!r} through this object")
+            try:
+                self._call(_layer.release_mutex)
+                held -= 1
+            except RuntimeError:  # somebody has released it by another handle
+                held = 0
+                raise
+            finally:
+                self._hold = threading.current_thread(), held
+
+    def close(self) -> None:
+        """Close the handle (CloseHandle), once; waits in other threads end with ValueError within 0.1 seconds.
+
+        Raises RuntimeError while a thread holds the mutex through this object: nobody could release it any more, and
+        others would wait until that thread ends.
+        """
+        with self._lock:
+            if self._is_held() and not self.closed:
+                raise RuntimeError(f"Mutex {self._name!r} is held, and has to be released before it is closed")
+            super().close()
+
+    def _is_held(self) -> bool:
+        thread, depth = self._hold
+        return thread is not None and depth > 0 and thread.is_alive()  # a thread that has ended holds nothing
+
+    def _held(self) -> int:
+        thread, depth = self._hold
+        return depth if thread is threading.current_thread() else 0
+
+    def _got(self, result: int, held: int) -> None:
+        if not held:
+            self._abandoned = result == WAIT_ABANDONED
+        self._hold = threading.current_thread(), held + 1
+
+    def _give_back(self, held: int) -> None:
+        _layer.release_mutex(self._handle)
+        self._hold = threading.current_thread(), held
+
+    def _details(self) -> str:
+        return ", held" if self._is_held() else ""
+
+
+class Event(_Waitable):
+    """An event object: threads of all processes wait until it is set.
+
+    Event.create() makes one, Event.open() opens one that exists, and Event.from_handle() takes one whose handle came
+    from another process; `with` closes it.  A manual-reset event lets all waiters go on until it is cleared; one that
+    resets itself lets one waiter go on each time it is set.
+
+    A named one can be pickled, to be opened by its name where it is unpickled.
+    """
+
+    _kind = "Event"
+
+    @classmethod
+    def create(cls, name: Optional[str] = None, *, manual_reset: bool = True, initial_state: bool = False,
+               exist_ok: bool = False, sddl: Optional[str] = None, inheritable: bool = False) -> Event:
+        r"""Make an event (CreateEventW), which is set at once if `initial_state` is true.
+
+        `name` is at most 259 UTF-16 units, with the prefix ``Local\`` or ``Global\`` or none; None makes one without a
+        name, for threads, child processes (`inheritable`) and duplicate().  `exist_ok` attaches to the event if there
+        is one, and then ignores `manual_reset`, `initial_state` and `sddl`; `created` tells which happened.  `sddl` is
+        a security descriptor and `inheritable` lets child processes inherit the handle, as in NamedMap.create().
+
+        Raises FileExistsError if the name is taken; PermissionError if a security descriptor forbids it; OSError if
+        another kind of object has the name; ValueError for a bad argument; TypeError for one of the wrong type.
+        """
+        return cls._create(name, exist_ok, sddl, inheritable, _layer.create_event, bool(manual_reset),
+                           bool(initial_state))
+
+    @classmethod
+    def _open_it(cls, name: Optional[str], inheritable: bool) -> int:
+        return _layer.open_event(name, inheritable)
+
+    def set(self) -> None:
+        """Let waiters go on: all until clear(), or one if the event resets itself (SetEvent).
+
+        Raises ValueError if the object is closed; PermissionError if its handle only allows to wait.
+        """
+        self._call(_layer.set_event)
+
+    def clear(self) -> None:
+        """Let waiters wait (ResetEvent).
+
+        Raises ValueError if the object is closed; PermissionError if its handle only allows to wait.
+        """
+        self._call(_layer.reset_event)
+
+    def is_set(self) -> bool:
+        """Whether the event is set, which this does not change (NtQueryEvent).
+
+        Raises ValueError if the object is closed; PermissionError if its handle only allows to wait.
+        """
+        _, is_set = self._call(_layer.query_event)
+        return bool(is_set)
+
+    def wait(self, timeout: Optional[float] = None) -> bool:
+        """Wait until the event is set (WaitForSingleObject); return whether it was.  One that resets itself is cleared.
+
+        `timeout` is in seconds; 0 does not wait, None waits for ever.  Other threads run meanwhile, and Ctrl+C
+        interrupts within 0.1 seconds; as to what that costs in fairness, see Mutex.acquire().
+
+        Raises ValueError for a negative or too large timeout, and if the object is closed, by another thread during
+        the wait, too; PermissionError if its handle does not allow to wait; TypeError for a timeout of the wrong type.
+        """
+        return self._wait(_check_timeout(timeout))
+
+    def _give_back(self, held: int) -> None:
+        try:
+            resets_itself, _ = _layer.query_event(self._handle)
+            if resets_itself:
+                _layer.set_event(self._handle)
+        except PermissionError:
+            pass  # who may only wait cannot give it back
+
+
+class Semaphore(_Lock):
+    """A semaphore object: a count that acquire() takes from and release() adds to, and that is never below 0.
+
+    Semaphore.create() makes one, Semaphore.open() opens one that exists, and Semaphore.from_handle() takes one whose
+    handle came from another process.  ``with semaphore:`` acquires and releases it, and does not close it.  A count
+    that was taken belongs to nobody: what a process that dies has taken is not given back.
+
+    A named one can be pickled, to be opened by its name where it is unpickled.
+    """
+
+    _kind = "Semaphore"
+
+    @classmethod
+    def create(cls, name: Optional[str] = None, value: int = 1, maximum: Optional[int] = None, *,
+               exist_ok: bool = False, sddl: Optional[str] = None, inheritable: bool = False) -> Semaphore:
+        r"""Make a semaphore with the count `value`, and at most `maximum` (None: 2**31-1) (CreateSemaphoreW).
+
+        `name` is at most 259 UTF-16 units, with the prefix ``Local\`` or ``Global\`` or none; None makes one without a
+        name, for threads, child processes (`inheritable`) and duplicate().  `exist_ok` attaches to the semaphore if
+        there is one, and then ignores `value`, `maximum` and `sddl`; `created` tells which happened.  `sddl` is a
+        security descriptor and `inheritable` lets child processes inherit the handle, as in NamedMap.create().
+
+        Raises FileExistsError if the name is taken; PermissionError if a security descriptor forbids it; OSError if
+        another kind of object has the name; ValueError for a bad argument; TypeError for one of the wrong type.
+        """
+        maximum = _MAX_COUNT if maximum is None else _check_count("a maximum", maximum)
+        value = _check_number("a value", value, 0, maximum, f"0 to the maximum of {maximum}")
+        return cls._create(name, exist_ok, sddl, inheritable, _layer.create_semaphore, value, maximum)
+
+    @classmethod
+    def _open_it(cls, name: Optional[str], inheritable: bool) -> int:
+        return _layer.open_semaphore(name, inheritable)
+
+    def release(self, n: int = 1) -> int:
+        """Add `n` to the count (ReleaseSemaphore) and return what it was before.
+
+        Raises ValueError, and adds nothing, if the count would exceed the maximum, `n` is less than 1, or the object is
+        closed; PermissionError if its handle only allows to wait; TypeError if `n` is not an int.
+        """
+        before: int = self._call(_layer.release_semaphore, _check_count("n", n))
+        return before
+
+    def _give_back(self, held: int) -> None:
+        try:
+            _layer.release_semaphore(self._handle, 1)
+        except PermissionError:
+            pass  # who may only wait cannot give it back
 
 
 # ---------------------------------------------------------------- command line

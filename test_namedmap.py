@@ -4,8 +4,10 @@ On Windows, and on Windows Pythons under Wine, they use kernel32 in real process
 NAMEDMAP_PEER may name the compiled examples/peer.c; otherwise gcc is looked for. NAMEDMAP_OTHER_PYTHON may name a
 Windows Python of the other word size, 32 or 64 bit.
 """
+import _thread
 import array
 import ast
+import contextlib
 import copy
 import ctypes
 import fractions
@@ -17,6 +19,7 @@ import multiprocessing
 import os
 import pickle
 import queue
+import random
 import re
 import shutil
 import signal
@@ -30,7 +33,7 @@ from ctypes import wintypes
 import pytest
 
 import namedmap
-from namedmap import NamedMap, View
+from namedmap import Event, Mutex, NamedMap, Semaphore, View
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ON_WINDOWS = sys.platform == "win32"
@@ -60,6 +63,8 @@ if ON_WINDOWS:
         (kernel32.CreateMutexW, wintypes.HANDLE, [wintypes.LPVOID, wintypes.BOOL, wintypes.LPCWSTR]),
         (kernel32.CreateSemaphoreW, wintypes.HANDLE,
          [wintypes.LPVOID, wintypes.LONG, wintypes.LONG, wintypes.LPCWSTR]),
+        (kernel32.CreateWaitableTimerW, wintypes.HANDLE, [wintypes.LPVOID, wintypes.BOOL, wintypes.LPCWSTR]),
+        (kernel32.CreateJobObjectW, wintypes.HANDLE, [wintypes.LPVOID, wintypes.LPCWSTR]),
         (kernel32.CreateFileMappingW, wintypes.HANDLE, [wintypes.HANDLE, wintypes.LPVOID, wintypes.DWORD,
                                                         wintypes.DWORD, wintypes.DWORD, wintypes.LPCWSTR]),
         (kernel32.CloseHandle, wintypes.BOOL, [wintypes.HANDLE]),
@@ -244,7 +249,8 @@ def test_every_prototype_is_complete_and_the_table_sorted():
         assert dll in ("advapi32", "kernel32", "ntdll")
         assert isinstance(argtypes, tuple)
     unchecked = {key for key, (_, _, _, check) in namedmap._PROTOTYPES.items() if check is None}
-    assert unchecked == {"CloseHandle", "GetCurrentProcess", "GetSystemInfo", "LocalFree", "RtlNtStatusToDosError"}
+    assert unchecked == {"CloseHandle", "GetCurrentProcess", "GetSystemInfo", "LocalFree", "RtlNtStatusToDosError",
+                         "WaitForSingleObject"}
 
 
 def test_the_file_uses_no_shared_library_object():
@@ -285,7 +291,8 @@ def test_importing_is_cheap_and_loads_no_dll():
 
 @pytest.mark.skipif(ON_WINDOWS, reason="this is about systems without file mapping objects")
 def test_elsewhere_every_use_is_one_clear_error(capsys):
-    for use in (lambda: NamedMap.create("x", 1), lambda: NamedMap.open("x")):
+    for use in (lambda: NamedMap.create("x", 1), lambda: NamedMap.open("x"), lambda: Mutex.create(),
+                lambda: Event.create("x"), lambda: Semaphore.open("x")):
         with pytest.raises(NotImplementedError, match="needs Windows"):
             use()
     for command in ("create", "read"):
@@ -305,21 +312,24 @@ def test_elsewhere_every_use_is_one_clear_error(capsys):
     ("x" * 260, "259"), ("Global\\" + "x" * 253, "259"), ("\U0001f600" * 130, "259"),
 ])
 def test_bad_names(bad, text):
-    for use in (lambda: NamedMap.create(bad, 1), lambda: NamedMap.open(bad)):
+    for use in (lambda: NamedMap.create(bad, 1), lambda: NamedMap.open(bad), lambda: Mutex.create(bad),
+                lambda: Event.open(bad), lambda: Semaphore.create(bad)):
         with pytest.raises(ValueError, match=text):
             use()
 
 
 @pytest.mark.parametrize("bad", [b"x", 5, 1.5, object()])
 def test_names_are_str(bad):
-    for use in (lambda: NamedMap.create(bad, 1), lambda: NamedMap.open(bad)):
+    for use in (lambda: NamedMap.create(bad, 1), lambda: NamedMap.open(bad), lambda: Mutex.open(bad),
+                lambda: Event.create(bad), lambda: Semaphore.open(bad)):
         with pytest.raises(TypeError, match="a name must be a str, not " + type(bad).__name__):
             use()
 
 
-def test_open_needs_a_name():
+@pytest.mark.parametrize("cls", [NamedMap, Mutex, Event, Semaphore])
+def test_open_needs_a_name(cls):
     with pytest.raises(TypeError, match="a name must be a str, not NoneType"):
-        NamedMap.open(None)
+        cls.open(None)
 
 
 @pytest.mark.parametrize("bad, error, text", [
@@ -352,13 +362,15 @@ def test_bad_access(bad, error):
     ("1", TypeError), ([1], TypeError),
 ])
 def test_bad_timeouts(bad, error):
-    with pytest.raises(error, match="a timeout must be"):
-        NamedMap.open("x", timeout=bad)
+    for cls in (NamedMap, Mutex, Event, Semaphore):
+        with pytest.raises(error, match="a timeout must be"):
+            cls.open("x", timeout=bad)
 
 
-@pytest.mark.parametrize("cls", [NamedMap, View])
-def test_classes_are_not_called(cls):
-    with pytest.raises(TypeError, match=r"NamedMap.create\(\) .* NamedMap.open\(\)"):
+@pytest.mark.parametrize("cls, named", [(NamedMap, "NamedMap"), (View, "NamedMap"), (Mutex, "Mutex"), (Event, "Event"),
+                                        (Semaphore, "Semaphore")])
+def test_classes_are_not_called(cls, named):
+    with pytest.raises(TypeError, match=rf"{named}.create\(\) .* {named}.open\(\)"):
         cls("x")
 
 
@@ -466,22 +478,52 @@ def test_without_a_name():
         assert repr(one).startswith("<NamedMap None, size=10")
 
 
+KINDS = {
+    "a mutex": lambda name: kernel32.CreateMutexW(None, False, name),
+    "an event": lambda name: kernel32.CreateEventW(None, False, False, name),
+    "a semaphore": lambda name: kernel32.CreateSemaphoreW(None, 1, 1, name),
+    "a timer": lambda name: kernel32.CreateWaitableTimerW(None, False, name),
+    "a job": lambda name: kernel32.CreateJobObjectW(None, name),
+    "a file mapping object": lambda name: kernel32.CreateFileMappingW(
+        namedmap.INVALID_HANDLE_VALUE, None, namedmap.PAGE_READWRITE, 0, 1, name),
+}
+NAMED = {  # for each kind, everything that takes a name
+    "a file mapping object": (
+        lambda name: NamedMap.create(name, 1), lambda name: NamedMap.open(name, timeout=None),
+        lambda name: NamedMap.create(name, 1, exist_ok=True),
+        lambda name: NamedMap.create(name, file=__file__, access="r", exist_ok=True)),
+    "a mutex": (Mutex.create, Mutex.open, lambda name: Mutex.create(name, exist_ok=True)),
+    "an event": (Event.create, Event.open, lambda name: Event.create(name, exist_ok=True)),
+    "a semaphore": (Semaphore.create, Semaphore.open, lambda name: Semaphore.create(name, exist_ok=True)),
+}
+
+
 @windows
-@pytest.mark.parametrize("make", [
-    lambda name: kernel32.CreateMutexW(None, False, name),
-    lambda name: kernel32.CreateEventW(None, False, False, name),
-    lambda name: kernel32.CreateSemaphoreW(None, 1, 1, name),
-], ids=["mutex", "event", "semaphore"])
-def test_a_name_of_another_kind(make, name):
-    other = make(name)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_name_of_another_kind(kind, name):
+    other = KINDS[kind](name)
     try:
-        for use in (lambda: NamedMap.create(name, 1), lambda: NamedMap.open(name, timeout=None),
-                    lambda: NamedMap.create(name, 1, exist_ok=True)):
-            with pytest.raises(OSError, match="another kind of object") as caught:
-                use()
-            assert (caught.value.winerror, caught.value.filename) == (6, name)
+        for attempt in range(2):
+            if attempt == 1:  # what the first one loads stays
+                gc.collect()
+                before = handle_count()
+            for use in itertools.chain(*(uses for own_kind, uses in NAMED.items() if own_kind != kind)):
+                with pytest.raises(OSError, match=f"this is the name of {kind}, and") as caught:
+                    use(name)
+                assert (caught.value.winerror, caught.value.filename) == (6, name)
+        assert handle_count() == before
     finally:
         kernel32.CloseHandle(other)
+
+
+@windows
+def test_a_name_of_an_unknown_kind(name, monkeypatch):
+    other = kernel32.CreateMutexW(None, False, name)
+    monkeypatch.delitem(namedmap._OPENERS, "OpenMutexW")
+    with pytest.raises(OSError, match="another kind of object") as caught:
+        NamedMap.open(name)
+    assert (caught.value.winerror, caught.value.filename) == (6, name)
+    kernel32.CloseHandle(other)
 
 
 @windows
@@ -535,7 +577,11 @@ def denied(*_):
 def test_creating_in_global_without_the_privilege(monkeypatch, name):
     # Injected, because Wine never refuses it: what Windows answers here was not seen.
     bare = name[len("Local\\"):]
-    monkeypatch.setattr(namedmap._layer, "create_file_mapping", denied, raising=False)
+
+    def refuse(*arguments):
+        ctypes.set_last_error(namedmap.ERROR_ACCESS_DENIED)
+        return namedmap._section_created(None, None, arguments)
+    monkeypatch.setattr(namedmap._win, "CreateFileMappingW", refuse)
     for exist_ok in (False, True):
         with pytest.raises(PermissionError, match="SeCreateGlobalPrivilege") as caught:
             NamedMap.create("Global\\" + bare, 10, exist_ok=exist_ok)
@@ -1789,6 +1835,933 @@ def test_multiprocessing_takes_a_map_as_argument(memory):
     assert memory[:14] == b"from the child"
 
 
+# ---------------------------------------------------------------- mutexes, events and semaphores
+
+WAITABLES = [Mutex, Event, Semaphore]
+every_waitable = pytest.mark.parametrize("cls", WAITABLES)
+
+
+@pytest.fixture
+def mutex(name):
+    with contextlib.closing(Mutex.create(name)) as m:
+        yield m
+
+
+def in_thread(function, *arguments):
+    """What a function returns in a thread that has ended."""
+    results = []
+    thread = threading.Thread(target=lambda: results.append(function(*arguments)))
+    thread.start()
+    thread.join(60)
+    return results[0]
+
+
+def take(waitable, timeout=0):
+    return (waitable.wait if isinstance(waitable, Event) else waitable.acquire)(timeout=timeout)
+
+
+def is_free_for_others(waitable):
+    """Whether another thread gets a mutex or semaphore, which it gives back."""
+    def try_it():
+        taken = waitable.acquire(blocking=False)
+        if taken:
+            waitable.release()
+        return taken
+    return in_thread(try_it)
+
+
+def ready_to_take(cls, name=None):
+    return Event.create(name, manual_reset=False, initial_state=True) if cls is Event else cls.create(name)
+
+
+def gone(cls, name):
+    try:
+        cls.open(name).close()
+    except FileNotFoundError:
+        return True
+    return False
+
+
+@windows
+@every_waitable
+def test_waitables_are_created_and_opened_like_maps(cls, name):
+    with pytest.raises(FileNotFoundError, match="nothing has this name now") as caught:
+        cls.open(name)
+    assert (caught.value.winerror, caught.value.filename) == (2, name)
+    made = cls.create(name)
+    assert (made.name, made.created, made.closed) == (name, True, False)
+    with pytest.raises(FileExistsError, match="the name is taken") as caught:
+        cls.create(name)
+    assert (caught.value.winerror, caught.value.filename) == (183, name)
+    again, opened = cls.create(name, exist_ok=True), cls.open(name)
+    assert (again.created, opened.created, opened.name) == (False, False, name)
+    assert len({made.handle, again.handle, opened.handle}) == 3
+    with pytest.raises(FileNotFoundError):
+        cls.open(name.replace("test", "Test"))
+    cls.open(name[len("Local\\"):]).close()
+    assert repr(made) == f"<{cls.__name__} {name!r}, handle={made.handle:#x}>"
+    for each in (made, again, opened):
+        each.close()
+        each.close()
+    assert gone(cls, name)
+    assert repr(made) == f"<{cls.__name__} {name!r}, closed>"
+    assert (made.name, made.created, made.closed) == (name, True, True)
+
+
+@windows
+@every_waitable
+def test_a_closed_waitable_refuses_everything_else(cls, name):
+    closed = cls.create(name)
+    closed.close()
+    own = {Mutex: ["release"], Event: ["set", "clear", "is_set"], Semaphore: ["release"]}[cls]
+    for use in [lambda: closed.handle, lambda: closed.duplicate(os.getpid()), lambda: pickle.dumps(closed),
+                lambda: take(closed), closed.__enter__] + [getattr(closed, method) for method in own]:
+        with pytest.raises(ValueError, match="is closed"):
+            use()
+    if cls is Mutex:
+        with pytest.raises(ValueError, match="is closed"):
+            closed.abandoned
+
+
+@windows
+@every_waitable
+def test_waitables_without_a_name(cls):
+    first, second = ready_to_take(cls), ready_to_take(cls)
+    assert first.name is None and first.created
+    assert take(first) and in_thread(take, second) and not in_thread(take, first)
+    with pytest.raises(TypeError, match="without a name cannot be pickled"):
+        pickle.dumps(first)
+    if cls is Mutex:
+        first.release()
+    first.close()
+    second.close()
+
+
+@windows
+@every_waitable
+def test_waitables_in_global(cls, name):
+    # Windows asks for no privilege here, other than for memory.
+    bare = name[len("Local\\"):]
+    with contextlib.closing(cls.create("Global\\" + bare)):
+        assert gone(cls, bare) and not gone(cls, "Global\\" + bare)
+
+
+@windows
+@every_waitable
+def test_what_may_not_be_created(cls, name, monkeypatch):
+    create = "create_" + cls.__name__.lower()
+    monkeypatch.setattr(namedmap._layer, create, denied, raising=False)
+    for bad in (name, "Global\\" + name[len("Local\\"):]):
+        for exist_ok in (False, True):
+            with pytest.raises(PermissionError) as caught:
+                cls.create(bad, exist_ok=exist_ok)
+            assert "Privilege" not in str(caught.value)  # which is only asked for memory
+    monkeypatch.undo()
+    with contextlib.closing(cls.create(name)):
+        monkeypatch.setattr(namedmap._layer, create, denied, raising=False)
+        with pytest.raises(FileExistsError):
+            cls.create(name)
+        with contextlib.closing(cls.create(name, exist_ok=True)) as again:
+            assert not again.created
+
+
+@windows
+@every_waitable
+def test_open_waits_for_a_waitable(cls, name):
+    made = []
+    timer = threading.Timer(0.2, lambda: made.append(cls.create(name)))
+    timer.start()
+    begin = time.perf_counter()
+    cls.open(name, timeout=30).close()
+    assert 0.1 < time.perf_counter() - begin < 20
+    timer.join()
+    made[0].close()
+    with pytest.raises(FileNotFoundError):
+        cls.open(name, timeout=0.05)
+
+
+CHILD_THAT_TAKES = """
+import os, sys, namedmap
+print(os.getpid(), flush=True)
+waitable = getattr(namedmap, sys.argv[1]).from_handle(int(sys.argv[2] or sys.stdin.readline()))
+taken = waitable.wait(0) if sys.argv[1] == "Event" else waitable.acquire(False)
+print(waitable.name, waitable.created, taken, flush=True)
+sys.stdin.readline()
+"""
+
+
+@windows
+@every_waitable
+def test_a_child_inherits_a_waitable(cls, name):
+    with contextlib.closing(cls.create(name, inheritable=True)) as made:
+        assert is_inheritable(made.handle)
+        for again in (cls.open(name, inheritable=True), cls.create(name, exist_ok=True, inheritable=True)):
+            assert is_inheritable(again.handle)
+            again.close()
+        with contextlib.closing(cls.open(name)) as again:
+            assert not is_inheritable(again.handle)
+    with contextlib.closing(ready_to_take(cls)) as waitable:
+        assert not is_inheritable(waitable.handle)
+        os.set_handle_inheritable(waitable.handle, True)
+        startup = subprocess.STARTUPINFO(lpAttributeList={"handle_list": [waitable.handle]})
+        child = subprocess.run([sys.executable, "-c", CHILD_THAT_TAKES, cls.__name__, str(waitable.handle)], cwd=HERE,
+                               startupinfo=startup, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=60,
+                               check=True)
+        assert child.stdout.split()[1:] == [b"None", b"False", b"True"]
+        assert take(waitable) == (cls is Mutex)  # which its death released
+        if cls is Mutex:
+            assert waitable.abandoned
+            waitable.release()
+
+
+@windows
+@every_waitable
+def test_a_waitable_is_duplicated_into_another_process(cls, name, python):
+    with contextlib.closing(ready_to_take(cls, name)) as waitable:
+        process = python(CHILD_THAT_TAKES, cls.__name__, "")
+        give(waitable, process)
+        assert process.line() == "None False True"
+        assert not take(waitable)
+        waitable.close()
+        cls.open(name).close()  # the other process holds it
+        process.enter()
+        assert process.end() == (0, [], "")
+    eventually(lambda: gone(cls, name))
+
+
+@windows
+@every_waitable
+def test_from_handle_of_waitables_checks_the_kind(cls, memory):
+    other = Event if cls is Mutex else Mutex
+    with contextlib.closing(other.create()) as wrong, contextlib.closing(cls.create()) as right:
+        for handle in (wrong.handle, memory.handle):
+            with pytest.raises(OSError, match="belongs to another kind of object") as caught:
+                cls.from_handle(handle)
+            assert caught.value.winerror == 6
+        handle = right.duplicate(os.getpid())
+        with contextlib.closing(cls.from_handle(handle)) as again:
+            assert (again.handle, again.name, again.created) == (handle, None, False)
+        with pytest.raises(OSError, match="closed, or belongs to another process"):
+            cls.from_handle(handle)
+        for bad, error in ((0, ValueError), (-1, ValueError), (2 ** 64, ValueError), (None, TypeError),
+                           ("1", TypeError)):
+            with pytest.raises(error):
+                cls.from_handle(bad)
+
+
+@windows
+@every_waitable
+def test_pickling_a_waitable_opens_its_name_again(cls, name):
+    with contextlib.closing(ready_to_take(cls, name)) as waitable:
+        with contextlib.closing(pickle.loads(pickle.dumps(waitable))) as again:
+            assert (type(again), again.name, again.created) == (cls, name, False)
+            assert again.handle != waitable.handle
+            assert take(again) and not in_thread(take, waitable)
+            if cls is Mutex:
+                again.release()
+        kept = pickle.dumps(waitable)
+    with pytest.raises(FileNotFoundError):
+        pickle.loads(kept)
+
+
+@windows
+@every_waitable
+def test_what_was_forgotten_of_waitables_is_closed(cls, name):
+    cls.create(name)
+    assert gone(cls, name)
+    cycle = [cls.create(name)]
+    cycle.append(cycle)
+    del cycle
+    gc.collect()
+    assert gone(cls, name)
+
+
+@windows
+@every_waitable
+def test_cycles_of_waitables_leak_nothing(cls, name):
+    def cycle():
+        waitable = ready_to_take(cls, name)
+        other = cls.open(name)
+        assert take(other)
+        if cls is not Event:
+            other.release()
+        with pytest.raises(FileExistsError):
+            cls.create(name)
+        other.close()
+        waitable.close()
+
+    for _ in range(10):
+        cycle()
+    before = handle_count()
+    for _ in range(2000):
+        cycle()
+    assert handle_count() < before + 50  # Windows itself may have opened some
+
+
+@windows
+@every_waitable
+def test_security_descriptors_of_waitables(cls, name, monkeypatch):
+    with contextlib.closing(cls.create(name, sddl="D:(A;;GA;;;WD)")):
+        cls.open(name).close()
+    with contextlib.closing(cls.create(name, sddl="D:(A;;RC;;;WD)")):  # READ_CONTROL is of no use
+        if cls is not Mutex:  # injected: Wine grants SYNCHRONIZE always
+            monkeypatch.setattr(namedmap._win, f"Open{cls.__name__}W", refused(namedmap.ERROR_ACCESS_DENIED))
+        for use in (cls.open, cls.create, lambda name: cls.create(name, exist_ok=True)):
+            with pytest.raises((PermissionError, FileExistsError)) as caught:
+                use(name)
+            assert caught.value.winerror == (183 if use == cls.create else 5)
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="not a security descriptor in SDDL"):
+        cls.create(name, sddl="everyone")
+    with pytest.raises(TypeError):
+        cls.create(name, sddl=5)
+
+
+SYNCHRONIZE_ONLY, SYNCHRONIZE_AND_MODIFY = "D:(A;;0x100000;;;WD)", "D:(A;;0x100002;;;WD)"
+
+
+@windows
+@pytest.mark.parametrize("attach", [
+    lambda cls, name: cls.open(name), lambda cls, name: cls.create(name, exist_ok=True)], ids=["open", "create"])
+def test_what_a_descriptor_leaves_is_used(attach, name):
+    with Event.create(name, initial_state=True, sddl=SYNCHRONIZE_ONLY), attach(Event, name) as event:
+        assert event.wait(0)
+        for use in (event.set, event.clear, event.is_set):
+            with pytest.raises(PermissionError, match="this handle does not allow it") as caught:
+                use()
+            assert (caught.value.winerror, caught.value.filename) == (5, name)
+    with Event.create(name, sddl=SYNCHRONIZE_AND_MODIFY) as made, attach(Event, name) as event:
+        event.set()
+        assert event.wait(0) and made.is_set()
+        with pytest.raises(PermissionError, match="this handle does not allow it"):
+            event.is_set()
+    with contextlib.closing(Semaphore.create(name, 2, sddl=SYNCHRONIZE_ONLY)) as made, \
+            contextlib.closing(attach(Semaphore, name)) as semaphore:
+        assert semaphore.acquire(False)
+        with pytest.raises(PermissionError, match="this handle does not allow it"):
+            semaphore.release()
+        assert made.release() == 1
+    with contextlib.closing(Mutex.create(name, sddl=SYNCHRONIZE_ONLY)):
+        with pytest.raises(PermissionError, match="security descriptor"):
+            attach(Mutex, name)  # it could be locked, and then not unlocked
+
+
+@windows
+@every_waitable
+def test_a_handle_that_does_not_allow_to_wait(cls):
+    process, handle = kernel32.GetCurrentProcess(), wintypes.HANDLE()
+    with contextlib.closing(cls.create()) as waitable:
+        assert kernel32.DuplicateHandle(process, waitable.handle, process, ctypes.byref(handle),
+                                        namedmap.READ_CONTROL, False, 0)
+    with contextlib.closing(cls.from_handle(handle.value)) as waitable:
+        with pytest.raises(PermissionError, match="this handle does not allow it") as caught:
+            take(waitable)
+        assert caught.value.winerror == 5 and caught.value.filename is None
+
+
+@windows
+@every_waitable
+def test_a_waitable_whose_handle_something_else_closed(cls, name):
+    waitable = cls.create(name)
+    kernel32.CloseHandle(waitable.handle)
+    own = {Mutex: [], Event: ["set", "clear"], Semaphore: ["release"]}[cls]
+    for use in [lambda: take(waitable)] + [getattr(waitable, method) for method in own]:
+        with pytest.raises(OSError, match="closed by something else") as caught:
+            use()
+        assert (caught.value.winerror, caught.value.filename) == (6, name)
+    waitable.close()
+
+
+@windows
+@every_waitable
+def test_a_wait_takes_its_time_and_lets_other_threads_run(cls, mutex, monkeypatch):
+    slices, wait = [], namedmap._layer.wait
+
+    def spy(handle, seconds, result):
+        slices.append(seconds)
+        wait(handle, seconds, result)
+    monkeypatch.setattr(namedmap._layer, "wait", spy)
+    with contextlib.closing(Semaphore.create(None, 0) if cls is Semaphore else cls.create()) as waitable:
+        counted, stop = [0], threading.Event()
+
+        def count():
+            while not stop.is_set():
+                counted[0] += 1
+                time.sleep(0.001)
+        if cls is Mutex:
+            holder = threading.Thread(target=lambda: (waitable.acquire(), stop.wait(60), waitable.release()))
+            holder.start()
+            eventually(lambda: not is_free_for_others(waitable))
+        counter = threading.Thread(target=count)
+        counter.start()
+        try:
+            for timeout in (0, 0.005, 0.25, 1):
+                slices.clear()
+                begin, counted[0] = time.perf_counter(), 0
+                assert take(waitable, timeout) is False
+                seconds = time.perf_counter() - begin
+                assert timeout <= seconds < timeout + 5
+                assert counted[0] >= int(50 * timeout)
+                assert max(slices) <= 0.1 and len(slices) >= 10 * timeout
+        finally:
+            stop.set()
+            counter.join()
+            if cls is Mutex:
+                holder.join()
+
+
+@windows
+@pytest.mark.parametrize("bad, error", [
+    (-1, ValueError), (-0.001, ValueError), (math.nan, ValueError), (math.inf, ValueError), (1e300, ValueError),
+    (threading.TIMEOUT_MAX * 1.01, ValueError), ("1", TypeError), ([1], TypeError),
+])
+@every_waitable
+def test_bad_timeouts_of_waits(cls, bad, error):
+    with contextlib.closing(ready_to_take(cls)) as waitable:
+        with pytest.raises(error, match="a timeout must be"):
+            take(waitable, bad)
+        if cls is not Event:
+            with pytest.raises(ValueError, match="takes no timeout"):
+                waitable.acquire(False, 1)
+        assert take(waitable, threading.TIMEOUT_MAX)  # and nothing was taken by the others
+        if cls is Mutex:
+            waitable.release()
+
+
+@windows
+@every_waitable
+@pytest.mark.parametrize("timeout", [None, 60])
+def test_ctrl_c_interrupts_a_wait(cls, timeout):
+    with contextlib.closing(Semaphore.create(None, 0) if cls is Semaphore else cls.create()) as waitable:
+        if cls is Mutex:
+            release = threading.Event()
+            holder = threading.Thread(target=lambda: (waitable.acquire(), release.wait(60), waitable.release()))
+            holder.start()
+            eventually(lambda: not is_free_for_others(waitable))
+        interrupted = []
+
+        def interrupt():
+            interrupted.append(time.perf_counter())
+            _thread.interrupt_main()
+        timer = threading.Timer(0.25, interrupt)
+        timer.start()
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                take(waitable, timeout)
+            assert time.perf_counter() - interrupted[0] < 0.5  # 0.1, and what a busy machine adds
+        finally:
+            if cls is Mutex:
+                release.set()
+                holder.join()
+
+
+def interrupted(function, after):
+    """The function, with Ctrl+C arriving when it has done its work and `after` of what it returns is true."""
+    def call(*arguments):
+        result = function(*arguments)
+        if after(*arguments):
+            raise KeyboardInterrupt
+        return result
+    return call
+
+
+@windows
+@every_waitable
+@pytest.mark.parametrize("moment", ["got", "noted", "returning"])
+@pytest.mark.parametrize("held", [0, 2])
+def test_what_was_got_when_ctrl_c_arrives_is_given_back(cls, moment, held, monkeypatch):
+    if held and cls is not Mutex:
+        pytest.skip("only a mutex can be held several times")
+    with contextlib.closing(ready_to_take(cls)) as waitable:
+        for _ in range(held):
+            waitable.acquire()
+        with monkeypatch.context() as patch:
+            if moment == "got":
+                patch.setattr(namedmap._layer, "wait",
+                              interrupted(namedmap._layer.wait, lambda *_: True))
+            elif moment == "noted":
+                patch.setattr(waitable, "_got", interrupted(waitable._got, lambda *_: True))
+            else:
+                patch.setattr(waitable, "_wait_in_slices", interrupted(waitable._wait_in_slices, lambda *_: True))
+            with pytest.raises(KeyboardInterrupt):
+                take(waitable)
+        if cls is Mutex:
+            for _ in range(held):
+                assert not is_free_for_others(waitable)
+                waitable.release()
+            with pytest.raises(RuntimeError):
+                waitable.release()
+            assert is_free_for_others(waitable)
+        elif cls is Semaphore:
+            assert waitable.release() == 1
+        else:
+            assert waitable.is_set()
+
+
+@windows
+def test_a_cleared_manual_reset_event_is_not_set_again_by_ctrl_c(monkeypatch):
+    with Event.create(initial_state=True) as event:
+        def clear(*_):
+            event.clear()
+            return True
+        monkeypatch.setattr(namedmap._layer, "wait", interrupted(namedmap._layer.wait, clear))
+        with pytest.raises(KeyboardInterrupt):
+            event.wait()
+        assert not event.is_set()
+
+
+@windows
+def test_who_may_only_wait_is_interrupted_all_the_same(name, monkeypatch):
+    with Event.create(name, manual_reset=False, initial_state=True, sddl=SYNCHRONIZE_ONLY), \
+            contextlib.closing(Semaphore.create(name + "s", sddl=SYNCHRONIZE_ONLY)):
+        with Event.open(name) as event, contextlib.closing(Semaphore.open(name + "s")) as semaphore:
+            monkeypatch.setattr(namedmap._layer, "wait", interrupted(namedmap._layer.wait, lambda *_: True))
+            for waitable in (event, semaphore):
+                with pytest.raises(KeyboardInterrupt):
+                    take(waitable)
+
+
+@windows
+@every_waitable
+def test_closing_ends_the_waits_of_other_threads(cls, name, monkeypatch):
+    with contextlib.closing(ready_to_take(cls, name)) as holder:
+        assert take(holder)
+        waitable, errors = cls.open(name), []
+        closed = count_calls(monkeypatch, "CloseHandle")
+        handle = waitable.handle
+
+        def wait():
+            try:
+                take(waitable, None)
+            except ValueError as error:
+                errors.append(error)
+        threads = [threading.Thread(target=wait) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        eventually(lambda: len(waitable._waits) == 3)
+        begin = time.perf_counter()
+        waitable.close()
+        assert waitable.closed
+        with pytest.raises(ValueError):
+            take(waitable)
+        for thread in threads:
+            thread.join(60)
+        assert time.perf_counter() - begin < 5 and ["is closed" in str(error) for error in errors] == [True] * 3
+        assert [call[0] for call in closed].count(handle) == 1
+        if cls is Mutex:
+            holder.release()
+        else:
+            (holder.set if cls is Event else holder.release)()
+        assert take(holder)  # nobody else took it
+        if cls is Mutex:
+            holder.release()
+    assert gone(cls, name)
+
+
+@windows
+@every_waitable
+def test_what_is_got_when_another_thread_closes_is_given_back(cls, name, monkeypatch):
+    wait = namedmap._layer.wait
+    with contextlib.closing(ready_to_take(cls, name)) as holder:
+        waitable = cls.open(name)
+
+        def close_then(handle, seconds, result):
+            wait(handle, seconds, result)
+            in_thread(waitable.close)
+        monkeypatch.setattr(namedmap._layer, "wait", close_then)
+        with pytest.raises(ValueError, match="is closed"):
+            take(waitable)
+        monkeypatch.undo()
+        assert in_thread(take, holder)
+
+
+@windows
+@every_waitable
+def test_the_interpreter_ends_while_threads_wait(cls, python):
+    process = python(
+        "import sys, threading, time, namedmap\n"
+        "cls = getattr(namedmap, sys.argv[1])\n"
+        "waitable = cls.create(None, 0) if sys.argv[1] == 'Semaphore' else cls.create()\n"
+        "def wait():\n"
+        "    waitable.wait() if sys.argv[1] == 'Event' else waitable.acquire()\n"
+        "if sys.argv[1] == 'Mutex': waitable.acquire()\n"
+        "for _ in range(2): threading.Thread(target=wait, daemon=True).start()\n"
+        "while len(waitable._waits) < 2: time.sleep(0.01)\n"
+        "print('waiting', flush=True)\n"
+        "sys.stdin.readline()\n", cls.__name__)
+    assert process.line() == "waiting"
+    process.enter()
+    assert process.end() == (0, [], "")
+
+
+@windows
+@every_waitable
+def test_multiprocessing_takes_a_waitable_as_argument(cls, name):
+    with contextlib.closing(ready_to_take(cls, name)) as waitable:
+        process = multiprocessing.get_context("spawn").Process(target=take, args=(waitable,))
+        process.start()
+        process.join(60)
+        assert process.exitcode == 0
+        assert take(waitable) == (cls is Mutex)
+        if cls is Mutex:
+            assert waitable.abandoned
+            waitable.release()
+
+
+# ---------------------------------------------------------------- mutexes
+
+@windows
+def test_a_mutex_is_held_by_one_thread(mutex, name):
+    assert mutex.acquire() is True
+    assert not is_free_for_others(mutex)
+    with contextlib.closing(Mutex.open(name)) as other:
+        assert not is_free_for_others(other)
+        assert other.acquire()  # this thread may, whatever the handle
+        other.release()
+    mutex.release()
+    assert is_free_for_others(mutex)
+
+
+@windows
+def test_a_mutex_is_recursive(mutex):
+    for _ in range(3):
+        assert mutex.acquire(timeout=0)
+    with mutex as entered:
+        assert entered is mutex
+    for _ in range(3):
+        assert not is_free_for_others(mutex)
+        mutex.release()
+    assert is_free_for_others(mutex)
+
+
+@windows
+def test_with_unlocks_and_does_not_close(mutex):
+    with pytest.raises(ZeroDivisionError):
+        with mutex:
+            assert not is_free_for_others(mutex)
+            1 / 0
+    assert is_free_for_others(mutex) and not mutex.closed
+
+
+@windows
+def test_only_the_holder_releases(mutex, name):
+    def release():
+        with pytest.raises(RuntimeError, match="does not hold Mutex"):
+            mutex.release()
+        return True
+    release()
+    with mutex:
+        assert in_thread(release)
+        with contextlib.closing(Mutex.open(name)) as other, pytest.raises(RuntimeError, match="through this object"):
+            other.release()  # what another object has acquired, and relies on
+        assert not is_free_for_others(mutex)
+    release()
+
+
+@windows
+def test_a_mutex_that_something_else_released(mutex):
+    mutex.acquire()
+    mutex.acquire()
+    namedmap._layer.release_mutex(mutex.handle)
+    namedmap._layer.release_mutex(mutex.handle)
+    with pytest.raises(RuntimeError, match="does not hold"):
+        mutex.release()
+    mutex.close()
+
+
+@windows
+def test_a_held_mutex_is_not_closed(mutex, name):
+    mutex.acquire()
+    for close in (mutex.close, lambda: in_thread(lambda: pytest.raises(RuntimeError, mutex.close))):
+        if close == mutex.close:
+            with pytest.raises(RuntimeError, match="is held, and has to be released before"):
+                close()
+        else:
+            close()
+        assert not mutex.closed and not is_free_for_others(mutex)
+    assert ", held, handle=" in repr(mutex)
+    mutex.release()
+    mutex.close()
+    assert mutex.closed and gone(Mutex, name)
+
+
+@windows
+def test_a_mutex_is_closed_after_its_thread_has_ended(mutex, name):
+    with contextlib.closing(Mutex.open(name)) as other:
+        assert in_thread(mutex.acquire)
+        assert "held" not in repr(mutex)
+        mutex.close()
+        assert other.acquire(timeout=10) and other.abandoned
+        other.release()
+
+
+@windows
+def test_abandoned_by_a_thread(mutex):
+    assert in_thread(mutex.acquire)
+    assert mutex.acquire(timeout=10) is True
+    assert mutex.abandoned
+    with mutex:
+        assert mutex.abandoned  # acquiring again repairs nothing
+    mutex.release()
+    assert mutex.abandoned
+    with mutex:
+        assert not mutex.abandoned
+
+
+HOLDER = """
+import sys, namedmap
+mutex = namedmap.Mutex.open(sys.argv[1])
+for _ in range(3):
+    mutex.acquire()
+print("holding", flush=True)
+sys.stdin.readline()
+"""
+
+
+@windows
+@pytest.mark.parametrize("ends", [Process.kill, Process.enter], ids=["killed", "ended"])
+def test_abandoned_by_a_process(ends, mutex, name, python):
+    holder = python(HOLDER, name)
+    assert holder.line() == "holding"
+    assert not mutex.acquire(timeout=0.05) and not mutex.abandoned
+    waiting = []
+    thread = threading.Thread(target=lambda: waiting.append((mutex.acquire(timeout=30), mutex.abandoned)))
+    thread.start()
+    ends(holder)
+    thread.join(60)
+    assert waiting == [(True, True)]  # and that thread has ended in turn
+    assert mutex.acquire(timeout=10) and mutex.abandoned
+    mutex.release()
+    assert is_free_for_others(mutex)
+
+
+@windows
+def test_an_owner_killed_at_20_random_moments_never_blocks_others(mutex, name, python):
+    moments, abandoned = random.Random(4), 0
+    for _ in range(20):
+        owner = python("import sys, time, namedmap\n"
+                       "mutex = namedmap.Mutex.open(sys.argv[1])\n"
+                       "print('ready', flush=True)\n"
+                       "while True:\n"
+                       "    with mutex:\n"
+                       "        with mutex:\n"
+                       "            time.sleep(0.001)\n", name)
+        assert owner.line() == "ready"
+        time.sleep(moments.uniform(0, 0.05))
+        owner.kill()
+        assert mutex.acquire(timeout=30)
+        abandoned += mutex.abandoned
+        mutex.release()
+        assert is_free_for_others(mutex)
+    assert 0 < abandoned <= 20
+
+
+@windows
+def test_no_increment_is_lost(mutex, name, python):
+    with NamedMap.create(name + " counter", 8) as memory:
+        processes = [python(
+            "import ctypes, sys, namedmap\n"
+            "counter = namedmap.NamedMap.open(sys.argv[1] + ' counter').overlay(ctypes.c_uint64)\n"
+            "mutex = namedmap.Mutex.open(sys.argv[1])\n"
+            "print('ready', flush=True)\n"
+            "sys.stdin.readline()\n"
+            "for _ in range(5000):\n"
+            "    with mutex:\n"
+            "        counter.value += 1\n", name) for _ in range(4)]
+        for process in processes:
+            assert process.line() == "ready"
+        for process in processes:
+            process.enter()
+        for process in processes:
+            assert process.end() == (0, [], "")
+        assert memory.overlay(ctypes.c_uint64).value == 20000
+
+
+@windows
+def test_two_threads_share_a_mutex_object(mutex):
+    inside, most = [], []
+
+    def work():
+        for _ in range(200):
+            with mutex:
+                inside.append(1)
+                most.append(len(inside))
+                time.sleep(0)
+                inside.pop()
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(most) == 800 and set(most) == {1}
+    mutex.close()
+
+
+# ---------------------------------------------------------------- events
+
+@windows
+def test_an_event_is_set_and_cleared(name):
+    with Event.create(name) as event, Event.open(name) as other:
+        assert not event.is_set() and event.wait(0) is False
+        event.set()
+        assert other.is_set() and other.wait() is True and other.wait(0) is True and event.is_set()
+        other.clear()
+        assert not event.is_set()
+    assert event.closed
+    with Event.create(initial_state=True) as event:
+        assert event.is_set()
+
+
+@windows
+def test_an_event_that_resets_itself():
+    with Event.create(manual_reset=False, initial_state=True) as event:
+        assert event.is_set() and event.is_set()  # which changes nothing
+        assert event.wait(0) is True
+        assert not event.is_set() and event.wait(0) is False
+
+
+@windows
+def test_attaching_to_an_event_changes_nothing(name):
+    with Event.create(name, manual_reset=False, initial_state=True):
+        with Event.create(name, manual_reset=True, initial_state=False, exist_ok=True) as event:
+            assert event.wait(0) and not event.is_set()
+        Event.create(name, initial_state=True, exist_ok=True).close()
+        assert not Event.open(name).is_set()
+
+
+WAITER = """
+import sys, namedmap
+event = namedmap.Event.open(sys.argv[1])
+print("ready", flush=True)
+event.wait()
+print("woken", flush=True)
+"""
+
+
+@windows
+@pytest.mark.parametrize("manual_reset", [False, True])
+def test_how_many_waiters_an_event_wakes(manual_reset, name, python):
+    with Event.create(name, manual_reset=manual_reset) as event:
+        woken = threading.Semaphore(0)
+        threads = [threading.Thread(target=lambda: event.wait() and woken.release()) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        processes = [python(WAITER, name) for _ in range(3)]
+        for process in processes:
+            assert process.line() == "ready"
+
+        def count_woken():
+            while woken.acquire(blocking=False):
+                counts[0] += 1
+            counts[1] = sum(process.lines.qsize() > 0 for process in processes)
+            return sum(counts)
+        counts = [0, 0]
+        time.sleep(0.3)
+        assert count_woken() == 0
+        if manual_reset:
+            event.set()
+            eventually(lambda: count_woken() == 6)
+        else:
+            for number in range(1, 7):
+                event.set()
+                eventually(lambda: count_woken() == number)
+                time.sleep(0.3)  # in which no other one wakes
+                assert count_woken() == number and not event.is_set()
+        for thread in threads:
+            thread.join(60)
+
+
+# ---------------------------------------------------------------- semaphores
+
+@windows
+def test_a_semaphore_counts(name):
+    with contextlib.closing(Semaphore.create(name, 2, 3)) as semaphore:
+        with contextlib.closing(Semaphore.open(name)) as other:
+            assert semaphore.acquire() and other.acquire(timeout=0) and not semaphore.acquire(False)
+            assert (semaphore.release(), other.release(2)) == (0, 1)
+            for n in (1, 2, 2 ** 31 - 1):
+                with pytest.raises(ValueError, match=f"{n} more would exceed the maximum"):
+                    semaphore.release(n)
+            assert [other.acquire(False) for _ in range(4)] == [True, True, True, False]
+            with pytest.raises(ValueError, match="4 more would exceed"):
+                semaphore.release(4)
+            assert semaphore.release(3) == 0
+    with contextlib.closing(Semaphore.create()) as semaphore:
+        assert semaphore.acquire(False) and not semaphore.acquire(False)
+        assert semaphore.release(2 ** 31 - 1) == 0
+        with pytest.raises(ValueError, match="maximum"):
+            semaphore.release()
+    with contextlib.closing(Semaphore.create(name, 1, 1)):
+        with contextlib.closing(Semaphore.create(name, 5, 9, exist_ok=True)) as semaphore:
+            assert semaphore.acquire(False) and not semaphore.acquire(False)
+
+
+@windows
+def test_with_gives_a_semaphore_back():
+    with contextlib.closing(Semaphore.create()) as semaphore:
+        with semaphore as entered:
+            assert entered is semaphore and not semaphore.acquire(False)
+        assert semaphore.acquire(False)
+
+
+@pytest.mark.parametrize("arguments, error, text", [
+    ((-1,), ValueError, "a value must be 0 to"), ((2 ** 31,), ValueError, "a value must be 0 to"),
+    ((3, 2), ValueError, "a value must be 0 to the maximum of 2, not 3"),
+    ((0, 0), ValueError, "a maximum must be 1 to"), ((0, -1), ValueError, "a maximum"),
+    ((0, 2 ** 31), ValueError, "a maximum must be 1 to 2[*][*]31-1"),
+    ((1.5,), TypeError, "a value must be an int"), (("1",), TypeError, "a value"), ((None,), TypeError, "a value"),
+    ((1, 2.0), TypeError, "a maximum must be an int"),
+])
+def test_bad_counts(arguments, error, text):
+    with pytest.raises(error, match=text):
+        Semaphore.create("x", *arguments)
+
+
+@windows
+def test_bad_counts_to_release():
+    with contextlib.closing(Semaphore.create(None, 0)) as semaphore:
+        for bad, error in ((0, ValueError), (-1, ValueError), (2 ** 31, ValueError), (2 ** 32 + 1, ValueError),
+                           (1.5, TypeError), ("1", TypeError), (None, TypeError)):
+            with pytest.raises(error, match="n must be"):
+                semaphore.release(bad)
+        assert semaphore.release() == 0
+
+
+@windows
+def test_a_semaphore_of_2_never_lets_3_in(name, python):
+    class Inside(ctypes.Structure):
+        _fields_ = [("now", ctypes.c_uint32), ("most", ctypes.c_uint32), ("entered", ctypes.c_uint32)]
+
+    with NamedMap.create(name, ctypes.sizeof(Inside)) as memory, \
+            contextlib.closing(Semaphore.create(name + " semaphore", 2)), \
+            contextlib.closing(Mutex.create(name + " mutex")):
+        processes = [python(
+            "import ctypes, sys, time, namedmap\n"
+            "memory = namedmap.NamedMap.open(sys.argv[1])\n"
+            "inside = memory.overlay(ctypes.c_uint32 * 3)\n"
+            "semaphore = namedmap.Semaphore.open(sys.argv[1] + ' semaphore')\n"
+            "mutex = namedmap.Mutex.open(sys.argv[1] + ' mutex')\n"
+            "print('ready', flush=True)\n"
+            "sys.stdin.readline()\n"
+            "for _ in range(100):\n"
+            "    with semaphore:\n"
+            "        with mutex:\n"
+            "            inside[0] += 1\n"
+            "            inside[1] = max(inside[:2])\n"
+            "            inside[2] += 1\n"
+            "        time.sleep(0.001)\n"
+            "        with mutex:\n"
+            "            inside[0] -= 1\n", name) for _ in range(4)]
+        for process in processes:
+            assert process.line() == "ready"
+        for process in processes:
+            process.enter()
+        for process in processes:
+            assert process.end() == (0, [], "")
+        inside = memory.snapshot(Inside)
+        assert (inside.now, inside.most, inside.entered) == (0, 2, 400)
+
+
 # ---------------------------------------------------------------- lifetime
 
 @windows
@@ -2410,8 +3383,8 @@ def test_another_kind_of_object_on_the_command_line(name, capsys):
     try:
         for command in ("create", "read"):
             assert run(capsys, command, name) == (
-                1, "", f"namedmap: {name}: this is the name of another kind of object "
-                       "(mutex, event, semaphore, timer or job)\n")
+                1, "", f"namedmap: {name}: this is the name of a mutex, and objects of different kinds cannot have "
+                       "the same name\n")
     finally:
         kernel32.CloseHandle(mutex)
 
@@ -2532,6 +3505,51 @@ def test_numpy_frames(name, example):
     assert producer.end() == (0, [f"{name} is ready"], "")
 
 
+@windows
+def test_locked_counter(name, example):
+    status, lines, err = example("locked_counter.py", name).end(120)
+    assert (status, err) == (0, "")
+    assert lines[0] == "with the mutex:     4 processes x 5000 increments = 20000, lost 0"
+    total, lost = re.fullmatch(r"without the mutex:  4 processes x 5000 increments = (\d+), lost (\d+)",
+                               lines[1]).groups()
+    assert int(total) + int(lost) == 20000 and int(lost) > 0
+
+
+@windows
+def test_latest_value(name, example):
+    writer = example("latest_value.py", "write", name)
+    assert writer.line() == f"{name} holds the latest position; Enter ends this process."
+    readers = [example("latest_value.py", "read", name) for _ in range(2)]
+    for reader in readers:
+        status, lines, err = reader.end()
+        assert (status, len(lines), err) == (0, 10, "")
+        positions = [re.fullmatch(r"x=(\d+) y=(\d+) z=(\d+) \(looked again \d+ times\)", line).groups()
+                     for line in lines]
+        assert all((int(y), int(z)) == (2 * int(x), 3 * int(x)) for x, y, z in positions)
+        assert positions[-1] != positions[0]
+    writer.enter()
+    assert writer.end() == (0, [], "")
+
+
+@windows
+def test_debug_monitor(example, python):
+    monitor = example("debug_monitor.py")
+    assert monitor.line() == "Ctrl+C ends this monitor."
+    writer = python("import ctypes, os\n"
+                    "for number in range(3):\n"
+                    "    ctypes.WinDLL('kernel32').OutputDebugStringW(f'message {number} \u00fc\\r\\n')\n"
+                    "print(os.getpid())\n")
+    process_id = writer.line()
+    assert writer.end() == (0, [], "")
+    expected = [f"[{process_id}] message {number} \u00fc" for number in range(3)]
+    while expected:  # other programs may write, too
+        line = monitor.line()
+        if line.startswith(f"[{process_id}]"):
+            assert line == expected.pop(0)
+    second = example("debug_monitor.py").end()
+    assert second[:2] == (1, []) and second[2].startswith("Another monitor is running: ")
+
+
 def test_examples_say_what_they_lack(example, start):
     code = ("import runpy, sys; sys.modules['numpy'] = None; sys.argv = ['', 'produce']; "
             "runpy.run_path('examples/numpy_frames.py', run_name='__main__')")
@@ -2541,6 +3559,7 @@ def test_examples_say_what_they_lack(example, start):
     assert status == 1 and "runs.dat" in err
     if not ON_WINDOWS:
         for arguments in (["first_process.py"], ["second_process.py"], ["file_backed.py", "x"], ["inherit_handle.py"],
-                          ["struct_publisher.py"], ["struct_reader.py"]):
+                          ["struct_publisher.py"], ["struct_reader.py"], ["locked_counter.py"],
+                          ["latest_value.py", "write"], ["latest_value.py", "read"], ["debug_monitor.py"]):
             status, out, err = example(*arguments).end()
             assert (status, out) == (1, []) and err.startswith("Could not") and "needs Windows" in err
