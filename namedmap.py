@@ -503,13 +503,8 @@ def _mapped(base: Optional[int], function: Any, arguments: Tuple[Any, ...]) -> i
 
 
 def _changed(result: int, function: Any, arguments: Tuple[Any, ...]) -> int:
-    code = _winctypes.get_last_error()
-    if not result and code == ERROR_NOT_OWNER:
-        raise RuntimeError("this thread does not hold the mutex")
-    if not result and code == ERROR_TOO_MANY_POSTS:
-        raise ValueError(f"{arguments[1]} more would exceed the maximum of the semaphore")
     if not result:
-        raise _win_error(code, None, _HANDLE_CAUSES)
+        raise _win_error(_winctypes.get_last_error(), None, _HANDLE_CAUSES)
     return result
 
 
@@ -561,8 +556,9 @@ _PROTOTYPES = {
     "OpenProcess": ("kernel32", HANDLE, (DWORD, BOOL, DWORD), _process_opened),
     "OpenSemaphoreW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _opened),
     "OpenWaitableTimerW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _opened),
-    "ReleaseMutex": ("kernel32", BOOL, (HANDLE,), _changed),
-    "ReleaseSemaphore": ("kernel32", BOOL, (HANDLE, LONG, LPVOID), _changed),
+    # No check: as for WaitForSingleObject.
+    "ReleaseMutex": ("kernel32", BOOL, (HANDLE,), None),
+    "ReleaseSemaphore": ("kernel32", BOOL, (HANDLE, LONG, LPVOID), None),
     "ResetEvent": ("kernel32", BOOL, (HANDLE,), _changed),
     # No check: it translates errors and cannot fail itself.
     "RtlNtStatusToDosError": ("ntdll", ULONG, (c_long,), None),
@@ -571,9 +567,10 @@ _PROTOTYPES = {
     "UnmapViewOfFile": ("kernel32", BOOL, (LPCVOID,), _nonzero),
     "VirtualAlloc": ("kernel32", LPVOID, (LPVOID, SIZE_T, DWORD, DWORD), _nonzero),
     "VirtualQuery": ("kernel32", SIZE_T, (LPCVOID, LPVOID, SIZE_T), _nonzero),
-    # No check: _Windows.wait() does it, because a signal handler that raises in a check would lose what was got.
+    # No check: a signal handler may raise in it, and the result would be lost (_Windows._store_result).
     "WaitForSingleObject": ("kernel32", DWORD, (HANDLE, DWORD), None),
 }
+_BARE = ("ReleaseMutex", "ReleaseSemaphore", "WaitForSingleObject")
 
 
 def _transparent(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -604,8 +601,7 @@ class _Functions:
             function.restype, function.argtypes = restype, argtypes
             if check:
                 function.errcheck = check
-            # A signal handler that raises in Python code around a wait would lose what was got.
-            value = function if name == "WaitForSingleObject" else _transparent(function)
+            value = function if name in _BARE else _transparent(function)
         else:
             raise AttributeError(name)
         setattr(self, name, value)
@@ -808,8 +804,13 @@ class _Windows:
     def open_mutex(self, name: Optional[str], inheritable: bool) -> int:
         return self._open("OpenMutexW", _MUTEX_RIGHTS, inheritable, name)
 
-    def release_mutex(self, handle: int) -> None:
-        _win.ReleaseMutex(handle)
+    def release_mutex(self, handle: int, result: List[int]) -> None:
+        """Not done as long as `result` is empty."""
+        code = self._store_result(result, _win.ReleaseMutex, handle)
+        if code == ERROR_NOT_OWNER and not result[0]:
+            raise RuntimeError("this thread does not hold the mutex")
+        if not result[0]:
+            raise _win_error(code, None, _HANDLE_CAUSES)
 
     def create_event(self, name: Optional[str], manual_reset: bool, initial_state: bool,
                      security: SECURITY_ATTRIBUTES) -> Tuple[int, bool]:
@@ -837,21 +838,35 @@ class _Windows:
     def open_semaphore(self, name: Optional[str], inheritable: bool) -> int:
         return self._open("OpenSemaphoreW", _SEMAPHORE_RIGHTS, inheritable, name)
 
-    def release_semaphore(self, handle: int, n: int) -> int:
-        """The count before."""
+    def release_semaphore(self, handle: int, n: int, result: List[int]) -> int:
+        """The count before.  Not done as long as `result` is empty."""
         count = LONG()
-        _win.ReleaseSemaphore(handle, n, ctypes.byref(count))
+        code = self._store_result(result, _win.ReleaseSemaphore, handle, n, ctypes.byref(count))
+        if code == ERROR_TOO_MANY_POSTS and not result[0]:
+            raise ValueError(f"{n} more would exceed the maximum of the semaphore")
+        if not result[0]:
+            raise _win_error(code, None, _HANDLE_CAUSES)
         return count.value
 
     def wait(self, handle: int, seconds: float, result: List[int]) -> None:
-        """Wait for an object, for a moment, and put what came of it into `result`, one of the WAIT_ constants.
-
-        A signal handler may raise an exception wherever Python code runs, which would lose what was just got if a
-        statement had yet to store it. Here C code both calls the function and stores.
-        """
-        result[:] = map(_win.WaitForSingleObject, (handle,), (ceil(1000 * seconds),))
+        """Wait for an object, for a moment, and put what came of it into `result`, one of the WAIT_ constants."""
+        code = self._store_result(result, _win.WaitForSingleObject, handle, ceil(1000 * seconds))
         if result[0] == WAIT_FAILED:
-            raise _win_error(_winctypes.get_last_error(), None, _HANDLE_CAUSES)
+            raise _win_error(code, None, _HANDLE_CAUSES)
+
+    def _store_result(self, result: List[int], function: Any, *arguments: Any) -> int:
+        """Call a bare function, put what it returns into `result`, and return the last error.
+
+        A signal handler may raise an exception between any two steps of Python code, and then nobody would know
+        whether the call has been made.  Here C code both calls the function, through map(), and stores.
+        """
+        before = _winctypes.get_last_error()
+        try:
+            result[:] = map(function, *zip(arguments))
+            code: int = _winctypes.get_last_error()
+            return code
+        finally:
+            _winctypes.set_last_error(before)  # as _transparent does
 
     def handle_kind(self, handle: int) -> str:
         """What the kernel calls the kind of object that a handle belongs to, such as "Section"."""
@@ -1845,6 +1860,15 @@ class _Lock(_Waitable):
         """Give it back."""
         raise NotImplementedError
 
+    def _release(self, result: List[int], function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a function of the layer that releases, even if a signal handler raises an exception just before."""
+        try:
+            return self._call(function, *arguments, result)
+        except BaseException:
+            if not result and not self.closed:
+                self._call(function, *arguments, result)
+            raise
+
     def __enter__(self: Lock) -> Lock:
         self.acquire()
         return self
@@ -1910,14 +1934,12 @@ class Mutex(_Lock):
             held = self._held()
             if not held:
                 raise RuntimeError(f"this thread does not hold Mutex {self._name!r} through this object")
+            result: List[int] = []
             try:
-                self._call(_layer.release_mutex)
-                held -= 1
-            except RuntimeError:  # somebody has released it by another handle
-                held = 0
-                raise
+                self._release(result, _layer.release_mutex)
             finally:
-                self._hold = threading.current_thread(), held
+                if result:  # and if it failed, somebody has released the mutex by another handle
+                    self._hold = threading.current_thread(), held - 1 if result[0] else 0
 
     def close(self) -> None:
         """Close the handle (CloseHandle), once; waits in other threads end with ValueError within 0.1 seconds.
@@ -1944,7 +1966,7 @@ class Mutex(_Lock):
         self._hold = threading.current_thread(), held + 1
 
     def _give_back(self, held: int) -> None:
-        _layer.release_mutex(self._handle)
+        _layer.release_mutex(self._handle, [])
         self._hold = threading.current_thread(), held
 
     def _details(self) -> str:
@@ -2064,12 +2086,12 @@ class Semaphore(_Lock):
         Raises ValueError, and adds nothing, if the count would exceed the maximum, `n` is less than 1, or the object is
         closed; PermissionError if its handle only allows to wait; TypeError if `n` is not an int.
         """
-        before: int = self._call(_layer.release_semaphore, _check_count("n", n))
+        before: int = self._release([], _layer.release_semaphore, _check_count("n", n))
         return before
 
     def _give_back(self, held: int) -> None:
         try:
-            _layer.release_semaphore(self._handle, 1)
+            _layer.release_semaphore(self._handle, 1, [])
         except PermissionError:
             pass  # who may only wait cannot give it back
 

@@ -250,7 +250,8 @@ def test_every_prototype_is_complete_and_the_table_sorted():
         assert isinstance(argtypes, tuple)
     unchecked = {key for key, (_, _, _, check) in namedmap._PROTOTYPES.items() if check is None}
     assert unchecked == {"CloseHandle", "GetCurrentProcess", "GetSystemInfo", "LocalFree", "RtlNtStatusToDosError",
-                         "WaitForSingleObject"}
+                         *namedmap._BARE}
+    assert set(namedmap._BARE) == {"ReleaseMutex", "ReleaseSemaphore", "WaitForSingleObject"}
 
 
 def test_the_file_uses_no_shared_library_object():
@@ -2299,6 +2300,31 @@ def test_what_was_got_when_ctrl_c_arrives_is_given_back(cls, moment, held, monke
 
 
 @windows
+@pytest.mark.parametrize("cls", [Mutex, Semaphore])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_release_is_done_although_ctrl_c_arrives(cls, moment, monkeypatch):
+    release = "release_" + cls.__name__.lower()
+    do_release = getattr(namedmap._layer, release)
+
+    def release_it(*arguments):
+        if moment == "before" and len(calls) == 0:
+            calls.append(arguments)
+            raise KeyboardInterrupt
+        count = do_release(*arguments)
+        if moment == "after":
+            raise KeyboardInterrupt
+        return count
+    with contextlib.closing(cls.create()) as waitable:
+        for _ in range(2):
+            calls = []
+            with pytest.raises(KeyboardInterrupt), monkeypatch.context() as patch, waitable:
+                patch.setattr(namedmap._layer, release, release_it)
+            assert is_free_for_others(waitable)
+        if cls is Semaphore:
+            assert waitable.release() == 1
+
+
+@windows
 def test_a_cleared_manual_reset_event_is_not_set_again_by_ctrl_c(monkeypatch):
     with Event.create(initial_state=True) as event:
         def clear(*_):
@@ -2462,8 +2488,8 @@ def test_only_the_holder_releases(mutex, name):
 def test_a_mutex_that_something_else_released(mutex):
     mutex.acquire()
     mutex.acquire()
-    namedmap._layer.release_mutex(mutex.handle)
-    namedmap._layer.release_mutex(mutex.handle)
+    for _ in range(2):
+        namedmap._layer.release_mutex(mutex.handle, [])
     with pytest.raises(RuntimeError, match="does not hold"):
         mutex.release()
     mutex.close()
