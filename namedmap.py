@@ -293,10 +293,9 @@ def _blame(error: OSError, name: Any) -> OSError:
 FILE_MAP_COPY = 0x0001
 FILE_MAP_WRITE = 0x0002
 FILE_MAP_READ = 0x0004
-# winnt.h; MUTEX_MODIFY_STATE is what ReleaseMutex needs
+# winnt.h
 SYNCHRONIZE = 0x00100000
 READ_CONTROL = 0x00020000
-MUTEX_MODIFY_STATE = 0x0001
 EVENT_MODIFY_STATE = 0x0002
 SEMAPHORE_MODIFY_STATE = 0x0002
 PAGE_READONLY = 0x02
@@ -348,9 +347,9 @@ _OPEN_RIGHTS = {"r": FILE_MAP_READ, "rw": FILE_MAP_READ | FILE_MAP_WRITE, "c": F
 _VIEW_RIGHTS = {"r": FILE_MAP_READ, "rw": FILE_MAP_READ | FILE_MAP_WRITE, "c": FILE_MAP_COPY}
 _FILE_RIGHTS = {"r": GENERIC_READ, "rw": GENERIC_READ | GENERIC_WRITE, "c": GENERIC_READ}
 
-# What is asked of the other objects. One after the other, because a security descriptor may allow only to wait; a mutex
-# that can be locked but not unlocked is of no use.
-_MUTEX_RIGHTS = (SYNCHRONIZE | MUTEX_MODIFY_STATE,)
+# What is asked of the other objects, one after the other, because a security descriptor may allow only to wait. A mutex
+# needs no more: whoever holds it may release it.
+_MUTEX_RIGHTS = (SYNCHRONIZE,)
 _EVENT_RIGHTS = (SYNCHRONIZE | EVENT_MODIFY_STATE | EVENT_QUERY_STATE, SYNCHRONIZE | EVENT_MODIFY_STATE, SYNCHRONIZE)
 _SEMAPHORE_RIGHTS = (SYNCHRONIZE | SEMAPHORE_MODIFY_STATE, SYNCHRONIZE)
 
