@@ -1938,7 +1938,7 @@ class Mutex(_Lock):
                 self._release(result, _layer.release_mutex)
             finally:
                 if result:  # and if it failed, somebody has released the mutex by another handle
-                    self._hold = threading.current_thread(), held - 1 if result[0] else 0
+                    self._note(held - 1 if result[0] else 0)
 
     def close(self) -> None:
         """Close the handle (CloseHandle), once; waits in other threads end with ValueError within 0.1 seconds.
@@ -1951,9 +1951,12 @@ class Mutex(_Lock):
                 raise RuntimeError(f"Mutex {self._name!r} is held, and has to be released before it is closed")
             super().close()
 
+    def _note(self, held: int) -> None:
+        self._hold = (threading.current_thread(), held) if held else (None, 0)
+
     def _is_held(self) -> bool:
-        thread, depth = self._hold
-        return thread is not None and depth > 0 and thread.is_alive()  # a thread that has ended holds nothing
+        thread, _ = self._hold
+        return thread is not None and thread.is_alive()  # a thread that has ended holds nothing
 
     def _held(self) -> int:
         thread, depth = self._hold
@@ -1962,11 +1965,11 @@ class Mutex(_Lock):
     def _got(self, result: int, held: int) -> None:
         if not held:
             self._abandoned = result == WAIT_ABANDONED
-        self._hold = threading.current_thread(), held + 1
+        self._note(held + 1)
 
     def _give_back(self, held: int) -> None:
         _layer.release_mutex(self._handle, [])
-        self._hold = threading.current_thread(), held
+        self._note(held)
 
     def _details(self) -> str:
         return ", held" if self._is_held() else ""
