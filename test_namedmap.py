@@ -2581,6 +2581,16 @@ def test_an_owner_killed_at_20_random_moments_never_blocks_others(mutex, name, p
     assert 0 < abandoned <= 20
 
 
+def go_on_together(processes):
+    """Let processes go on when all are ready, and wait for their ends."""
+    for process in processes:
+        assert process.line() == "ready"
+    for process in processes:
+        process.enter()
+    for process in processes:
+        assert process.end() == (0, [], "")
+
+
 @windows
 def test_no_increment_is_lost(mutex, name, python):
     with NamedMap.create(name + " counter", 8) as memory:
@@ -2593,12 +2603,7 @@ def test_no_increment_is_lost(mutex, name, python):
             "for _ in range(5000):\n"
             "    with mutex:\n"
             "        counter.value += 1\n", name) for _ in range(4)]
-        for process in processes:
-            assert process.line() == "ready"
-        for process in processes:
-            process.enter()
-        for process in processes:
-            assert process.end() == (0, [], "")
+        go_on_together(processes)
         assert memory.overlay(ctypes.c_uint64).value == 20000
 
 
@@ -2777,12 +2782,7 @@ def test_a_semaphore_of_2_never_lets_3_in(name, python):
             "        time.sleep(0.001)\n"
             "        with mutex:\n"
             "            inside[0] -= 1\n", name) for _ in range(4)]
-        for process in processes:
-            assert process.line() == "ready"
-        for process in processes:
-            process.enter()
-        for process in processes:
-            assert process.end() == (0, [], "")
+        go_on_together(processes)
         inside = memory.snapshot(Inside)
         assert (inside.now, inside.most, inside.entered) == (0, 2, 400)
 
