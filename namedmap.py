@@ -1817,12 +1817,11 @@ class _Waitable(_Object):
             except OSError as error:
                 raise _blame(error, self._name)
             with self._lock:
+                if result[0] != WAIT_TIMEOUT and not self.closed:
+                    self._got(result[0], held)
+                    return True
                 if result[0] != WAIT_TIMEOUT:
-                    if not self.closed:
-                        self._got(result[0], held)
-                        return True
                     self._give_back(held)
-                    result[0] = WAIT_TIMEOUT
                 self._check_open()
             if end is not None and time.perf_counter() >= end:
                 return False

@@ -2299,6 +2299,16 @@ def test_what_was_got_when_ctrl_c_arrives_is_given_back(cls, moment, held, monke
 
 
 @windows
+def test_an_abandoned_mutex_is_given_back_too(mutex, monkeypatch):
+    assert in_thread(mutex.acquire)
+    with monkeypatch.context() as patch:
+        patch.setattr(namedmap._layer, "wait", interrupted(namedmap._layer.wait, lambda *_: True))
+        with pytest.raises(KeyboardInterrupt):
+            mutex.acquire()
+    assert is_free_for_others(mutex)
+
+
+@windows
 @pytest.mark.parametrize("cls", [Mutex, Semaphore])
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_release_is_done_although_ctrl_c_arrives(cls, moment, monkeypatch):
