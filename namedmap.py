@@ -1946,7 +1946,7 @@ class Mutex(_Lock):
         others would wait until that thread ends.
         """
         with self._lock:
-            if self._is_held() and not self.closed:
+            if self._is_held():
                 raise RuntimeError(f"Mutex {self._name!r} is held, and has to be released before it is closed")
             super().close()
 

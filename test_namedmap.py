@@ -520,6 +520,9 @@ def test_a_name_of_another_kind(kind, name):
 @windows
 def test_a_name_of_an_unknown_kind(name, monkeypatch):
     other = kernel32.CreateMutexW(None, False, name)
+    monkeypatch.setattr(namedmap._win, "OpenMutexW", refused(namedmap.ERROR_ACCESS_DENIED))
+    with pytest.raises(OSError, match="this is the name of a mutex"):
+        NamedMap.open(name)  # although it may not even be looked at
     monkeypatch.delitem(namedmap._OPENERS, "OpenMutexW")
     with pytest.raises(OSError, match="another kind of object") as caught:
         NamedMap.open(name)
@@ -1963,7 +1966,9 @@ def test_what_may_not_be_created(cls, name, monkeypatch):
         with pytest.raises(FileExistsError):
             cls.create(name)
         with contextlib.closing(cls.create(name, exist_ok=True)) as again:
-            assert not again.created
+            assert not again.created and not is_inheritable(again.handle)
+        with contextlib.closing(cls.create(name, exist_ok=True, inheritable=True)) as again:
+            assert is_inheritable(again.handle)
 
 
 @windows
@@ -2214,6 +2219,20 @@ def test_a_wait_takes_its_time_and_lets_other_threads_run(cls, mutex, monkeypatc
 
 
 @windows
+def test_a_wait_does_not_spin(monkeypatch):
+    milliseconds = []
+
+    def wait(handle, number):
+        milliseconds.append(number)
+        time.sleep(number / 1000)
+        return namedmap.WAIT_TIMEOUT
+    monkeypatch.setattr(namedmap._win, "WaitForSingleObject", wait)
+    with Event.create() as event:
+        assert not event.wait(0.0004)
+    assert milliseconds == [1]
+
+
+@windows
 @pytest.mark.parametrize("bad, error", [
     (-1, ValueError), (-0.001, ValueError), (math.nan, ValueError), (math.inf, ValueError), (1e300, ValueError),
     (threading.TIMEOUT_MAX * 1.01, ValueError), ("1", TypeError), ([1], TypeError),
@@ -2286,6 +2305,7 @@ def test_what_was_got_when_ctrl_c_arrives_is_given_back(cls, moment, held, monke
             with pytest.raises(KeyboardInterrupt):
                 take(waitable)
         if cls is Mutex:
+            assert (", held" in repr(waitable)) == (held > 0)
             for _ in range(held):
                 assert not is_free_for_others(waitable)
                 waitable.release()
@@ -2411,6 +2431,34 @@ def test_what_is_got_when_another_thread_closes_is_given_back(cls, name, monkeyp
 
 
 @windows
+def test_another_thread_does_not_close_during_a_call(monkeypatch):
+    event, set_event, alive = Event.create(), namedmap._layer.set_event, []
+
+    def set_slowly(handle):
+        closer = threading.Thread(target=event.close)
+        closer.start()
+        closer.join(0.2)
+        alive.append(closer.is_alive())
+        set_event(handle)
+    monkeypatch.setattr(namedmap._layer, "set_event", set_slowly)
+    event.set()
+    assert alive == [True]
+    eventually(lambda: event.closed)
+
+
+@windows
+def test_a_signal_handler_closes_during_a_call(monkeypatch):
+    event, set_event = Event.create(), namedmap._layer.set_event
+
+    def close_then_set(handle):
+        event.close()
+        set_event(handle)
+    monkeypatch.setattr(namedmap._layer, "set_event", close_then_set)
+    with pytest.raises(ValueError, match="is closed"):
+        event.set()
+
+
+@windows
 @every_waitable
 def test_the_interpreter_ends_while_threads_wait(cls, python):
     process = python(
@@ -2491,6 +2539,14 @@ def test_only_the_holder_releases(mutex, name):
             other.release()  # what another object has acquired, and relies on
         assert not is_free_for_others(mutex)
     release()
+
+
+@windows
+def test_a_failing_release_leaves_the_last_error_alone(mutex):
+    ctypes.set_last_error(77)  # as if this were called between another call and its check
+    with pytest.raises(RuntimeError):
+        namedmap._layer.release_mutex(mutex.handle, [])
+    assert ctypes.get_last_error() == 77
 
 
 @windows
