@@ -347,11 +347,12 @@ _OPEN_RIGHTS = {"r": FILE_MAP_READ, "rw": FILE_MAP_READ | FILE_MAP_WRITE, "c": F
 _VIEW_RIGHTS = {"r": FILE_MAP_READ, "rw": FILE_MAP_READ | FILE_MAP_WRITE, "c": FILE_MAP_COPY}
 _FILE_RIGHTS = {"r": GENERIC_READ, "rw": GENERIC_READ | GENERIC_WRITE, "c": GENERIC_READ}
 
-# What is asked of the other objects, one after the other, because a security descriptor may allow only to wait. A mutex
-# needs no more: whoever holds it may release it.
+# What is asked of the other objects, one after the other, because a security descriptor may allow only a part of it. A
+# mutex needs no more: whoever holds it may release it.
 _MUTEX_RIGHTS = (SYNCHRONIZE,)
-_EVENT_RIGHTS = (SYNCHRONIZE | EVENT_MODIFY_STATE | EVENT_QUERY_STATE, SYNCHRONIZE | EVENT_MODIFY_STATE, SYNCHRONIZE)
-_SEMAPHORE_RIGHTS = (SYNCHRONIZE | SEMAPHORE_MODIFY_STATE, SYNCHRONIZE)
+_EVENT_RIGHTS = (SYNCHRONIZE | EVENT_MODIFY_STATE | EVENT_QUERY_STATE, SYNCHRONIZE | EVENT_MODIFY_STATE,
+                 SYNCHRONIZE | EVENT_QUERY_STATE, SYNCHRONIZE, EVENT_MODIFY_STATE)
+_SEMAPHORE_RIGHTS = (SYNCHRONIZE | SEMAPHORE_MODIFY_STATE, SYNCHRONIZE, SEMAPHORE_MODIFY_STATE)
 
 # The functions that open a name, and whose name it is if they can.
 _OPENERS = {
@@ -1033,6 +1034,8 @@ class _Object(_Closable):
     _handle: int
     _created: bool
     _closer: weakref.finalize
+    _uses: Set[object]  # for each call that has the handle; close() leaves it to the last of them to close the handle,
+    _closing = False    # the value of which may become that of another object at once
 
     def __new__(cls, *args: object, **kwargs: object) -> Any:
         raise TypeError(f"{cls.__name__} is not called: {cls.__name__}.create() makes one, and {cls.__name__}.open() "
@@ -1044,6 +1047,7 @@ class _Object(_Closable):
         self: Object = object.__new__(cls)
         self._closer = _closer(self, handle)
         self._lock = threading.RLock()
+        self._uses = set()
         self._handle, self._created, self._name = handle, created, name
         return self
 
@@ -1066,14 +1070,19 @@ class _Object(_Closable):
     @property
     def closed(self) -> bool:
         """Whether close() was called."""
-        return not self._closer.alive
+        return self._closing or not self._closer.alive
 
     def close(self) -> None:
         """Close the handle (CloseHandle), once; this never fails.
 
-        If no other process has the object open, its name is gone at once.
+        If nobody else has the object open, its name is gone then.  Waits in other threads end with ValueError within
+        0.1 seconds, and the last of them closes the handle.
         """
-        with self._lock:
+        self._closing = True
+        self._close_unused()
+
+    def _close_unused(self) -> None:
+        if self._closing and not self._uses:
             _close_now(self._closer)
 
     def duplicate(self, pid: int) -> int:
@@ -1092,14 +1101,17 @@ class _Object(_Closable):
         return value
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a function of the layer with the handle."""
-        with self._lock:  # against close() in another thread
+        """Call a function of the layer with the handle, which nobody closes meanwhile."""
+        use = object()
+        try:
+            self._uses.add(use)  # before the check, so that close() cannot miss it
             self._check_open()
-            try:
-                return function(self._handle, *arguments)
-            except OSError as error:
-                self._check_open()  # a signal handler may have closed the handle
-                raise _blame(error, self._name)
+            return function(self._handle, *arguments)
+        except OSError as error:
+            raise _blame(error, self._name)
+        finally:
+            self._uses.discard(use)
+            self._close_unused()
 
     def _arguments(self) -> Dict[str, Any]:
         """What open() needs, besides the name, for an object like this one."""
@@ -1719,14 +1731,6 @@ class _Waitable(_Object):
     """What a thread can wait for: a mutex, an event or a semaphore."""
 
     _kind: str  # what the kernel calls it
-    _waits: Set[int]  # those going on; the last one closes the handle if close() was called meanwhile
-    _closing = False
-
-    @classmethod
-    def _wrap(cls: Type[Waitable], handle: int, created: bool, name: Optional[str]) -> Waitable:
-        self = super()._wrap(handle, created, name)
-        self._waits = set()
-        return self
 
     @classmethod
     def _create(cls: Type[Waitable], name: Optional[str], exist_ok: bool, sddl: Optional[str], inheritable: bool,
@@ -1769,60 +1773,42 @@ class _Waitable(_Object):
         """
         return cls._wrap(_checked_handle(handle, cls._kind), False, None)
 
-    @property
-    def closed(self) -> bool:
-        """Whether close() was called."""
-        return self._closing or super().closed
-
-    def close(self) -> None:
-        """Close the handle (CloseHandle), once; waits in other threads end with ValueError within 0.1 seconds.
-
-        If no other process has the object open, its name is gone then.
-        """
-        with self._lock:
-            self._closing = True
-            if not self._waits:
-                super().close()
-
     def _wait(self, timeout: Optional[float]) -> bool:
         """Wait for at most `timeout` seconds; whether the object was got.
 
         A signal handler, such as that of Ctrl+C, may raise an exception when the object was just got.  Whoever waits
         then does not know that he has it, so it is given back.
         """
-        result, held = [WAIT_TIMEOUT], self._held()
+        result, held, use = [WAIT_TIMEOUT], self._held(), object()
         try:
+            self._uses.add(use)  # before the check, so that close() cannot miss it
+            self._check_open()
+            got = self._wait_in_slices(timeout, result)
+            self._uses.discard(use)
+            self._close_unused()
+            return got
+        except BaseException as error:
             try:
-                with self._lock:
-                    self._check_open()
-                    self._waits.add(id(result))
-                return self._wait_in_slices(timeout, result, held)
-            finally:
-                with self._lock:
-                    self._waits.discard(id(result))
-                    if self._closing:
-                        self.close()
-        except BaseException:
-            with self._lock:
-                if result[0] in (WAIT_OBJECT_0, WAIT_ABANDONED) and not self.closed:
+                if result[0] in (WAIT_OBJECT_0, WAIT_ABANDONED) and self._closer.alive:
                     self._give_back(held)
+            except (OSError, RuntimeError, ValueError):
+                pass  # who may only wait cannot; and the first exception tells more
+            finally:
+                self._uses.discard(use)
+                self._close_unused()
+            if isinstance(error, OSError):
+                _blame(error, self._name)
             raise
 
-    def _wait_in_slices(self, timeout: Optional[float], result: List[int], held: int) -> bool:
+    def _wait_in_slices(self, timeout: Optional[float], result: List[int]) -> bool:
         end = None if timeout is None else time.perf_counter() + timeout
         while True:
             left = _SLICE if end is None else min(max(end - time.perf_counter(), 0), _SLICE)
-            try:
-                _layer.wait(self._handle, left, result)
-            except OSError as error:
-                raise _blame(error, self._name)
-            with self._lock:
-                if result[0] != WAIT_TIMEOUT and not self.closed:
-                    self._got(result[0], held)
-                    return True
-                if result[0] != WAIT_TIMEOUT:
-                    self._give_back(held)
-                self._check_open()
+            _layer.wait(self._handle, left, result)
+            if result[0] != WAIT_TIMEOUT:
+                self._got(result[0])
+                return True
+            self._check_open()
             if end is not None and time.perf_counter() >= end:
                 return False
 
@@ -1830,11 +1816,12 @@ class _Waitable(_Object):
         """How often the calling thread has got this object, and has to give it back."""
         return 0
 
-    def _got(self, result: int, held: int) -> None:
-        """Note that the calling thread has got this object once more."""
+    def _got(self, result: int) -> None:
+        """Note that the calling thread has got this object once more; ValueError if it is closed."""
+        self._check_open()
 
     def _give_back(self, held: int) -> None:
-        """Undo that the calling thread has got this object once more."""
+        """Undo that the calling thread has got this object once more, after `held` times."""
         raise NotImplementedError
 
 
@@ -1854,17 +1841,21 @@ class _Lock(_Waitable):
         """
         return self._wait(_check_wait(blocking, timeout))
 
-    def release(self) -> Any:
-        """Give it back."""
+    def _release(self, done: List[int], n: int) -> Any:
+        """Give it back `n` times; `done` is empty until the system has been called."""
         raise NotImplementedError
 
-    def _release(self, result: List[int], function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a function of the layer that releases, even if a signal handler raises an exception just before."""
+    def _surely_release(self, n: int = 1) -> Any:
+        """Give it back, even if a signal handler raises an exception before that."""
+        done: List[int] = []
         try:
-            return self._call(function, *arguments, result)
+            return self._release(done, n)
         except BaseException:
-            if not result and not self.closed:
-                self._call(function, *arguments, result)
+            if not done:
+                try:
+                    self._release(done, n)
+                except (OSError, RuntimeError, ValueError):
+                    pass  # as the first time
             raise
 
     def __enter__(self: Lock) -> Lock:
@@ -1872,7 +1863,7 @@ class _Lock(_Waitable):
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self.release()
+        self._surely_release()
 
 
 class Mutex(_Lock):
@@ -1890,7 +1881,7 @@ class Mutex(_Lock):
 
     _kind = "Mutant"
     _abandoned = False
-    _hold: Tuple[Optional[threading.Thread], int] = (None, 0)  # who holds it through this object, and how often
+    _hold = (0, 0)  # the thread that holds it through this object, and how often
 
     @classmethod
     def create(cls, name: Optional[str] = None, *, exist_ok: bool = False, sddl: Optional[str] = None,
@@ -1916,7 +1907,8 @@ class Mutex(_Lock):
         """Whether the last owner ended without releasing the mutex, when this object last acquired it.
 
         What the mutex protects may be half changed.  It stays True until the mutex is next acquired; that the owner
-        acquires it once more does not count.
+        acquires it once more does not count.  Windows tells it only once: if Ctrl+C interrupts the acquire() that it
+        is just telling, nobody else gets to know.
         """
         self._check_open()
         return self._abandoned
@@ -1927,17 +1919,19 @@ class Mutex(_Lock):
         Raises RuntimeError if the calling thread does not hold the mutex through this object; ValueError if the object
         is closed.
         """
-        with self._lock:
+        self._surely_release()
+
+    def _release(self, done: List[int], n: int) -> None:
+        with self._lock:  # so that the thread which gets it next notes that after this one
             self._check_open()
             held = self._held()
             if not held:
                 raise RuntimeError(f"this thread does not hold Mutex {self._name!r} through this object")
-            result: List[int] = []
             try:
-                self._release(result, _layer.release_mutex)
+                self._call(_layer.release_mutex, done)
             finally:
-                if result:  # and if it failed, somebody has released the mutex by another handle
-                    self._note(held - 1 if result[0] else 0)
+                if done:  # and if it failed, somebody has released the mutex by another handle
+                    self._note(held - 1 if done[0] else 0)
 
     def close(self) -> None:
         """Close the handle (CloseHandle), once; waits in other threads end with ValueError within 0.1 seconds.
@@ -1951,24 +1945,28 @@ class Mutex(_Lock):
             super().close()
 
     def _note(self, held: int) -> None:
-        self._hold = (threading.current_thread(), held) if held else (None, 0)
+        self._hold = (threading.get_ident(), held) if held else (0, 0)
 
     def _is_held(self) -> bool:
-        thread, _ = self._hold
-        return thread is not None and thread.is_alive()  # a thread that has ended holds nothing
+        thread, held = self._hold
+        return held > 0 and thread in sys._current_frames()  # a thread that has ended holds nothing
 
     def _held(self) -> int:
-        thread, depth = self._hold
-        return depth if thread is threading.current_thread() else 0
+        thread, held = self._hold
+        return held if thread == threading.get_ident() else 0
 
-    def _got(self, result: int, held: int) -> None:
-        if not held:
-            self._abandoned = result == WAIT_ABANDONED
-        self._note(held + 1)
+    def _got(self, result: int) -> None:
+        with self._lock:  # against close(), which looks who holds it
+            self._check_open()
+            held = 0 if result == WAIT_ABANDONED else self._held()
+            if not held:
+                self._abandoned = result == WAIT_ABANDONED
+            self._note(held + 1)
 
     def _give_back(self, held: int) -> None:
-        _layer.release_mutex(self._handle, [])
-        self._note(held)
+        with self._lock:
+            _layer.release_mutex(self._handle, [])
+            self._note(held)
 
     def _details(self) -> str:
         return ", held" if self._is_held() else ""
@@ -2009,21 +2007,21 @@ class Event(_Waitable):
     def set(self) -> None:
         """Let waiters go on: all until clear(), or one if the event resets itself (SetEvent).
 
-        Raises ValueError if the object is closed; PermissionError if its handle only allows to wait.
+        Raises ValueError if the object is closed; PermissionError if its handle does not allow it.
         """
         self._call(_layer.set_event)
 
     def clear(self) -> None:
         """Let waiters wait (ResetEvent).
 
-        Raises ValueError if the object is closed; PermissionError if its handle only allows to wait.
+        Raises ValueError if the object is closed; PermissionError if its handle does not allow it.
         """
         self._call(_layer.reset_event)
 
     def is_set(self) -> bool:
         """Whether the event is set, which this does not change (NtQueryEvent).
 
-        Raises ValueError if the object is closed; PermissionError if its handle only allows to wait.
+        Raises ValueError if the object is closed; PermissionError if its handle does not allow it.
         """
         _, is_set = self._call(_layer.query_event)
         return bool(is_set)
@@ -2040,12 +2038,9 @@ class Event(_Waitable):
         return self._wait(_check_timeout(timeout))
 
     def _give_back(self, held: int) -> None:
-        try:
-            resets_itself, _ = _layer.query_event(self._handle)
-            if resets_itself:
-                _layer.set_event(self._handle)
-        except PermissionError:
-            pass  # who may only wait cannot give it back
+        resets_itself, _ = _layer.query_event(self._handle)
+        if resets_itself:
+            _layer.set_event(self._handle)
 
 
 class Semaphore(_Lock):
@@ -2085,16 +2080,16 @@ class Semaphore(_Lock):
         """Add `n` to the count (ReleaseSemaphore) and return what it was before.
 
         Raises ValueError, and adds nothing, if the count would exceed the maximum, `n` is less than 1, or the object is
-        closed; PermissionError if its handle only allows to wait; TypeError if `n` is not an int.
+        closed; PermissionError if its handle does not allow it; TypeError if `n` is not an int.
         """
-        before: int = self._release([], _layer.release_semaphore, _check_count("n", n))
+        before: int = self._surely_release(_check_count("n", n))
         return before
 
+    def _release(self, done: List[int], n: int) -> Any:
+        return self._call(_layer.release_semaphore, n, done)
+
     def _give_back(self, held: int) -> None:
-        try:
-            _layer.release_semaphore(self._handle, 1, [])
-        except PermissionError:
-            pass  # who may only wait cannot give it back
+        _layer.release_semaphore(self._handle, 1, [])
 
 
 # ---------------------------------------------------------------- command line

@@ -2393,7 +2393,7 @@ def test_closing_ends_the_waits_of_other_threads(cls, name, monkeypatch):
         threads = [threading.Thread(target=wait) for _ in range(3)]
         for thread in threads:
             thread.start()
-        eventually(lambda: len(waitable._waits) == 3)
+        eventually(lambda: len(waitable._uses) == 3)
         begin = time.perf_counter()
         waitable.close()
         assert waitable.closed
@@ -2431,31 +2431,134 @@ def test_what_is_got_when_another_thread_closes_is_given_back(cls, name, monkeyp
 
 
 @windows
-def test_another_thread_does_not_close_during_a_call(monkeypatch):
-    event, set_event, alive = Event.create(), namedmap._layer.set_event, []
+@pytest.mark.parametrize("close_in", [lambda close: close(), in_thread], ids=["signal handler", "thread"])
+def test_closing_leaves_the_handle_to_the_calls_that_have_it(close_in, monkeypatch):
+    event, set_event = Event.create(), namedmap._layer.set_event
+    handle = event.handle
 
-    def set_slowly(handle):
-        closer = threading.Thread(target=event.close)
-        closer.start()
-        closer.join(0.2)
-        alive.append(closer.is_alive())
-        set_event(handle)
-    monkeypatch.setattr(namedmap._layer, "set_event", set_slowly)
+    def close_then_set(given):
+        close_in(event.close)
+        assert event.closed
+        with Event.create() as other:  # which does not get the value of the handle
+            set_event(given)
+            assert namedmap._layer.query_event(given)[1] and not other.is_set()
+    monkeypatch.setattr(namedmap._layer, "set_event", close_then_set)
     event.set()
-    assert alive == [True]
-    eventually(lambda: event.closed)
+    with pytest.raises(ValueError, match="is closed"):
+        event.set()
+    assert not kernel32.GetHandleInformation(handle, ctypes.byref(wintypes.DWORD()))
 
 
 @windows
-def test_a_signal_handler_closes_during_a_call(monkeypatch):
-    event, set_event = Event.create(), namedmap._layer.set_event
+@pytest.mark.parametrize("cls", [Mutex, Semaphore])
+def test_closing_and_ctrl_c_at_once_lose_nothing(cls, name, monkeypatch):
+    wait = namedmap._layer.wait
+    with contextlib.closing(cls.create(name)) as other:
+        waitable = cls.open(name)
 
-    def close_then_set(handle):
-        event.close()
-        set_event(handle)
-    monkeypatch.setattr(namedmap._layer, "set_event", close_then_set)
-    with pytest.raises(ValueError, match="is closed"):
-        event.set()
+        def wait_close_and_interrupt(*arguments):
+            wait(*arguments)
+            in_thread(waitable.close)
+            raise KeyboardInterrupt
+        monkeypatch.setattr(namedmap._layer, "wait", wait_close_and_interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            waitable.acquire()
+        monkeypatch.undo()
+        assert waitable.closed and is_free_for_others(other)
+    assert gone(cls, name)
+
+
+@windows
+@every_waitable
+@pytest.mark.parametrize("code", [5, 288, 298])
+def test_what_cannot_be_given_back_does_not_hide_ctrl_c(cls, code, monkeypatch):
+    error = {5: PermissionError, 288: RuntimeError, 298: ValueError}[code]
+
+    def refuse(*_):
+        raise error("it cannot be given back")
+    waitable = ready_to_take(cls)
+    for function in ("release_mutex", "release_semaphore", "query_event"):
+        monkeypatch.setattr(namedmap._layer, function, refuse)
+    monkeypatch.setattr(namedmap._layer, "wait", interrupted(namedmap._layer.wait, lambda *_: True))
+    with pytest.raises(KeyboardInterrupt):
+        take(waitable)
+
+
+@windows
+def test_abandonment_is_told_whatever_was_noted(mutex):
+    assert in_thread(mutex.acquire)
+    mutex._hold = (threading.get_ident(), 1)  # as if the number of the thread that has ended were in use again
+    assert mutex.acquire(timeout=10) and mutex.abandoned
+    mutex.release()
+    assert is_free_for_others(mutex)
+    mutex.close()
+
+
+@windows
+def test_a_mutex_is_closed_after_a_thread_that_is_not_of_threading(name):
+    mutex, started = Mutex.create(name), threading.Semaphore(0)
+
+    def hold():
+        mutex.acquire()
+        started.release()
+    _thread.start_new_thread(hold, ())
+    assert started.acquire(timeout=60)
+    eventually(lambda: ", held" not in repr(mutex))
+    mutex.close()
+    assert gone(Mutex, name)
+
+
+@windows
+def test_a_forgotten_mutex_is_closed_although_its_thread_has_it(name):
+    class Worker(threading.Thread):
+        def run(self):
+            with self.mutex:
+                pass
+    worker = Worker()
+    worker.mutex = Mutex.create(name)
+    worker.start()
+    worker.join()
+    del worker  # without a garbage collection
+    assert gone(Mutex, name)
+
+
+@windows
+@pytest.mark.parametrize("cls, allowed, usable", [
+    (Event, 0x100003, "wait set is_set"), (Event, 0x100002, "wait set"), (Event, 0x100001, "wait is_set"),
+    (Event, 0x100000, "wait"), (Event, 0x2, "set"), (Semaphore, 0x100002, "acquire release"),
+    (Semaphore, 0x100000, "acquire"), (Semaphore, 0x2, "release"), (Mutex, 0x100000, "acquire release")])
+def test_as_many_rights_as_a_descriptor_grants(cls, allowed, usable, name, monkeypatch):
+    # Injected, because Wine grants SYNCHRONIZE always.
+    opener = f"Open{cls.__name__}W"
+    open_it = getattr(namedmap._win, opener)
+
+    def open_allowed(rights, inheritable, name):
+        if rights & ~allowed:
+            raise OSError(0, "refused", name, namedmap.ERROR_ACCESS_DENIED)
+        return open_it(rights, inheritable, name)
+    holder = cls.create(name)
+    monkeypatch.setattr(namedmap._win, opener, open_allowed)
+    waitable = cls.open(name)
+    monkeypatch.undo()
+    able = []
+    for use in ("acquire", "wait", "set", "is_set", "release"):
+        try:
+            if use == "acquire" and cls is not Event:
+                waitable.acquire(False)
+            elif use == "wait" and cls is Event:
+                waitable.wait(0)
+            elif hasattr(waitable, use):
+                getattr(waitable, use)()
+            else:
+                continue
+        except PermissionError:
+            continue
+        except ValueError:
+            assert use == "release"  # the maximum
+        able.append(use)
+    assert sorted(able) == sorted(usable.split())
+    waitable.close()
+    holder.close()
 
 
 @windows
@@ -2469,7 +2572,7 @@ def test_the_interpreter_ends_while_threads_wait(cls, python):
         "    waitable.wait() if sys.argv[1] == 'Event' else waitable.acquire()\n"
         "if sys.argv[1] == 'Mutex': waitable.acquire()\n"
         "for _ in range(2): threading.Thread(target=wait, daemon=True).start()\n"
-        "while len(waitable._waits) < 2: time.sleep(0.01)\n"
+        "while len(waitable._uses) < 2: time.sleep(0.01)\n"
         "print('waiting', flush=True)\n"
         "sys.stdin.readline()\n", cls.__name__)
     assert process.line() == "waiting"
