@@ -570,6 +570,7 @@ _PROTOTYPES = {
     # No check: a signal handler may raise in it, and the result would be lost (_Windows._store_result).
     "WaitForSingleObject": ("kernel32", DWORD, (HANDLE, DWORD), None),
 }
+# Those that are called without any Python code around them.
 _BARE = ("ReleaseMutex", "ReleaseSemaphore", "WaitForSingleObject")
 
 
@@ -1034,8 +1035,10 @@ class _Object(_Closable):
     _handle: int
     _created: bool
     _closer: weakref.finalize
-    _uses: Set[object]  # for each call that has the handle; close() leaves it to the last of them to close the handle,
-    _closing = False    # the value of which may become that of another object at once
+    # Each call that just has the handle. The last of them closes it if close() was called meanwhile: a handle that is
+    # closed under a call may by then have become that of another object.
+    _uses: Set[object]
+    _closing = False
 
     def __new__(cls, *args: object, **kwargs: object) -> Any:
         raise TypeError(f"{cls.__name__} is not called: {cls.__name__}.create() makes one, and {cls.__name__}.open() "
