@@ -808,9 +808,9 @@ class _Windows:
     def release_mutex(self, handle: int, result: List[int]) -> None:
         """Not done as long as `result` is empty."""
         code = self._store_result(result, _win.ReleaseMutex, handle)
-        if code == ERROR_NOT_OWNER and not result[0]:
-            raise RuntimeError("this thread does not hold the mutex")
         if not result[0]:
+            if code == ERROR_NOT_OWNER:
+                raise RuntimeError("this thread does not hold the mutex")
             raise _win_error(code, None, _HANDLE_CAUSES)
 
     def create_event(self, name: Optional[str], manual_reset: bool, initial_state: bool,
@@ -843,9 +843,9 @@ class _Windows:
         """The count before.  Not done as long as `result` is empty."""
         count = LONG()
         code = self._store_result(result, _win.ReleaseSemaphore, handle, n, ctypes.byref(count))
-        if code == ERROR_TOO_MANY_POSTS and not result[0]:
-            raise ValueError(f"{n} more would exceed the maximum of the semaphore")
         if not result[0]:
+            if code == ERROR_TOO_MANY_POSTS:
+                raise ValueError(f"{n} more would exceed the maximum of the semaphore")
             raise _win_error(code, None, _HANDLE_CAUSES)
         return count.value
 
@@ -1780,7 +1780,8 @@ class _Waitable(_Object):
         """Wait for at most `timeout` seconds; whether the object was got.
 
         A signal handler, such as that of Ctrl+C, may raise an exception when the object was just got.  Whoever waits
-        then does not know that he has it, so it is given back.
+        then does not know that he has it, so it is given back.  _call() does not do: once it has let go of the handle,
+        nothing can be given back.
         """
         result, held, use = [WAIT_TIMEOUT], self._held(), object()
         try:

@@ -1878,6 +1878,23 @@ def ready_to_take(cls, name=None):
     return Event.create(name, manual_reset=False, initial_state=True) if cls is Event else cls.create(name)
 
 
+@contextlib.contextmanager
+def never_free(cls):
+    """A mutex that another thread holds, an event that is not set, or a semaphore of 0."""
+    end = threading.Event()
+    with contextlib.closing(Semaphore.create(None, 0) if cls is Semaphore else cls.create()) as waitable:
+        holder = threading.Thread(target=lambda: (waitable.acquire(), end.wait(60), waitable.release()))
+        if cls is Mutex:
+            holder.start()
+            eventually(lambda: not is_free_for_others(waitable))
+        try:
+            yield waitable
+        finally:
+            end.set()
+            if cls is Mutex:
+                holder.join()
+
+
 def gone(cls, name):
     try:
         cls.open(name).close()
@@ -2182,24 +2199,20 @@ def test_a_waitable_whose_handle_something_else_closed(cls, name):
 
 @windows
 @every_waitable
-def test_a_wait_takes_its_time_and_lets_other_threads_run(cls, mutex, monkeypatch):
+def test_a_wait_takes_its_time_and_lets_other_threads_run(cls, monkeypatch):
     slices, wait = [], namedmap._layer.wait
 
     def spy(handle, seconds, result):
         slices.append(seconds)
         wait(handle, seconds, result)
     monkeypatch.setattr(namedmap._layer, "wait", spy)
-    with contextlib.closing(Semaphore.create(None, 0) if cls is Semaphore else cls.create()) as waitable:
+    with never_free(cls) as waitable:
         counted, stop = [0], threading.Event()
 
         def count():
             while not stop.is_set():
                 counted[0] += 1
                 time.sleep(0.001)
-        if cls is Mutex:
-            holder = threading.Thread(target=lambda: (waitable.acquire(), stop.wait(60), waitable.release()))
-            holder.start()
-            eventually(lambda: not is_free_for_others(waitable))
         counter = threading.Thread(target=count)
         counter.start()
         try:
@@ -2214,8 +2227,6 @@ def test_a_wait_takes_its_time_and_lets_other_threads_run(cls, mutex, monkeypatc
         finally:
             stop.set()
             counter.join()
-            if cls is Mutex:
-                holder.join()
 
 
 @windows
@@ -2254,36 +2265,24 @@ def test_bad_timeouts_of_waits(cls, bad, error):
 @every_waitable
 @pytest.mark.parametrize("timeout", [None, 60])
 def test_ctrl_c_interrupts_a_wait(cls, timeout):
-    with contextlib.closing(Semaphore.create(None, 0) if cls is Semaphore else cls.create()) as waitable:
-        if cls is Mutex:
-            release = threading.Event()
-            holder = threading.Thread(target=lambda: (waitable.acquire(), release.wait(60), waitable.release()))
-            holder.start()
-            eventually(lambda: not is_free_for_others(waitable))
-        interrupted = []
+    with never_free(cls) as waitable:
+        moments = []
 
         def interrupt():
-            interrupted.append(time.perf_counter())
+            moments.append(time.perf_counter())
             _thread.interrupt_main()
         timer = threading.Timer(0.25, interrupt)
         timer.start()
-        try:
-            with pytest.raises(KeyboardInterrupt):
-                take(waitable, timeout)
-            assert time.perf_counter() - interrupted[0] < 0.5  # 0.1, and what a busy machine adds
-        finally:
-            if cls is Mutex:
-                release.set()
-                holder.join()
+        with pytest.raises(KeyboardInterrupt):
+            take(waitable, timeout)
+        assert time.perf_counter() - moments[0] < 0.5  # 0.1, and what a busy machine adds
 
 
-def interrupted(function, after):
-    """The function, with Ctrl+C arriving when it has done its work and `after` of what it returns is true."""
+def interrupted(function):
+    """The function, with Ctrl+C arriving when it has done its work."""
     def call(*arguments):
-        result = function(*arguments)
-        if after(*arguments):
-            raise KeyboardInterrupt
-        return result
+        function(*arguments)
+        raise KeyboardInterrupt
     return call
 
 
@@ -2296,12 +2295,11 @@ def test_what_was_got_when_ctrl_c_arrives_is_given_back(cls, moment, held, monke
             waitable.acquire()
         with monkeypatch.context() as patch:
             if moment == "got":
-                patch.setattr(namedmap._layer, "wait",
-                              interrupted(namedmap._layer.wait, lambda *_: True))
+                patch.setattr(namedmap._layer, "wait", interrupted(namedmap._layer.wait))
             elif moment == "noted":
-                patch.setattr(waitable, "_got", interrupted(waitable._got, lambda *_: True))
+                patch.setattr(waitable, "_got", interrupted(waitable._got))
             else:
-                patch.setattr(waitable, "_wait_in_slices", interrupted(waitable._wait_in_slices, lambda *_: True))
+                patch.setattr(waitable, "_wait_in_slices", interrupted(waitable._wait_in_slices))
             with pytest.raises(KeyboardInterrupt):
                 take(waitable)
         if cls is Mutex:
@@ -2322,7 +2320,7 @@ def test_what_was_got_when_ctrl_c_arrives_is_given_back(cls, moment, held, monke
 def test_an_abandoned_mutex_is_given_back_too(mutex, monkeypatch):
     assert in_thread(mutex.acquire)
     with monkeypatch.context() as patch:
-        patch.setattr(namedmap._layer, "wait", interrupted(namedmap._layer.wait, lambda *_: True))
+        patch.setattr(namedmap._layer, "wait", interrupted(namedmap._layer.wait))
         with pytest.raises(KeyboardInterrupt):
             mutex.acquire()
     assert is_free_for_others(mutex)
@@ -2356,10 +2354,12 @@ def test_release_is_done_although_ctrl_c_arrives(cls, moment, monkeypatch):
 @windows
 def test_a_cleared_manual_reset_event_is_not_set_again_by_ctrl_c(monkeypatch):
     with Event.create(initial_state=True) as event:
-        def clear(*_):
+        wait = namedmap._layer.wait
+
+        def wait_and_clear(*arguments):
+            wait(*arguments)
             event.clear()
-            return True
-        monkeypatch.setattr(namedmap._layer, "wait", interrupted(namedmap._layer.wait, clear))
+        monkeypatch.setattr(namedmap._layer, "wait", interrupted(wait_and_clear))
         with pytest.raises(KeyboardInterrupt):
             event.wait()
         assert not event.is_set()
@@ -2370,7 +2370,7 @@ def test_who_may_only_wait_is_interrupted_all_the_same(name, monkeypatch):
     with Event.create(name, manual_reset=False, initial_state=True, sddl=SYNCHRONIZE_ONLY), \
             contextlib.closing(Semaphore.create(name + "s", sddl=SYNCHRONIZE_ONLY)):
         with Event.open(name) as event, contextlib.closing(Semaphore.open(name + "s")) as semaphore:
-            monkeypatch.setattr(namedmap._layer, "wait", interrupted(namedmap._layer.wait, lambda *_: True))
+            monkeypatch.setattr(namedmap._layer, "wait", interrupted(namedmap._layer.wait))
             for waitable in (event, semaphore):
                 with pytest.raises(KeyboardInterrupt):
                     take(waitable)
@@ -2456,11 +2456,10 @@ def test_closing_and_ctrl_c_at_once_lose_nothing(cls, name, monkeypatch):
     with contextlib.closing(cls.create(name)) as other:
         waitable = cls.open(name)
 
-        def wait_close_and_interrupt(*arguments):
+        def wait_and_close(*arguments):
             wait(*arguments)
             in_thread(waitable.close)
-            raise KeyboardInterrupt
-        monkeypatch.setattr(namedmap._layer, "wait", wait_close_and_interrupt)
+        monkeypatch.setattr(namedmap._layer, "wait", interrupted(wait_and_close))
         with pytest.raises(KeyboardInterrupt):
             waitable.acquire()
         monkeypatch.undo()
@@ -2479,7 +2478,7 @@ def test_what_cannot_be_given_back_does_not_hide_ctrl_c(cls, code, monkeypatch):
     waitable = ready_to_take(cls)
     for function in ("release_mutex", "release_semaphore", "query_event"):
         monkeypatch.setattr(namedmap._layer, function, refuse)
-    monkeypatch.setattr(namedmap._layer, "wait", interrupted(namedmap._layer.wait, lambda *_: True))
+    monkeypatch.setattr(namedmap._layer, "wait", interrupted(namedmap._layer.wait))
     with pytest.raises(KeyboardInterrupt):
         take(waitable)
 
@@ -2665,13 +2664,13 @@ def test_a_mutex_that_something_else_released(mutex):
 
 @windows
 def test_a_held_mutex_is_not_closed(mutex, name):
+    def is_refused():
+        with pytest.raises(RuntimeError, match="is held, and has to be released before"):
+            mutex.close()
+        return True
     mutex.acquire()
-    for close in (mutex.close, lambda: in_thread(lambda: pytest.raises(RuntimeError, mutex.close))):
-        if close == mutex.close:
-            with pytest.raises(RuntimeError, match="is held, and has to be released before"):
-                close()
-        else:
-            close()
+    for refused_here in (is_refused, lambda: in_thread(is_refused)):
+        assert refused_here()
         assert not mutex.closed and not is_free_for_others(mutex)
     assert ", held, handle=" in repr(mutex)
     mutex.release()
