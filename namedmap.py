@@ -78,6 +78,8 @@ from __future__ import annotations
 
 import codecs
 import ctypes
+import errno
+import io
 import os
 import sys
 import threading
@@ -85,15 +87,16 @@ import time
 import weakref
 from ctypes import c_int, c_long, c_size_t as SIZE_T
 from ctypes.wintypes import (
-    BOOL, BYTE, DWORD, HANDLE, LARGE_INTEGER, LONG, LPCVOID, LPCWSTR, LPVOID, ULONG, USHORT, WORD)
+    BOOL, BOOLEAN, BYTE, DWORD, HANDLE, LARGE_INTEGER, LONG, LPCVOID, LPCWSTR, LPVOID, ULONG, USHORT, WORD)
 from math import ceil
 from operator import index
 
 TYPE_CHECKING = False  # typing is not imported at run time
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from struct import Struct
     from typing import (
-        Any, Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple, Type, TypeVar, Union, overload)
+        Any, BinaryIO, Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple, Type, TypeVar, Union, overload)
 
     Buffer = Any  # whatever memoryview() accepts: bytes, bytearray, array.array, numpy.ndarray...
     File = Any  # a path (str, bytes or os.PathLike) or an open file
@@ -303,6 +306,7 @@ PAGE_READWRITE = 0x04
 PAGE_WRITECOPY = 0x08
 MEM_COMMIT = 0x1000
 MEM_RESERVE = 0x2000
+SEC_FILE = 0x800000
 SEC_RESERVE = 0x4000000
 SEC_COMMIT = 0x8000000
 SECTION_QUERY = 0x0001
@@ -329,7 +333,10 @@ FileEndOfFileInfo = 6
 SDDL_REVISION_1 = 1
 # handleapi.h; a c_void_p, because an int of -1 never equals what ctypes returns for it
 INVALID_HANDLE_VALUE = HANDLE(-1)
-# ntdll: an access right, EVENT_INFORMATION_CLASS, EVENT_TYPE, SECTION_INFORMATION_CLASS and OBJECT_INFORMATION_CLASS
+# ntstatus.h
+STATUS_NO_MORE_ENTRIES = 0x8000001A
+# ntdll: access rights, EVENT_INFORMATION_CLASS, EVENT_TYPE, SECTION_INFORMATION_CLASS and OBJECT_INFORMATION_CLASS
+DIRECTORY_QUERY = 0x0001
 EVENT_QUERY_STATE = 0x0001
 EventBasicInformation = 0
 SynchronizationEvent = 1
@@ -338,6 +345,7 @@ ObjectBasicInformation = 0
 ObjectTypeInformation = 2
 
 _PAUSES = [0.001 * 2 ** attempt for attempt in range(9)]  # seconds before what others hold is tried again
+_PASSES = 5  # through a directory of the kernel, until one finds nothing new
 _SLICE = 0.1  # seconds of one wait, which Windows does not end for Ctrl+C
 
 # For each access: the protection of an object's pages, what is asked of an object when it is opened and of a view
@@ -378,6 +386,13 @@ class MEMORY_BASIC_INFORMATION(ctypes.Structure):
                 ("RegionSize", SIZE_T), ("State", DWORD), ("Protect", DWORD), ("Type", DWORD)]
 
 
+class OBJECT_ATTRIBUTES(ctypes.Structure):
+    """Which object a function of ntdll opens."""
+
+    _fields_ = [("Length", ULONG), ("RootDirectory", HANDLE), ("ObjectName", LPVOID), ("Attributes", ULONG),
+                ("SecurityDescriptor", LPVOID), ("SecurityQualityOfService", LPVOID)]
+
+
 class OBJECT_BASIC_INFORMATION(ctypes.Structure):
     """What NtQueryObject tells of a handle."""
 
@@ -410,6 +425,15 @@ class UNICODE_STRING(ctypes.Structure):
     """A string of the kernel; its lengths are in bytes."""
 
     _fields_ = [("Length", USHORT), ("MaximumLength", USHORT), ("Buffer", LPVOID)]
+
+    def __str__(self) -> str:
+        return ctypes.wstring_at(self.Buffer, self.Length // 2)
+
+
+class OBJECT_DIRECTORY_INFORMATION(ctypes.Structure):
+    """What NtQueryDirectoryObject tells of a named object."""
+
+    _fields_ = [("Name", UNICODE_STRING), ("TypeName", UNICODE_STRING)]
 
 
 _winctypes: Any = ctypes  # for what only Windows has of it, and type checkers elsewhere do not know
@@ -524,6 +548,16 @@ def _success(status: int, function: Any, arguments: Tuple[Any, ...]) -> int:
     return status
 
 
+def _directory_opened(status: int, function: Any, arguments: Tuple[Any, ...]) -> int:
+    if status < 0:
+        raise _win_error(_win.RtlNtStatusToDosError(status))
+    return status
+
+
+def _entry_found(status: int, function: Any, arguments: Tuple[Any, ...]) -> bool:
+    return status & 0xFFFFFFFF != STATUS_NO_MORE_ENTRIES and _success(status, function, arguments) >= 0
+
+
 # Every function: its DLL, restype, argtypes and check. Sorted; a test sees to it.
 _PROTOTYPES = {
     # No check: it can only fail when somebody else closed the handle, and then close() has nothing left to do.
@@ -546,6 +580,9 @@ _PROTOTYPES = {
     # No check: it can only fail for what was not allocated.
     "LocalFree": ("kernel32", LPVOID, (LPVOID,), None),
     "MapViewOfFileEx": ("kernel32", LPVOID, (HANDLE, DWORD, DWORD, DWORD, SIZE_T, LPVOID), _mapped),
+    "NtOpenDirectoryObject": ("ntdll", c_long, (LPVOID, DWORD, LPVOID), _directory_opened),
+    "NtQueryDirectoryObject": (
+        "ntdll", c_long, (HANDLE, LPVOID, ULONG, BOOLEAN, BOOLEAN, LPVOID, LPVOID), _entry_found),
     "NtQueryEvent": ("ntdll", c_long, (HANDLE, c_int, LPVOID, ULONG, LPVOID), _success),
     "NtQueryObject": ("ntdll", c_long, (HANDLE, c_int, LPVOID, ULONG, LPVOID), _success),
     "NtQuerySection": ("ntdll", c_long, (HANDLE, c_int, LPVOID, SIZE_T, LPVOID), _success),
@@ -556,6 +593,7 @@ _PROTOTYPES = {
     "OpenProcess": ("kernel32", HANDLE, (DWORD, BOOL, DWORD), _process_opened),
     "OpenSemaphoreW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _opened),
     "OpenWaitableTimerW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _opened),
+    "ProcessIdToSessionId": ("kernel32", BOOL, (DWORD, LPVOID), _nonzero),
     # No check: as for WaitForSingleObject.
     "ReleaseMutex": ("kernel32", BOOL, (HANDLE,), None),
     "ReleaseSemaphore": ("kernel32", BOOL, (HANDLE, LONG, LPVOID), None),
@@ -687,15 +725,59 @@ class _Windows:
             return kind
         return None
 
+    def named_objects(self) -> Iterator[Tuple[str, str]]:
+        """All that has a name in this session, then in Global: the name with its prefix, the kernel's word for it."""
+        session = DWORD()
+        _win.ProcessIdToSessionId(os.getpid(), ctypes.byref(session))
+        if session.value:  # in session 0, which is that of services, both prefixes mean the same
+            yield from self._directory("Local\\", f"\\Sessions\\{session.value}\\BaseNamedObjects")
+        yield from self._directory("Global\\", "\\BaseNamedObjects")
+
+    def _directory(self, prefix: str, path: str) -> List[Tuple[str, str]]:
+        found: Set[Tuple[str, str]] = set()
+        handle = self._open_directory(path)
+        try:
+            # Entries are told by their position, so that one is passed over if another before it vanishes meanwhile.
+            for _ in range(_PASSES):
+                before = len(found)
+                found.update((prefix + name, kind) for name, kind in self._directory_entries(handle))
+                if len(found) == before:
+                    break
+        finally:
+            self.close_handle(handle)
+        return sorted(found)
+
+    def _open_directory(self, path: str) -> int:
+        buffer = ctypes.create_unicode_buffer(path)
+        name = UNICODE_STRING(2 * len(path), 2 * len(path), ctypes.addressof(buffer))
+        attributes = OBJECT_ATTRIBUTES(ctypes.sizeof(OBJECT_ATTRIBUTES), None, ctypes.addressof(name))
+        directory = HANDLE()
+        try:
+            _win.NtOpenDirectoryObject(ctypes.byref(directory), DIRECTORY_QUERY, ctypes.byref(attributes))
+        except OSError as error:
+            raise _blame(error, path)
+        return directory.value or 0
+
+    def _directory_entries(self, handle: int) -> Iterator[Tuple[str, str]]:
+        position = ULONG()
+        buffer = ctypes.create_string_buffer(0x20000)  # a name may have 0xFFFC bytes
+        entry = OBJECT_DIRECTORY_INFORMATION.from_buffer(buffer)
+        while _win.NtQueryDirectoryObject(
+                handle, buffer, ctypes.sizeof(buffer), True, False, ctypes.byref(position), None):
+            yield str(entry.Name), str(entry.TypeName)
+
     def section_size(self, handle: int) -> int:
         """The size in bytes of a file mapping object, whole pages unless it is backed by a file."""
-        section = SECTION_BASIC_INFORMATION()
         try:
-            _win.NtQuerySection(handle, SectionBasicInformation, ctypes.byref(section), ctypes.sizeof(section), None)
+            return self.query_section(handle)[0]
         except PermissionError:  # opened without SECTION_QUERY
             return self._view_size(handle)
-        size: int = section.Size
-        return size
+
+    def query_section(self, handle: int) -> Tuple[int, int]:
+        """The same, and the SEC_ attributes; PermissionError if the handle does not allow it."""
+        section = SECTION_BASIC_INFORMATION()
+        _win.NtQuerySection(handle, SectionBasicInformation, ctypes.byref(section), ctypes.sizeof(section), None)
+        return section.Size, section.Attributes
 
     def _view_size(self, handle: int) -> int:
         """The size that views tell: whole pages, but of a file the last one can be mapped only as far as it goes."""
@@ -741,6 +823,14 @@ class _Windows:
             self.unmap_view(base, size)
             raise
         return base
+
+    def can_map(self, handle: int, access: str) -> bool:
+        """Whether a view with this access is possible, seen without committing any page."""
+        try:
+            _win.UnmapViewOfFile(_win.MapViewOfFileEx(handle, _VIEW_RIGHTS[access], 0, 0, 1, None))
+        except PermissionError:
+            return False
+        return True
 
     def unmap_view(self, base: int, size: int) -> None:
         _win.UnmapViewOfFile(base)
@@ -873,8 +963,7 @@ class _Windows:
         """What the kernel calls the kind of object that a handle belongs to, such as "Section"."""
         buffer = ctypes.create_string_buffer(1024)
         _win.NtQueryObject(handle, ObjectTypeInformation, buffer, ctypes.sizeof(buffer), None)
-        kind = UNICODE_STRING.from_buffer(buffer)
-        return ctypes.wstring_at(kind.Buffer, kind.Length // 2)
+        return str(UNICODE_STRING.from_buffer(buffer))
 
     def section_access(self, handle: int) -> Optional[str]:
         """The widest access that a handle of a file mapping object has, None without any."""
@@ -2099,6 +2188,17 @@ class Semaphore(_Lock):
 # ---------------------------------------------------------------- command line
 
 _CHUNK = 0x100000  # bytes handled at once, so that a large object does not fill the memory of this process
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+_KINDS = {"Event": "event", "Job": "job", "Mutant": "mutex", "Section": "file mapping object",
+          "Semaphore": "semaphore", "Timer": "timer"}
+
+
+class _UsageError(Exception):
+    """The command line asks for what cannot be."""
+
+
+class _OutputError(Exception):
+    """Standard output takes no more; its argument is the OSError that tells why."""
 
 
 def _argument(convert: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -2112,14 +2212,22 @@ def _argument(convert: Callable[[str], Any]) -> Callable[[str], Any]:
     return converter
 
 
-def _parse_size(text: str) -> int:
+def _parse_bytes(text: str) -> int:
     shift = {"K": 10, "M": 20, "G": 30}.get(text[-1:].upper(), 0)
     digits = text[:-1] if shift else text
     try:
         number = int(digits, 16 if digits[:2].lower() == "0x" else 10)
     except ValueError:
         raise ValueError(f"not a number of bytes such as 4096, 0x1000, 64K, 16M or 2G: {text!r}") from None
-    return _check_size(number << shift)
+    return number << shift
+
+
+def _parse_size(text: str) -> int:
+    return _check_size(_parse_bytes(text))
+
+
+def _parse_offset(text: str) -> int:
+    return _check_number("an offset", _parse_bytes(text), 0, _MAX_SIZE, "0 to 2**63-1 bytes")
 
 
 def _parse_seconds(text: str) -> Optional[float]:
@@ -2140,41 +2248,96 @@ def _parse_hex(text: str) -> bytes:
 def _parse_encoding(text: str) -> str:
     try:
         "".encode(text)
-        codecs.getincrementaldecoder(text)
+        codecs.getincrementalencoder(text)
+        codecs.getincrementaldecoder(text)("backslashreplace").decode(b"", True)
     except (LookupError, ValueError):
         raise ValueError(f"not a text encoding of Python: {text!r}") from None
     return text
 
 
+def _parse_struct(text: str) -> Struct:
+    import struct
+    try:
+        record = struct.Struct(text)
+    except (struct.error, UnicodeError) as error:
+        raise ValueError(f"not a format of the module struct: {text!r} ({error})") from None
+    if not record.size:
+        raise ValueError(f"a format must have at least one byte: {text!r}")
+    return record
+
+
+def _parse_sddl(text: str) -> Optional[str]:
+    with _layer.security(_check_sddl(text), False):
+        return text
+
+
+def _parse_pattern(text: str) -> Callable[[str], object]:
+    """What tells whether a name, with its prefix, fits a pattern such as "demo*", or with a prefix "Local\\demo*"."""
+    import fnmatch
+    import re
+    try:
+        match = re.compile(fnmatch.translate(text)).match
+    except re.error:
+        raise ValueError(f"not a pattern of *, ? and [...]: {text!r}") from None
+    return match if "\\" in text else lambda name: match(name.partition("\\")[2])
+
+
+def _printable(text: str) -> str:
+    """The text on one line."""
+    return text.translate(_CONTROLS)
+
+
+def _emit(piece: Union[str, bytes]) -> None:
+    """Write to standard output, if there is one; what its encoding lacks is shown as an escape sequence."""
+    if sys.stdout is None:  # as in a program without a console
+        return
+    try:
+        if isinstance(piece, bytes):
+            rest = memoryview(piece)
+            while rest:  # one that is not buffered (python -u) may take only a part
+                rest = rest[sys.stdout.buffer.write(rest):]
+        else:
+            encoding = sys.stdout.encoding or "utf-8"
+            sys.stdout.write(piece.encode(encoding, "backslashreplace").decode(encoding))
+    except OSError as error:
+        raise _OutputError(error) from None
+
+
+def _flush() -> None:
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        raise _OutputError(error) from None
+
+
 def _print(text: str) -> None:
-    """Print a line at once; what the encoding of the output lacks is shown as an escape sequence."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    """Print a line at once."""
+    _emit(text + "\n")
+    _flush()
 
 
-def _chunks(memory: NamedMap, size: int) -> Iterator[bytes]:
-    for offset in range(0, size, _CHUNK):
-        with memory.view(offset, min(_CHUNK, size - offset)) as view:
+def _chunks(memory: NamedMap, offset: int, size: int, step: int) -> Iterator[bytes]:
+    for start in range(offset, offset + size, step):
+        with memory.view(start, min(step, offset + size - start)) as view:
             yield view.read()
 
 
-def _text(chunks: Iterable[bytes], encoding: str) -> str:
-    """The text up to the first NUL; bytes that are no text are shown as escape sequences."""
-    decoder = codecs.getincrementaldecoder(encoding)("backslashreplace")
-    pieces = []
+def _text(chunks: Iterable[bytes], encoding: str) -> Iterator[str]:
+    """The text up to the first NUL, in pieces; bytes that are no text are shown as escape sequences."""
+    # Ends of lines become "\n", of which standard output makes "\r\n" on Windows.
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)("backslashreplace"), True)
     for chunk in chunks:
         piece, nul, _ = decoder.decode(chunk).partition("\0")
-        pieces.append(piece)
+        yield piece
         if nul:
-            break
-    else:
-        pieces.append(decoder.decode(b"", True))
-    return "".join(pieces)
+            return
+    yield decoder.decode(b"", True)
 
 
-def _hex_lines(chunks: Iterable[bytes]) -> Iterator[str]:
+def _hex_lines(chunks: Iterable[bytes], offset: int) -> Iterator[str]:
     """A dump with offsets and an ASCII column; lines that repeat the one before are folded to one `*`."""
-    offset, previous, folded = 0, b"", False
+    previous, folded = b"", False
     for chunk in chunks:
         for start in range(0, len(chunk), 16):
             row = chunk[start:start + 16]
@@ -2188,32 +2351,161 @@ def _hex_lines(chunks: Iterable[bytes]) -> Iterator[str]:
     yield f"{offset:08x}"
 
 
-class _UsageError(Exception):
-    """The command line asks for what cannot be."""
+def _struct_lines(chunks: Iterable[bytes], record: Struct) -> Iterator[str]:
+    for chunk in chunks:
+        for fields in record.iter_unpack(chunk):
+            yield " ".join(map(repr, fields))
 
 
-def _content(arguments: Namespace) -> Tuple[bytes, bytes]:
-    """What the command line asks to store, without and with the NUL that ends a text."""
-    text, octets = arguments.text, arguments.from_hex or b""
-    if text is None:
-        return octets, octets
-    if arguments.from_hex is not None:
-        raise _UsageError("TEXT and --from-hex exclude each other")
+def _selected(memory: NamedMap, arguments: Namespace) -> Iterator[bytes]:
+    """What `read` was asked to look at, in chunks of whole records."""
+    unit, offset = arguments.struct.size if arguments.struct else 1, arguments.offset
+    size = arguments.size or (unit if arguments.struct else max(memory.size - offset, 1))
+    memory._check_range(offset, size)
+    return _chunks(memory, offset, size, max(_CHUNK // unit, 1) * unit)
+
+
+def _pieces(memory: NamedMap, arguments: Namespace) -> Iterator[Union[str, bytes]]:
+    """What `read` shows of it, piece by piece."""
+    chunks = _selected(memory, arguments)
+    if arguments.raw:
+        yield from chunks
+    elif arguments.hex:
+        yield from (line + "\n" for line in _hex_lines(chunks, arguments.offset))
+    elif arguments.struct:
+        yield from (line + "\n" for line in _struct_lines(chunks, arguments.struct))
+    else:
+        yield from _text(chunks, arguments.encoding)
+        yield "\n"
+
+
+def _digest(pieces: Iterable[Union[str, bytes]], use: Callable[[Union[str, bytes]], None]) -> bytes:
+    """Use each piece, and return a digest of all, by which it is known again without being kept."""
+    from hashlib import sha256
+    digest = sha256()
+    for piece in pieces:
+        use(piece)
+        digest.update(piece if isinstance(piece, bytes) else piece.encode("utf-8", "surrogatepass"))
+    return digest.digest()
+
+
+def _read_command(arguments: Namespace) -> None:
+    if arguments.struct and (arguments.size or 0) % arguments.struct.size:
+        raise _UsageError(f"--size {arguments.size} is no multiple of {arguments.struct.size}, the size of the format")
     try:
-        return text.encode(arguments.encoding), (text + "\0").encode(arguments.encoding)
+        _read(arguments)
+        if arguments.watch is not None:
+            _watch(arguments)
+    except KeyboardInterrupt:
+        if arguments.watch is None:
+            raise
+
+
+def _read(arguments: Namespace) -> None:
+    """Wait for what is to be read, and show it unless _watch() does."""
+    end = time.monotonic() + arguments.timeout
+    with NamedMap.open(arguments.name, access="r", timeout=arguments.timeout) as memory:
+        if not (arguments.hex or arguments.raw or arguments.struct):
+            while not any(_text(_selected(memory, arguments), arguments.encoding)) and time.monotonic() < end:
+                time.sleep(0.02)
+        if arguments.watch is None:
+            for piece in _pieces(memory, arguments):
+                _emit(piece)
+
+
+def _watch(arguments: Namespace) -> None:
+    """Show the memory, and show it again whenever that would be something else, until Ctrl+C."""
+    shown = b""
+    while True:
+        # Not held open meanwhile: it would outlive a publisher that ends, and keep that from making it again.
+        with NamedMap.open(arguments.name, access="r", timeout=arguments.timeout) as memory:
+            if _digest(_pieces(memory, arguments), lambda piece: None) != shown:
+                shown = _digest(_pieces(memory, arguments), _emit)
+                _flush()
+        time.sleep(arguments.watch)
+
+
+def _input(path: str) -> Tuple[BinaryIO, int]:
+    """A binary stream of a file, or of standard input for "-", and how many bytes it has."""
+    from shutil import copyfileobj
+    from stat import S_ISREG
+    from tempfile import TemporaryFile
+    try:
+        stream: Any = open(0, "rb", closefd=False) if path == "-" else open(path, "rb")
+    except OSError as error:
+        raise _blame(error, "standard input" if path == "-" else path)
+    if not S_ISREG(os.fstat(stream.fileno()).st_mode):  # how much a pipe has is known only at its end
+        pipe, stream = stream, TemporaryFile()
+        with pipe:
+            copyfileobj(pipe, stream)
+        stream.seek(0)
+    start = stream.tell()
+    size = stream.seek(0, os.SEEK_END) - start
+    stream.seek(start)
+    return stream, size
+
+
+def _given(arguments: Namespace) -> int:
+    """How many contents the command line asks to store."""
+    return sum(content is not None for content in (arguments.text, arguments.from_hex, arguments.input))
+
+
+def _content(arguments: Namespace) -> Tuple[BinaryIO, int, int]:
+    """What the command line asks to store: a stream, its size, and its size with the NUL that ends a text, in bytes."""
+    if _given(arguments) > 1:
+        raise _UsageError("TEXT, --from-hex and --input exclude each other")
+    if arguments.input is not None:
+        stream, size = _input(arguments.input)
+        return stream, size, size
+    if arguments.text is None:
+        octets = arguments.from_hex or b""
+        return io.BytesIO(octets), len(octets), len(octets)
+    encoder = codecs.getincrementalencoder(arguments.encoding)()
+    try:
+        octets = arguments.text.encode(arguments.encoding)
+        encoder.encode(arguments.text)  # so that it puts no second byte order mark before the NUL
+        nul = encoder.encode("\0", True)
     except UnicodeError as error:
         raise _UsageError(f"TEXT cannot be encoded: {error}") from None
+    return io.BytesIO(octets + nul), len(octets), len(octets + nul)
+
+
+def _store(memory: NamedMap, offset: int, stream: BinaryIO, size: int, ended_size: int) -> None:
+    """Copy a content to the memory, with its NUL if that fits."""
+    memory._check_range(offset, size)
+    end = offset + (ended_size if offset + ended_size <= memory.size else size)
+    while offset < end:
+        chunk = stream.read(min(_CHUNK, end - offset))
+        if not chunk:
+            raise OSError(0, "the file has become shorter while it was copied")
+        with memory.view(offset, len(chunk)) as view:
+            view.write(chunk)
+        offset += len(chunk)
 
 
 def _create_command(arguments: Namespace) -> None:
-    plain, ended = _content(arguments)
-    size = arguments.size or max(256, len(ended))
-    if len(plain) > size:
-        raise _UsageError(f"{len(plain)} bytes to store do not fit a size of {size}")
-    with NamedMap.create(arguments.name, size, exist_ok=arguments.exist_ok) as memory:
-        memory.write(ended if len(ended) <= size else plain)
+    with _filled_memory(arguments) as memory:
         until = "Enter or Ctrl+C" if arguments.hold is None else f"Enter, Ctrl+C or {arguments.hold:g} seconds are over"
-        _hold(f"{arguments.name}: {memory.size} bytes, held until {until}", arguments.hold)
+        _hold(f"{_printable(arguments.name)}: {memory.size} bytes, held until {until}", arguments.hold)
+
+
+def _filled_memory(arguments: Namespace) -> NamedMap:
+    """What `create` makes, with the content in it."""
+    stream, size, ended_size = _content(arguments)
+    with stream:
+        room = arguments.size
+        if room is None and arguments.file is None:
+            room = max(256, ended_size)
+        if room is not None and size > room:
+            raise _UsageError(f"{size} bytes to store do not fit a size of {room}")
+        memory = NamedMap.create(arguments.name, room, file=arguments.file, exist_ok=arguments.exist_ok,
+                                 sddl=arguments.sddl)
+        try:
+            _store(memory, 0, stream, size, ended_size)
+        except BaseException:
+            memory.close()
+            raise
+        return memory
 
 
 def _hold(announcement: str, seconds: Optional[float]) -> None:
@@ -2252,76 +2544,205 @@ def _wait_for_enter(entered: threading.Event) -> None:
         entered.set()
 
 
-def _read_command(arguments: Namespace) -> None:
-    deadline = time.monotonic() + arguments.timeout
-    with NamedMap.open(arguments.name, arguments.size, access="r", timeout=arguments.timeout) as memory:
-        if arguments.hex:
-            for line in _hex_lines(_chunks(memory, memory.size)):
-                _print(line)
-            return
-        text = _text(_chunks(memory, memory.size), arguments.encoding)
-        while not text and time.monotonic() < deadline:
-            time.sleep(0.02)
-            text = _text(_chunks(memory, memory.size), arguments.encoding)
-        _print(text)
+def _write_command(arguments: Namespace) -> None:
+    if not _given(arguments):
+        raise _UsageError("nothing to write: give TEXT, --from-hex or --input")
+    stream, size, ended_size = _content(arguments)
+    with stream, NamedMap.open(arguments.name) as memory:
+        _store(memory, arguments.offset, stream, size, ended_size)
+
+
+def _info_command(arguments: Namespace) -> None:
+    kind = _layer.kind_of_name(arguments.name) or "a file mapping object"  # else opening it says what is the matter
+    facts = {"name": _printable(arguments.name), "kind": kind.partition(" ")[2]}
+    if kind == "a file mapping object":
+        facts.update(_memory_facts(arguments.name))
+    for key, value in facts.items():
+        _emit(f"{key + ':':<7} {value}\n")
+
+
+def _memory_facts(name: str) -> Dict[str, str]:
+    for access in ("rw", "r"):
+        try:
+            with NamedMap.open(name, access=access) as memory:
+                # A handle tells nothing of the protection that the memory was created with.
+                if access == "r" or _layer.can_map(memory.handle, access):
+                    return {**_section_facts(memory), "access": access}
+        except PermissionError as error:
+            refusal = error.strerror
+    return {"access": f"none: {refusal}"}
+
+
+def _section_facts(memory: NamedMap) -> Dict[str, str]:
+    try:
+        attributes = _layer.query_section(memory.handle)[1]
+    except PermissionError:
+        return {"size": f"{memory.size} bytes", "pages": "unknown: the security descriptor does not let one ask"}
+    if attributes & SEC_FILE:
+        return {"size": f"{memory.size} bytes", "pages": "of a file"}
+    return {"size": f"{memory.size} bytes, which Windows has rounded up to whole pages",
+            "pages": "only reserved, until they are mapped" if attributes & SEC_RESERVE else "committed"}
+
+
+def _list_command(arguments: Namespace) -> None:
+    for name, kind in _layer.named_objects():
+        if kind not in _KINDS or not arguments.pattern(name) or not (arguments.all or kind == "Section"):
+            continue
+        size = _listed_size(name) if kind == "Section" else "-"
+        if size is not None:
+            shown_kind = f"{_KINDS[kind]:<19}  " if arguments.all else ""
+            _emit(f"{shown_kind}{size:>12}  {_printable(name)}\n")
+
+
+def _listed_size(name: str) -> Optional[str]:
+    """The size of memory in bytes, or "-" where this process cannot read it; None if it has gone meanwhile."""
+    try:
+        handle = _layer.open_file_mapping(name, "r", False)
+        try:
+            return str(_layer.section_size(handle))
+        finally:
+            _layer.close_handle(handle)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return "-"
 
 
 def _parser() -> ArgumentParser:
     from argparse import ArgumentParser, RawDescriptionHelpFormatter
-    parser = ArgumentParser(prog="python -m namedmap", description="Create and read named shared memory of Windows.")
+    parser = ArgumentParser(
+        prog="python -m namedmap", description="Look at named shared memory of Windows, write to it, and make some.",
+        epilog='example: python -m namedmap create Local\\demo "Message from first process."',
+        formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"namedmap {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def command(name: str, run: Callable[[Namespace], None], summary: str, example: str) -> ArgumentParser:
-        sub = commands.add_parser(name, help=summary, description=summary, epilog=f"example: {example}",
-                                  formatter_class=RawDescriptionHelpFormatter)
-        sub.add_argument("name", metavar="NAME", type=_argument(_check_name),
-                         help="of the memory, with or without Local\\ or Global\\")
+        sub = commands.add_parser(name, help=summary, description=summary, formatter_class=RawDescriptionHelpFormatter,
+                                  epilog=f"example: python -m namedmap {name} {example}")
         sub.set_defaults(run=run, usage_error=sub.error)
         return sub
 
-    def encoding(group: Any) -> None:
-        group.add_argument("--encoding", metavar="E", type=_argument(_parse_encoding), default="utf-16-le",
-                           help="of the text; default %(default)s, the wide characters of Windows")
+    _create_options(command("create", _create_command, "Create memory, write to it, and hold it.",
+                            'Local\\demo "Message from first process."'))
+    _read_options(command("read", _read_command, "Print the text in memory up to its first NUL, or other contents.",
+                          "Local\\demo --timeout 10"))
+    _write_options(command("write", _write_command, "Write to memory that exists.", 'Local\\demo "New message."'))
+    _name_argument(command("info", _info_command, "Tell what has a name, and what this process may do with it.",
+                           "Local\\demo"))
+    _list_options(command("list", _list_command, "List the memory of this session and of Global\\ with its size.",
+                          '"*demo*" --all'))
+    return parser
 
-    create = command("create", _create_command, "Create memory, write to it, and hold it.",
-                     'python -m namedmap create Local\\demo "Message from first process."')
-    create.add_argument("text", metavar="TEXT", nargs="?", help="what to write")
-    content = create.add_mutually_exclusive_group()
-    encoding(content)
+
+def _name_argument(sub: ArgumentParser) -> None:
+    sub.add_argument("name", metavar="NAME", type=_argument(_check_name),
+                     help="of the memory, with or without Local\\ or Global\\")
+
+
+def _encoding_option(group: Any) -> None:
+    group.add_argument("--encoding", metavar="E", type=_argument(_parse_encoding), default="utf-16-le",
+                       help="of the text; default %(default)s, the wide characters of Windows")
+
+
+def _content_arguments(sub: ArgumentParser) -> None:
+    sub.add_argument("text", metavar="TEXT", nargs="?", help="what to write; a NUL is added where one fits")
+    content = sub.add_mutually_exclusive_group()
+    _encoding_option(content)
     content.add_argument("--from-hex", metavar="HEX", type=_argument(_parse_hex),
                          help="bytes to write instead of TEXT, such as 0aff")
-    create.add_argument("--size", metavar="N", type=_argument(_parse_size),
-                        help="bytes (4096, 0x1000, 64K, 16M, 2G); default 256, or what the text needs")
-    create.add_argument("--exist-ok", action="store_true", help="attach to the memory if the name is taken")
-    create.add_argument("--hold", metavar="SECONDS", type=_argument(_parse_seconds),
-                        help="end after so long; default: at Enter or Ctrl+C")
+    content.add_argument("--input", metavar="PATH", help="a file to write instead of TEXT, - for standard input")
 
-    read = command("read", _read_command, "Print the text in memory up to its first NUL.",
-                   "python -m namedmap read Local\\demo --timeout 10")
-    form = read.add_mutually_exclusive_group()
-    encoding(form)
+
+def _create_options(sub: ArgumentParser) -> None:
+    _name_argument(sub)
+    _content_arguments(sub)
+    sub.add_argument("--size", metavar="N", type=_argument(_parse_size),
+                     help="bytes (4096, 0x1000, 64K, 16M, 2G); default 256, or what the text needs, or the whole file")
+    sub.add_argument("--file", metavar="PATH",
+                     help="a file to map instead of the paging file; --size makes it, or makes it larger")
+    sub.add_argument("--exist-ok", action="store_true", help="attach to the memory if the name is taken")
+    sub.add_argument("--sddl", metavar="S", type=_argument(_parse_sddl),
+                     help="security descriptor, such as D:(A;;GA;;;OW)(A;;GR;;;WD) to let other users read")
+    sub.add_argument("--hold", metavar="SECONDS", type=_argument(_parse_seconds),
+                     help="end after so long; default: at Enter or Ctrl+C")
+
+
+def _read_options(sub: ArgumentParser) -> None:
+    _name_argument(sub)
+    sub.add_argument("--offset", metavar="N", type=_argument(_parse_offset), default=0,
+                     help="bytes to pass over first; default 0")
+    sub.add_argument("--size", metavar="N", type=_argument(_parse_size),
+                     help="how many bytes to look at; default all, or one record of --struct")
+    form = sub.add_mutually_exclusive_group()
+    _encoding_option(form)
     form.add_argument("--hex", action="store_true", help="print a hexadecimal dump instead of text")
-    read.add_argument("--size", metavar="N", type=_argument(_parse_size), help="only the first N bytes; default all")
-    read.add_argument("--timeout", metavar="SECONDS", type=_argument(_parse_seconds), default=0.0,
-                      help="wait so long for the name and the first character; default 0")
-    return parser
+    form.add_argument("--raw", action="store_true", help="write the bytes themselves, for a pipe or a file")
+    form.add_argument("--struct", metavar="FORMAT", type=_argument(_parse_struct),
+                      help="print the fields of records, in a format of the module struct, such as <4sIId")
+    sub.add_argument("--timeout", metavar="SECONDS", type=_argument(_parse_seconds), default=0.0,
+                     help="wait so long for the name and the first character; default 0")
+    sub.add_argument("--watch", metavar="SECONDS", type=_argument(_parse_seconds), nargs="?", const=0.1,
+                     help="print it again whenever it changes, until Ctrl+C; look every SECONDS, default %(const)s")
+
+
+def _write_options(sub: ArgumentParser) -> None:
+    _name_argument(sub)
+    _content_arguments(sub)
+    sub.add_argument("--offset", metavar="N", type=_argument(_parse_offset), default=0,
+                     help="bytes to pass over first; default 0")
+
+
+def _list_options(sub: ArgumentParser) -> None:
+    sub.add_argument("pattern", metavar="PATTERN", type=_argument(_parse_pattern), nargs="?", default="*",
+                     help="of names, with *, ? and [...]; one with a backslash has the prefix Local\\ or Global\\, too")
+    sub.add_argument("--all", action="store_true", help="list mutexes, events, semaphores, timers and jobs, too")
+
+
+def _complain(arguments: Namespace, error: BaseException) -> None:
+    """Say in one line on standard error what went wrong."""
+    name, place = getattr(arguments, "name", None), getattr(error, "filename", None)
+    cause = getattr(error, "strerror", None) or str(error) or _NO_MEMORY  # a MemoryError has no text
+    parts = ["namedmap", name, None if place == name else place, cause]
+    if sys.stderr is not None:  # as it is in a program without a console
+        print(_printable(": ".join(str(part) for part in parts if part is not None)), file=sys.stderr)
+
+
+def _discard_output() -> None:
+    """Drop what standard output holds, which would fail again, with a traceback, when the interpreter ends."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, sys.stdout.fileno())
+    except OSError:
+        pass  # it is no file of the system
+    finally:
+        os.close(null)
 
 
 def main(argv: Optional[List[str]] = None) -> int:
     """Run the command line and return its exit status: 0, or 1 after an error; a usage error exits with 2."""
-    arguments = _parser().parse_args(argv)
+    from argparse import Namespace
+    arguments = Namespace()
     try:
-        arguments.run(arguments)
+        try:
+            _parser().parse_args(argv, arguments)
+            arguments.run(arguments)
+        finally:
+            _flush()
     except _UsageError as error:
         arguments.usage_error(str(error))
-    except (OSError, ValueError, NotImplementedError) as error:
-        print(f"namedmap: {arguments.name}: {getattr(error, 'strerror', None) or error}", file=sys.stderr)
-        return 1
+    except _OutputError as error:
+        _discard_output()
+        cause = error.args[0]
+        if cause.errno not in (errno.EPIPE, errno.EINVAL):  # nobody reads any more; EINVAL is Windows' word for it
+            _complain(arguments, _blame(cause, "standard output"))
     except KeyboardInterrupt:
-        print(f"namedmap: {arguments.name}: interrupted", file=sys.stderr)
-        return 1
-    return 0
+        _complain(arguments, KeyboardInterrupt("interrupted"))
+    except (OSError, ValueError, MemoryError, NotImplementedError) as error:
+        _complain(arguments, error)
+    else:
+        return 0
+    return 1
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import ast
 import contextlib
 import copy
 import ctypes
+import errno
 import fractions
 import gc
 import io
@@ -27,6 +28,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 import weakref
 from ctypes import wintypes
 
@@ -296,9 +298,13 @@ def test_elsewhere_every_use_is_one_clear_error(capsys):
                 lambda: Event.create("x"), lambda: Semaphore.open("x")):
         with pytest.raises(NotImplementedError, match="needs Windows"):
             use()
-    for command in ("create", "read"):
-        assert run(capsys, command, "x") == (
+    for arguments in (("create", "x"), ("create", "x", "--input", __file__), ("read", "x"), ("write", "x", "text"),
+                      ("info", "x")):
+        assert run(capsys, *arguments) == (
             1, "", "namedmap: x: namedmap needs Windows: this system has no file mapping objects\n")
+    for arguments in (("list",), ("create", "x", "--sddl", "D:")):
+        assert run(capsys, *arguments) == (
+            1, "", "namedmap: namedmap needs Windows: this system has no file mapping objects\n")
 
 
 # ---------------------------------------------------------------- arguments
@@ -3401,6 +3407,20 @@ def test_usage(capsys):
         (("create", "x", "--hold", "nan"), "a timeout must be"), (("read", "x", "--timeout", "-1"), "--timeout"),
         (("read", "x", "--timeout", "soon"), "not a number of seconds"),
         (("create", "x", "text", "--size", "4"), "do not fit a size of 4"),
+        (("create", "x", "--input", __file__, "--size", "1K"), "do not fit a size of 1024"),
+        (("write",), "NAME"), (("write", "x"), "nothing to write"), (("info",), "NAME"),
+        (("info", "a\\b"), "a backslash"),
+        (("write", "x", "text", "--input", "-"), "exclude"),
+        (("write", "x", "--from-hex", "00", "--input", "-"), "not allowed with"),
+        (("write", "x", "\ud800"), "cannot be encoded"), (("write", "x", "text", "--offset", "-1"), "--offset"),
+        (("read", "x", "--offset", "8589934592G"), "0 to 2**63-1"), (("read", "x", "--offset", "1T"), "not a number"),
+        (("read", "x", "--raw", "--hex"), "not allowed"), (("read", "x", "--struct", "<Q", "--raw"), "not allowed"),
+        (("read", "x", "--struct", "<Y"), "not a format"), (("read", "x", "--struct", "\u00e9"), "not a format"),
+        (("read", "x", "--struct", "9" * 99 + "s"), "not a format"), (("read", "x", "--struct", "0s"), "at least one"),
+        (("read", "x", "--struct", "<Q", "--size", "12"), "no multiple of 8"),
+        (("read", "x", "--watch", "often"), "not a number of seconds"), (("read", "x", "--watch", "-1"), "--watch"),
+        (("read", "x", "--encoding", "idna"), "not a text encoding"), (("list", "a", "b"), "unrecognized arguments: b"),
+        (("list", "--size", "1"), "unrecognized"),
     ):
         status, out, err = run(capsys, *arguments)
         assert (status, out) == (2, ""), arguments
@@ -3409,11 +3429,13 @@ def test_usage(capsys):
 
 def test_help_and_version(capsys):
     assert run(capsys, "--version") == (0, f"namedmap {namedmap.__version__}\n", "")
-    for command in ("create", "read"):
-        status, out, err = run(capsys, command, "--help")
+    for arguments, example in (((), "create Local\\demo"), (("create",), "create Local\\demo"),
+                               (("read",), "read Local\\demo"), (("write",), "write Local\\demo"),
+                               (("info",), "info Local\\demo"), (("list",), 'list "*demo*"')):
+        status, out, err = run(capsys, *arguments, "--help")
         assert (status, err) == (0, "")
-        assert f"usage: python -m namedmap {command}" in out
-        assert f"example: python -m namedmap {command} Local\\demo" in out
+        assert out.startswith(" ".join(("usage: python -m namedmap", *arguments)))
+        assert f"example: python -m namedmap {example}" in out
 
 
 @pytest.mark.parametrize("text, size", [
@@ -3421,31 +3443,37 @@ def test_help_and_version(capsys):
     ("2G", 2 << 30), ("0x2K", 2048), ("0100", 100),
 ])
 def test_sizes_on_the_command_line(text, size):
-    assert namedmap._parse_size(text) == size
+    assert namedmap._parse_size(text) == namedmap._parse_offset(text) == size
 
 
 def test_hex_dump():
     data = b"Message\0\x7f\xff" + bytes(70) + b"\1"
     chunks = [data[:32], data[32:]]
-    assert list(namedmap._hex_lines(chunks)) == [
+    assert list(namedmap._hex_lines(chunks, 0)) == [
         "00000000  4d 65 73 73 61 67 65 00 7f ff 00 00 00 00 00 00  |Message.........|",
         "00000010  00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00  |................|",
         "*",
         "00000050  01                                               |.|",
         "00000051",
     ]
-    assert list(namedmap._hex_lines([])) == ["00000000"]
+    assert list(namedmap._hex_lines([], 0)) == ["00000000"]
+    assert list(namedmap._hex_lines([b"ab"], 0xfffffffff)) == [
+        "fffffffff  61 62                                            |ab|", "1000000001"]
 
 
 def test_text_ends_at_the_first_nul():
-    for encoding in ("utf-16-le", "utf-8", "utf-32-le", "utf-16"):
-        octets = "h\u00e4\u20ac\U0001f600\0rest".encode(encoding)
+    def text(chunks, encoding):
+        return "".join(namedmap._text(chunks, encoding))
+
+    for encoding in ("utf-16-le", "utf-8", "utf-32-le", "utf-16", "utf-7"):
+        octets = "h\u00e4\u20ac\U0001f600\r\nnext\0rest".encode(encoding)
         for cut in range(len(octets)):
-            assert namedmap._text([octets[:cut], octets[cut:]], encoding) == "h\u00e4\u20ac\U0001f600"
-    assert namedmap._text([b"a\0b\0"], "utf-16-le") == "ab"
-    assert namedmap._text([b"a\xff"], "utf-8") == "a\\xff"
-    assert namedmap._text([b"a\0\0\xd8"], "utf-16-le") == "a\\x00\\xd8"
-    assert namedmap._text([b"a\0\0\0\xff\xff\0\xd8"], "utf-16-le") == "a"
+            assert text([octets[:cut], octets[cut:]], encoding) == "h\u00e4\u20ac\U0001f600\nnext"
+    assert text([b"a\0b\0"], "utf-16-le") == "ab"
+    assert text([b"a\xff"], "utf-8") == "a\\xff"
+    assert text([b"a\0\0\xd8"], "utf-16-le") == "a\\x00\\xd8"
+    assert text([b"a\0\0\0\xff\xff\0\xd8"], "utf-16-le") == "a"
+    assert text([b"a\r"], "utf-8") == "a\n"
 
 
 @windows
@@ -3536,7 +3564,8 @@ def test_read_in_this_process(name, capsys):
         assert run(capsys, "read", name, "--hex", "--size", "4") == (
             0, "00000000  47 00 72 00                                      |G.r.|\n00000004\n", "")
         status, out, err = run(capsys, "read", name, "--size", "5000")
-        assert (status, out, err) == (1, "", f"namedmap: {name}: {name!r} has 4096 bytes, and 5000 were asked for\n")
+        assert (status, out, err) == (1, "", f"namedmap: {name}: 5000 bytes at offset 0 are not inside the memory, "
+                                             "which has 4096 bytes\n")
         m.write(b"plain\0")
         assert run(capsys, "read", name, "--encoding", "utf-8") == (0, "plain\n", "")
         m[0] = 0
@@ -3574,12 +3603,610 @@ def test_read_waits_for_the_name_and_the_first_character(name, capsys):
 def test_another_kind_of_object_on_the_command_line(name, capsys):
     mutex = kernel32.CreateMutexW(None, False, name)
     try:
-        for command in ("create", "read"):
-            assert run(capsys, command, name) == (
+        for arguments in (("create", name), ("read", name), ("write", name, "text")):
+            assert run(capsys, *arguments) == (
                 1, "", f"namedmap: {name}: this is the name of a mutex, and objects of different kinds cannot have "
                        "the same name\n")
     finally:
         kernel32.CloseHandle(mutex)
+
+
+@windows
+def test_read_shows_a_part(name, capsys):
+    with NamedMap.create(name, 4096) as m:
+        m[0x100:0x10a] = b"HWiS\1\0\0\0\2\xff"
+        assert run(capsys, "read", name, "--offset", "0x100", "--size", "10", "--hex") == (
+            0, "00000100  48 57 69 53 01 00 00 00 02 ff                    |HWiS......|\n0000010a\n", "")
+        assert run(capsys, "read", name, "--offset", "256", "--encoding", "ascii") == (0, "HWiS\1\n", "")
+        assert run(capsys, "read", name, "--offset", "0x0K", "--size", "1K", "--encoding", "ascii") == (0, "\n", "")
+        for offset, size in ((4096, 1), (4095, 2), (2 ** 63 - 1, 1), (0, 4097)):
+            assert run(capsys, "read", name, "--offset", str(offset), "--size", str(size)) == (
+                1, "", f"namedmap: {name}: {size} bytes at offset {offset} are not inside the memory, "
+                       "which has 4096 bytes\n")
+        assert run(capsys, "read", name, "--offset", "4K")[0] == 1
+
+
+@windows
+def test_read_shows_fields(name, capsys):
+    with NamedMap.create(name, 4096) as m:
+        m[:24] = b"HWiS" + bytes([1, 0, 0, 0, 255, 255, 255, 255]) + bytes(6) + b"\xf0\x3f" + b"\1\0\xe4\0"
+        assert run(capsys, "read", name, "--struct", "<4sIid") == (0, "b'HWiS' 1 -1 1.0\n", "")
+        assert run(capsys, "read", name, "--struct", "<?xxc", "--offset", "20") == (0, "True b'\\x00'\n", "")
+        assert run(capsys, "read", name, "--struct", "<HxxI", "--size", "24") == (
+            0, f"{0x5748} 1\n65535 0\n0 {0xe40001}\n", "")
+        status, out, err = run(capsys, "read", name, "--struct", "4097s")
+        assert (status, out) == (1, "") and "4097 bytes at offset 0 are not inside" in err
+    record = namedmap._CHUNK // 4 * 3
+    with NamedMap.create(name, 3 * record) as m:  # records are not cut where chunks are
+        for number in range(3):
+            m[number * record + record - 1] = number + 1
+        arguments = ["--struct", f"{record - 1}xB", "--size", str(3 * record)]
+        assert run(capsys, "read", name, *arguments) == (0, "1\n2\n3\n", "")
+
+
+@windows
+def test_a_part_of_a_huge_object_is_read_without_mapping_the_rest(name, capsys, monkeypatch):
+    with NamedMap.create(name, 2 ** 33, reserve=True) as m:
+        with m.view(2 ** 33 - 100) as view:
+            view.write("the end".encode("utf-16-le"))
+        mapped = count_calls(monkeypatch, "MapViewOfFileEx")
+        assert run(capsys, "read", name) == (0, "\n", "")
+        assert run(capsys, "read", name, "--offset", str(2 ** 33 - 100)) == (0, "the end\n", "")
+        assert run(capsys, "read", name, "--offset", str(2 ** 33 - 100), "--size", "4", "--hex") == (
+            0, "1ffffff9c  74 00 68 00                                      |t.h.|\n1ffffffa0\n", "")
+        assert run(capsys, "write", name, "END", "--offset", str(2 ** 33 - 92)) == (0, "", "")
+        assert run(capsys, "read", name, "--offset", str(2 ** 33 - 100)) == (0, "the END\n", "")
+        assert len(mapped) >= 5
+        assert max(arguments[4] for arguments in mapped) <= namedmap._CHUNK + namedmap._GRANULARITY
+
+
+def piped(*arguments, **options):
+    """The command line as a process: (exit status, standard output, standard error), all in bytes."""
+    process = subprocess.run([sys.executable, "-m", "namedmap", *arguments], cwd=HERE, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, timeout=120, env={**os.environ, "PYTHONUTF8": "1"}, **options)
+    return process.returncode, process.stdout, process.stderr
+
+
+@windows
+def test_raw_bytes_come_out_and_go_in_as_they_are(name, path):
+    octets = bytes(range(256)) * (namedmap._CHUNK // 100) + b"\r\n\n\x1a\0end"
+    with NamedMap.create(name, len(octets) + 10) as m:
+        assert piped("write", name, "--input", "-", "--offset", "10", input=octets) == (0, b"", b"")
+        assert m[:10] == bytes(10) and m[10:] == octets
+        assert piped("read", name, "--raw", "--offset", "10", "--size", str(len(octets))) == (0, octets, b"")
+        with open(path, "wb") as file:
+            file.write(octets[::-1])
+        with open(path, "rb", buffering=0) as file:
+            file.read(5)  # a file that is redirected is read from where it is
+            assert piped("write", name, "--input", "-", stdin=file) == (0, b"", b"")
+        assert m[:len(octets)] == octets[::-1][5:] + octets[-15:-10]
+
+
+@windows
+def test_text_in_a_file_has_the_line_ends_of_the_system(name, path):
+    with NamedMap.create(name, 100) as m, open(path, "wb") as file:
+        m.write("one\r\ntwo\nthree\0".encode("utf-16-le"))
+        subprocess.run([sys.executable, "-m", "namedmap", "read", name], cwd=HERE, stdout=file, check=True)
+    with open(path, "rb") as file:
+        assert file.read() == os.linesep.join(["one", "two", "three", ""]).encode()
+
+
+@windows
+def test_watch_prints_again_what_changes(name, cli):
+    with NamedMap.create(name, 100) as m:
+        m.write(b"one\0")
+        process = cli("read", name, "--encoding", "utf-8", "--watch", "0.05")
+        assert process.line() == "one"
+        m.write(b"two\0")
+        assert process.line() == "two"
+        m.write(b"two\0what is behind the NUL is not shown")
+        time.sleep(0.5)
+        m[0] = 0
+        assert process.line() == ""
+        m.write(b"back")
+        assert process.line() == "backwhat is behind the NUL is not shown"
+    status, out, err = process.end()
+    assert (status, out) == (1, []) and "nothing has this name now" in err
+
+
+@windows
+def test_watch_does_not_keep_the_memory_of_its_publisher(name, cli):
+    def publish(number):
+        while True:
+            try:
+                return NamedMap.create(name, 4)
+            except FileExistsError:  # it is just being looked at
+                time.sleep(0.001)
+
+    process = cli("read", name, "--struct", "<I", "--watch", "--timeout", "60")
+    for number in range(1, 4):
+        with publish(number) as m:
+            m.overlay(ctypes.c_uint32).value = number
+            while process.line() != str(number):
+                pass
+
+
+@windows
+@pytest.mark.parametrize("form", [["--hex"], ["--raw"], ["--struct", "<I"], ["--encoding", "utf-8"]])
+def test_ctrl_c_ends_watch(form, name, capsys):
+    with NamedMap.create(name, 4) as m:
+        m.write(b"abc")
+        timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
+        timer.start()
+        status, out, err = run(capsys, "read", name, "--size", "4", "--watch", "0.01", *form)
+        shown = {"--hex": "00000000  61 62 63 00                                      |abc.|\n00000004\n",
+                 "--raw": "abc\0", "--struct": f"{0x636261}\n", "--encoding": "abc\n"}
+        assert (status, out, err) == (0, shown[form[0]], "")
+    timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    assert run(capsys, "read", name, "--watch", "--timeout", "60", *form) == (0, "", "")
+
+
+@windows
+def test_write_ends_text_where_a_nul_fits(name, capsys, path):
+    with NamedMap.create(name, file=path, size=10) as m:
+        m[:] = b"." * 10
+        assert run(capsys, "write", name, "abc") == (0, "", "")
+        assert m[:] == b"a\0b\0c\0\0\0.."
+        assert run(capsys, "write", name, "abcde") == (0, "", "")
+        assert m[:] == b"a\0b\0c\0d\0e\0"
+        assert run(capsys, "write", name, "xy", "--offset", "7", "--encoding", "ascii") == (0, "", "")
+        assert m[:] == b"a\0b\0c\0dxy\0"
+        assert run(capsys, "write", name, "z", "--offset", "9", "--encoding", "ascii") == (0, "", "")
+        assert run(capsys, "write", name, "--from-hex", "ff fe", "--offset", "0x0") == (0, "", "")
+        assert m[:] == b"\xff\xfeb\0c\0dxyz"
+        assert run(capsys, "write", name, "", "--encoding", "ascii", "--offset", "1") == (0, "", "")
+        assert m[:] == b"\xff\0b\0c\0dxyz"
+        assert run(capsys, "write", name, "ab", "--encoding", "utf-16") == (0, "", "")
+        assert m[:] == "ab\0".encode("utf-16") + b"yz"  # with one byte order mark
+        assert run(capsys, "write", name, "--", "-a-") == (0, "", "")
+        before = m[:]
+        for arguments in (("abcdef",), ("a", "--offset", "9"), ("--from-hex", "00" * 11), ("--input", __file__)):
+            status, out, err = run(capsys, "write", name, *arguments)
+            assert (status, out) == (1, "")
+            assert re.fullmatch(r"namedmap: .*: \d+ bytes at offset \d are not inside the memory, which has 10 bytes\n",
+                                err)
+            assert m[:] == before
+    assert run(capsys, "write", name, "text")[0] == 1
+    with pytest.raises(FileNotFoundError):
+        NamedMap.open(name)
+
+
+@windows
+def test_write_says_that_memory_is_read_only(name, capsys, secured_mapping):
+    secured_mapping("D:(A;;0x0005;;;WD)")
+    status, out, err = run(capsys, "write", name, "text")
+    assert (status, out) == (1, "") and err.startswith(f"namedmap: {name}: access is denied")
+
+
+@windows
+def test_create_stores_a_file(name, path, capsys, tmp_path):
+    octets, path = bytes(range(256)) * 20, str(path)
+    with open(path, "wb") as file:
+        file.write(octets)
+    with NamedMap.create(name, 6000) as m:
+        assert run(capsys, "create", name, "--input", path, "--exist-ok", "--hold", "0") == (
+            0, f"{name}: 5120 bytes, held until Enter, Ctrl+C or 0 seconds are over\n", "")
+        assert m[:5121] == octets + b"\0"
+    for size in (5120, 8192):
+        assert run(capsys, "create", name, "--input", path, "--size", str(size), "--hold", "0")[1].startswith(
+            f"{name}: {size} bytes")
+    assert run(capsys, "create", name, "--input", path, "--size", "5119", "--hold", "0")[0] == 2
+    missing = str(tmp_path / "missing")
+    for command in ("create", "write"):
+        status, out, err = run(capsys, command, name, "--input", missing)
+        assert (status, out) == (1, "") and err.startswith(f"namedmap: {name}: {missing}: ")
+        assert run(capsys, command, name, "--input", str(tmp_path))[:2] == (1, "")
+    os.truncate(path, 0)
+    assert run(capsys, "create", name, "--input", path, "--hold", "0")[1].startswith(f"{name}: 256 bytes")
+
+
+@windows
+def test_an_input_that_becomes_shorter(path, name, capsys, monkeypatch):
+    with open(path, "wb") as file:
+        file.write(b"x" * 100)
+    open_map = NamedMap.open
+    monkeypatch.setattr(NamedMap, "open", lambda *arguments: os.truncate(path, 50) or open_map(*arguments))
+    with NamedMap.create(name, 100):
+        assert run(capsys, "write", name, "--input", str(path)) == (
+            1, "", f"namedmap: {name}: the file has become shorter while it was copied\n")
+
+
+@windows
+def test_create_reads_a_pipe_to_its_end_and_holds(name, cli):
+    octets = b"\r\n\x1a" * namedmap._CHUNK
+    process = cli("create", name, "--input", "-")
+    process.popen.stdin.write(octets)
+    process.popen.stdin.close()
+    assert process.line() == f"{name}: {len(octets)} bytes, held until Enter or Ctrl+C"
+    with NamedMap.open(name, len(octets)) as m:
+        assert m[:] == octets
+    assert process.popen.poll() is None
+
+
+@windows
+def test_create_over_a_file(name, tmp_path, capsys):
+    path = str(tmp_path / "new file")
+    status, out, err = run(capsys, "create", name, "--file", path, "--hold", "0")
+    assert (status, out) == (1, "") and err.startswith(f"namedmap: {name}: {path}: there is no such file; ")
+    assert run(capsys, "create", name, "text", "--file", path, "--size", "10", "--hold", "0") == (
+        0, f"{name}: 10 bytes, held until Enter, Ctrl+C or 0 seconds are over\n", "")
+    with open(path, "rb") as file:
+        assert file.read() == "text\0".encode("utf-16-le")
+    assert run(capsys, "create", name, "--file", path, "--hold", "0")[1].startswith(f"{name}: 10 bytes")
+    status, out, err = run(capsys, "create", name, "longer", "--file", path, "--hold", "0")
+    assert (status, out) == (1, "") and "12 bytes at offset 0 are not inside the memory, which has 10 bytes" in err
+    with pytest.raises(FileNotFoundError):
+        NamedMap.open(name)
+    with open(path, "rb") as file:
+        assert file.read() == "text\0".encode("utf-16-le")
+
+
+@windows
+def test_create_with_a_security_descriptor(name, cli, capsys):
+    process = cli("create", name, "secret", "--sddl", "D:(A;;0x0005;;;WD)")
+    assert process.line() == f"{name}: 256 bytes, held until Enter or Ctrl+C"
+    assert run(capsys, "read", name) == (0, "secret\n", "")
+    assert run(capsys, "write", name, "x")[0] == 1
+    for bad in ("", "D:(A;;GA;;;QQ)", "D:(A;;"):
+        status, out, err = run(capsys, "create", name + "2", "--sddl", bad)
+        assert (status, out) == (2, "") and "argument --sddl: " in err and "usage: " in err
+
+
+@windows
+def test_info_tells_size_access_and_pages(name, path, capsys, monkeypatch):
+    rounded = "4096 bytes, which Windows has rounded up to whole pages"
+    with NamedMap.create(name, 100):
+        assert run(capsys, "info", name) == (
+            0, f"name:   {name}\nkind:   file mapping object\nsize:   {rounded}\npages:  committed\naccess: rw\n", "")
+    committed = count_calls(monkeypatch, "VirtualAlloc")
+    with NamedMap.create(name, 2 ** 33, reserve=True):
+        status, out, err = run(capsys, "info", name)
+        assert (status, err) == (0, "")
+        assert out.splitlines()[2:] == ["size:   8589934592 bytes, which Windows has rounded up to whole pages",
+                                        "pages:  only reserved, until they are mapped", "access: rw"]
+        assert not committed
+    with NamedMap.create(name, 5000, file=path):
+        assert run(capsys, "info", name)[1].splitlines()[2:] == [
+            "size:   5000 bytes", "pages:  of a file", "access: rw"]
+        # Wine forgives mapping memory for writing that was created to be read; Windows answers with this error.
+        monkeypatch.setattr(namedmap._win, "MapViewOfFileEx", denied)
+        assert run(capsys, "info", name)[1].splitlines()[4:] == ["access: r"]
+    assert run(capsys, "info", name) == (
+        1, "", f"namedmap: {name}: nothing has this name now: is the publisher running, "
+               "and is it in Global\\ or in Local\\?\n")
+
+
+@windows
+@pytest.mark.parametrize("sddl, facts", [
+    ("D:(A;;0x0005;;;WD)", ["size:   4096 bytes, which Windows has rounded up to whole pages", "pages:  committed",
+                            "access: r"]),
+    ("D:(A;;0x0006;;;WD)", ["size:   4096 bytes", "pages:  unknown: the security descriptor does not let one ask",
+                            "access: rw"]),
+    ("D:(A;;0x0001;;;WD)", ["access: none: access is denied by the security descriptor that its creator gave it"]),
+])
+def test_info_tells_what_a_descriptor_leaves(sddl, facts, name, capsys, secured_mapping):
+    secured_mapping(sddl)
+    status, out, err = run(capsys, "info", name)
+    assert (status, err) == (0, "")
+    assert out.splitlines() == [f"name:   {name}", "kind:   file mapping object", *facts]
+
+
+@windows
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "a file mapping object"])
+def test_info_tells_what_else_has_a_name(kind, name, capsys):
+    other = KINDS[kind](name)
+    assert run(capsys, "info", name) == (0, f"name:   {name}\nkind:   {kind.split(' ')[1]}\n", "")
+    kernel32.CloseHandle(other)
+
+
+@windows
+def test_list_shows_this_session_and_global(name, capsys, cli):
+    bare = name.partition("\\")[2]
+    others = [KINDS[kind](f"{bare} {kind}") for kind in KINDS if kind != "a file mapping object"]
+    with NamedMap.create(name, 100), NamedMap.create(bare + " big", 2 ** 33, reserve=True), \
+            NamedMap.create("Global\\" + bare, 5000):
+        mappings = [f"        4096  Local\\{bare}", f"  8589934592  Local\\{bare} big", f"        8192  Global\\{bare}"]
+        status, out, err = cli("list").end()
+        assert (status, err) == (0, "")
+        assert [line for line in out if bare in line] == mappings
+        for pattern, shown in ((bare + "*", mappings), (bare, mappings[::2]), ("*" + bare[-6:] + " b?g", mappings[1:2]),
+                               ("Local\\*" + bare, mappings[:1]), ("Global\\" + bare, mappings[2:]),
+                               (bare.upper(), []), ("[!" + bare[0] + "]" + bare[1:], [])):
+            assert run(capsys, "list", pattern) == (0, "".join(line + "\n" for line in shown), "")
+        everything = sorted(
+            [f"{kind.split(' ')[1]:<19}             -  Local\\{bare} {kind}" for kind in KINDS if "file" not in kind]
+            + ["file mapping object  " + line for line in mappings])
+        status, out, err = run(capsys, "list", bare + "*", "--all")
+        assert (status, sorted(out.splitlines()), err) == (0, everything, "")
+    for other in others:
+        kernel32.CloseHandle(other)
+    assert run(capsys, "list", bare + "*", "--all") == (0, "", "")
+
+
+@windows
+def test_list_commits_nothing_and_leaks_nothing(name, capsys, monkeypatch, secured_mapping):
+    secured_mapping("D:(A;;0x0004;;;WD)")  # the size is that of a view then
+    committed = count_calls(monkeypatch, "VirtualAlloc")
+    with NamedMap.create(name + " big", 2 ** 33, reserve=True):
+        counts = []
+        for _ in range(20):
+            run(capsys, "list", "--all")
+            run(capsys, "info", name)
+            counts.append((mapped_regions(), handle_count()))
+        assert counts[1:] == [counts[1]] * 19  # what the first ones load stays
+        assert not committed
+
+
+@windows
+def test_list_shows_a_dash_where_it_may_not_look(name, capsys, secured_mapping):
+    secured_mapping("D:(A;;0x0001;;;WD)")
+    assert run(capsys, "list", name) == (0, f"           -  {name}\n", "")
+
+
+@windows
+def test_list_passes_over_what_has_gone_meanwhile(name, capsys, monkeypatch):
+    with NamedMap.create(name, 1):
+        monkeypatch.setattr(namedmap._win, "OpenFileMappingW", refused(namedmap.ERROR_FILE_NOT_FOUND))
+        assert run(capsys, "list", name) == (0, "", "")
+
+
+@windows
+def test_list_finds_what_is_passed_over_when_entries_vanish(name, capsys, monkeypatch):
+    def shifted(self, handle):
+        """The entries, but at the first time not the one that is looked for."""
+        passes.append(handle)
+        return ((entry, kind) for entry, kind in entries(self, handle) if len(passes) > 1 or entry not in name)
+
+    passes, entries = [], namedmap._Windows._directory_entries
+    monkeypatch.setattr(namedmap._Windows, "_directory_entries", shifted)
+    with NamedMap.create(name, 1):
+        assert run(capsys, "list", name) == (0, f"        4096  {name}\n", "")
+
+
+@windows
+def test_list_in_session_0(name, capsys, monkeypatch):
+    """What services see, where Local is the same as Global."""
+    monkeypatch.setattr(namedmap._win, "ProcessIdToSessionId", lambda process, session: True)
+    bare = name.partition("\\")[2]
+    with NamedMap.create(name, 1), NamedMap.create("Global\\" + bare, 1):
+        assert run(capsys, "list", bare) == (0, f"        4096  Global\\{bare}\n", "")
+
+
+@windows
+def test_list_says_which_directory_it_may_not_read(capsys, monkeypatch):
+    monkeypatch.setattr(namedmap._win, "NtOpenDirectoryObject", refused(namedmap.ERROR_ACCESS_DENIED))
+    status, out, err = run(capsys, "list")
+    assert (status, out) == (1, "")
+    assert re.fullmatch(r"namedmap: \\Sessions\\\d+\\BaseNamedObjects: .+\n", err)
+
+
+@windows
+def test_what_the_kernel_says_of_directories():
+    with pytest.raises(FileNotFoundError) as caught:
+        namedmap._layer._open_directory("\\no such directory")
+    assert (caught.value.winerror, caught.value.filename) == (2, "\\no such directory")
+    with pytest.raises(OSError, match="handle 0x4321 is closed") as caught:
+        list(namedmap._layer._directory_entries(0x4321))
+    assert caught.value.winerror == 6
+
+
+STRANGE = [" a  b ", "$x$ %PATH% ^&|", "\u00fc\u00f6\u00e4\u00df", "\u65e5\u672c", "\U0001f600"]
+
+
+@windows
+@pytest.mark.parametrize("text", STRANGE)
+def test_names_and_texts_of_all_kinds(text, name, cli):
+    process = cli("create", name + text, text)
+    assert process.line() == f"{name}{text}: 256 bytes, held until Enter or Ctrl+C"
+    assert cli("read", name + text).end() == (0, [text], "")
+    process.enter()
+    assert process.end() == (0, [], "")
+
+
+@windows
+def test_every_command_as_a_process(name, cli, path):
+    name += "".join(STRANGE)
+    process = cli("create", name, "--input", __file__, "--file", str(path), "--size", "1M", "--hold", "600")
+    assert process.line() == f"{name}: 1048576 bytes, held until Enter, Ctrl+C or 600 seconds are over"
+    assert cli("read", name, "--encoding", "utf-8", "--size", "22").end() == (0, ['"""Tests of namedmap.', ""], "")
+    assert cli("write", name, "Gr\u00fc\u00dfe", "--offset", "2").end() == (0, [], "")
+    assert cli("read", name, "--offset", "2", "--watch", "0.01").line() == "Gr\u00fc\u00dfe"
+    assert cli("read", name, "--size", "0x10", "--hex").end() == (0, [
+        "00000000  22 22 47 00 72 00 fc 00 df 00 65 00 00 00 6d 65  |\"\"G.r.....e...me|", "00000010"], "")
+    assert cli("read", name, "--offset", "14", "--struct", "<2sB").end() == (0, [f"b'me' {ord('d')}"], "")
+    assert cli("info", name).end() == (0, [f"name:   {name}", "kind:   file mapping object", "size:   1048576 bytes",
+                                           "pages:  of a file", "access: rw"], "")
+    assert cli("list", name.partition("\\")[2][:30] + "*").end() == (0, [f"     1048576  {name}"], "")
+
+
+@windows
+def test_every_line_stays_one_line(name, capsys):
+    strange = name + "\n\t\x1b[31m\x85"
+    shown = name + "\\x0a\\x09\\x1b[31m\\x85"
+    assert run(capsys, "read", strange)[2].startswith(f"namedmap: {shown}: nothing has this name now")
+    assert run(capsys, "create", strange, "--hold", "0")[1].startswith(f"{shown}: 256 bytes")
+    with NamedMap.create(strange, 1):
+        assert run(capsys, "list", "*" + strange[-5:]) == (0, f"        4096  {shown}\n", "")
+        assert run(capsys, "info", strange)[1].startswith(f"name:   {shown}\nkind: ")
+
+
+@windows
+def test_a_console_that_lacks_characters(name, start):
+    full = name + "\u00fc\u65e5"
+    with NamedMap.create(full, 1):
+        for command in (["list", full], ["info", full], ["create", full, "--exist-ok", "--hold", "0"]):
+            process = start(sys.executable, "-m", "namedmap", *command, PYTHONIOENCODING="cp1252", PYTHONUTF8="0")
+            status, out, err = process.end()
+            assert (status, err) == (0, "")
+            assert "\\xfc\\u65e5" in out[0]  # the first as a byte of cp1252
+    process = start(sys.executable, "-m", "namedmap", "read", full, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    status, out, err = process.end()
+    assert (status, out) == (1, []) and err.startswith(f"namedmap: {name}\\xfc\\u65e5: nothing has this name now")
+
+
+def into_a_pipe_that_nobody_reads(*arguments, unbuffered=""):
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        process = subprocess.run([sys.executable, "-m", "namedmap", *arguments], cwd=HERE, stdin=subprocess.DEVNULL,
+                                 stdout=writing, stderr=subprocess.PIPE, timeout=120,
+                                 env={**os.environ, "PYTHONUNBUFFERED": unbuffered})
+    finally:
+        os.close(writing)
+    return process.returncode, process.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["read", "--help"]])
+def test_help_into_a_broken_pipe(arguments):
+    assert into_a_pipe_that_nobody_reads(*arguments) == (1, b"")
+
+
+@windows
+def test_broken_pipes(name):
+    with NamedMap.create(name, 4 << 20) as m:
+        m.write("short\0".encode("utf-16-le"))
+        for arguments in (["read", name], ["read", name, "--raw"], ["read", name, "--hex", "--watch"], ["info", name],
+                          ["list"], ["create", name, "--exist-ok"]):
+            assert into_a_pipe_that_nobody_reads(*arguments) == (1, b""), arguments
+        assert into_a_pipe_that_nobody_reads("read", name, "--raw", unbuffered="1") == (1, b"")
+        process = subprocess.Popen([sys.executable, "-m", "namedmap", "read", name, "--raw"], cwd=HERE,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert process.stdout.read(2) == b"s\0"
+        process.stdout.close()  # as `head` does
+        assert (process.wait(60), process.stderr.read()) == (1, b"")
+        process.stderr.close()
+
+
+@pytest.mark.parametrize("method", ["write", "flush"])
+def test_an_output_that_is_full(method, capsys, monkeypatch):
+    class Full(io.StringIO):
+        pass
+
+    def fail(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    setattr(Full, method, fail)
+    monkeypatch.setattr(sys, "stdout", Full())
+    monkeypatch.setattr(namedmap, "_list_command", lambda arguments: namedmap._print("x"))
+    status = namedmap.main(["list"])
+    assert (status, capsys.readouterr().err) == (1, "namedmap: standard output: No space left on device\n")
+
+
+@windows
+def test_without_standard_streams(name, monkeypatch):
+    for stream in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, stream, None)
+    with NamedMap.create(name, 4096) as m:
+        assert namedmap.main(["write", name, "text"]) == 0
+        assert m[:10] == "text\0".encode("utf-16-le")
+        for form in ([], ["--hex"], ["--raw"], ["--struct", "<I"]):
+            assert namedmap.main(["read", name, *form]) == 0
+        for arguments in (["info", name], ["list", "--all"], ["create", name, "--exist-ok", "--hold", "0.2"]):
+            assert namedmap.main(arguments) == 0
+    assert namedmap.main(["read", name]) == 1
+
+
+@windows
+def test_memory_use_does_not_grow_with_the_object(name, path, monkeypatch):
+    size, path = 16 << 20, str(path)
+    with open(path, "wb") as file:
+        for _ in range(size >> 20):
+            file.write(b"x" * (1 << 20))
+    with NamedMap.create(name, size), open(os.devnull, "w") as null:
+        monkeypatch.setattr(sys, "stdout", null)
+        for arguments in (["write", name, "--input", path],
+                          ["create", name, "--input", path, "--exist-ok", "--hold", "0"],
+                          ["read", name, "--raw"], ["read", name, "--encoding", "utf-8"], ["read", name, "--hex"],
+                          ["read", name, "--struct", "1024s", "--size", str(size)]):
+            tracemalloc.start()
+            assert namedmap.main(arguments) == 0
+            _, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            assert peak < 8 << 20, arguments
+
+
+WORDS = [
+    "", " ", "-", "--", "-x", "0", "-1", "1", "3.5", "0x", "0x10", "4K", "16M", "9" * 30, "nan", "inf", "1e400", "ff",
+    "f", "%s", "%", "@x", "*", "[", "[z-a]", "<4sI", "<Q", "0s", "P", "utf-8", "utf-16", "rot13", "idna", "Local",
+    "Global\\", "a\\b", "\\", "\0", "\n", "\ud800", "\U0001f600", "\u00fc\u65e5", "x" * 300, ".", "no/such/file",
+    "D:(A;;GA;;;WD)", "D:(", "--size", "--offset", "--hex", "--raw", "--struct", "--watch", "--timeout", "--input",
+    "--from-hex", "--encoding", "--file", "--sddl", "--exist-ok", "--hold", "--all", "--help", "--version", "read",
+    "list", "write"]
+
+
+def mutated(chance, arguments):
+    """The arguments after a small change, or two."""
+    arguments = list(arguments)
+    for _ in range(chance.choice([1, 1, 1, 2])):
+        place, word = chance.randrange(len(arguments)), chance.choice(WORDS)
+        change = chance.randrange(12)
+        if change == 0:
+            arguments[place] = word
+        elif change == 1:
+            arguments.insert(place + 1, word)
+        elif change == 2:
+            arguments.insert(place, arguments[chance.randrange(len(arguments))])
+        elif change == 3 and len(arguments) > 1:
+            del arguments[place]
+        else:  # a character, and not in the words that the command line knows
+            places = [place for place in range(1, len(arguments)) if not arguments[place].startswith("--")]
+            if places:
+                place = chance.choice(places)
+                cut, character = chance.randint(0, len(arguments[place])), chance.choice("a01fK -\\%\u00e4\u65e5.*[")
+                arguments[place] = arguments[place][:cut] + character + arguments[place][cut + chance.randint(0, 1):]
+    return arguments
+
+
+def test_500_mutated_command_lines(name, capsys, monkeypatch, tmp_path):
+    class Counting:
+        """The layer, counting who comes to it."""
+
+        def __getattr__(self, attribute):
+            reached.add(number)
+            return getattr(layer, attribute)
+
+    def interrupt(seconds):
+        raise KeyboardInterrupt
+
+    valid = [[*command.split(" ")] for command in (
+        "create NAME text --exist-ok", "create NAME --size 4K --exist-ok", "create NAME --from-hex 00ff --exist-ok",
+        "create NAME2 --input INPUT", "create NAME2 --file FILE --size 0x1000", "create NAME2 --sddl D:(A;;GA;;;WD)",
+        "create NAME2 text --encoding utf-8", "read NAME", "read NAME --hex --offset 16 --size 1K", "read NAME --raw",
+        "read NAME --struct <4sIId --offset 4", "read NAME --timeout 1", "read NAME --watch 0.1",
+        "read NAME --encoding utf-8", "write NAME text", "write NAME --from-hex 00 --offset 0x10",
+        "write NAME --input INPUT", "info NAME", "list", "list --all NAME*")]
+    layer, reached, chance = namedmap._layer, set(), random.Random(4)
+    monkeypatch.chdir(tmp_path)
+    sys.stderr.reconfigure(errors="backslashreplace")  # as the real one is
+    monkeypatch.setattr(namedmap, "_layer", Counting())
+    monkeypatch.setattr(namedmap, "_hold", lambda announcement, seconds: namedmap._print(announcement))
+    monkeypatch.setattr(time, "sleep", interrupt)
+    (tmp_path / "INPUT").write_bytes(b"input")
+    statuses = []
+    with contextlib.ExitStack() as stack:
+        number = -1
+        if ON_WINDOWS:
+            stack.enter_context(NamedMap.create(name, 4096)).write(b"t\0e\0x\0t\0")
+        for number in range(500):
+            arguments = [argument.replace("NAME", name) for argument in mutated(chance, chance.choice(valid))]
+            try:
+                status, out, err = run(capsys, *arguments)
+            except BaseException:
+                print("the arguments were", arguments)
+                raise
+            statuses.append(status)
+            assert "Traceback" not in err, arguments
+            if status == 0:
+                assert err == "", arguments
+            elif status == 1:
+                assert re.fullmatch(r"namedmap: .+\n", err), (arguments, err)
+            else:
+                assert status == 2 and "usage: python -m namedmap" in err, (arguments, err)
+    assert len(reached - {-1}) >= 200
+    assert statuses.count(2) >= 50
+    if ON_WINDOWS:
+        assert statuses.count(0) >= 50 and statuses.count(1) >= 50
 
 
 # ---------------------------------------------------------------- examples and C
