@@ -72,7 +72,9 @@ If a process dies while it holds the mutex, the next one gets it, and
 ``mutex.abandoned`` tells that the data may be half written.
 
 On the command line, ``python -m namedmap create NAME TEXT`` and
-``python -m namedmap read NAME`` show whether two processes see the same memory.
+``python -m namedmap read NAME`` show whether two processes see the same memory;
+``write`` changes it, ``list`` shows which memory there is, and ``info`` what has
+a name; ``--help`` tells the rest.
 """
 from __future__ import annotations
 
@@ -2679,7 +2681,7 @@ def _read_options(sub: ArgumentParser) -> None:
     form.add_argument("--hex", action="store_true", help="print a hexadecimal dump instead of text")
     form.add_argument("--raw", action="store_true", help="write the bytes themselves, for a pipe or a file")
     form.add_argument("--struct", metavar="FORMAT", type=_argument(_parse_struct),
-                      help="print the fields of records, in a format of the module struct, such as <4sIId")
+                      help='print the fields of records, in a format of the module struct, such as "<4sIId"')
     sub.add_argument("--timeout", metavar="SECONDS", type=_argument(_parse_seconds), default=0.0,
                      help="wait so long for the name and the first character; default 0")
     sub.add_argument("--watch", metavar="SECONDS", type=_argument(_parse_seconds), nargs="?", const=0.1,
