@@ -98,7 +98,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from struct import Struct
     from typing import (
-        Any, BinaryIO, Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple, Type, TypeVar, Union, overload)
+        IO, Any, Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple, Type, TypeVar, Union, overload)
 
     Buffer = Any  # whatever memoryview() accepts: bytes, bytearray, array.array, numpy.ndarray...
     File = Any  # a path (str, bytes or os.PathLike) or an open file
@@ -251,7 +251,7 @@ _HANDLE_CAUSES = {
     ERROR_ACCESS_DENIED: "this handle does not allow it, because of the security descriptor or of who duplicated it",
     ERROR_INVALID_HANDLE: "the handle was closed by something else than this object",
 }
-_TRY_READING = '; opening it with access="r" may be allowed'
+_TRY_READING = '; opening it for reading with access="r" may be allowed'
 _NEEDS_PRIVILEGE = (
     "creating memory in Global\\ needs the privilege SeCreateGlobalPrivilege (opening does not): "
     "run elevated or as a service, or use Local\\"
@@ -364,14 +364,14 @@ _EVENT_RIGHTS = (SYNCHRONIZE | EVENT_MODIFY_STATE | EVENT_QUERY_STATE, SYNCHRONI
                  SYNCHRONIZE | EVENT_QUERY_STATE, SYNCHRONIZE, EVENT_MODIFY_STATE)
 _SEMAPHORE_RIGHTS = (SYNCHRONIZE | SEMAPHORE_MODIFY_STATE, SYNCHRONIZE, SEMAPHORE_MODIFY_STATE)
 
-# The functions that open a name, and whose name it is if they can.
-_OPENERS = {
-    "OpenEventW": "an event",
-    "OpenFileMappingW": "a file mapping object",
-    "OpenJobObjectW": "a job",
-    "OpenMutexW": "a mutex",
-    "OpenSemaphoreW": "a semaphore",
-    "OpenWaitableTimerW": "a timer",
+# The kinds of objects that share one namespace, as the kernel calls them: what opens one, and what it is called here.
+_KINDS = {
+    "Event": ("OpenEventW", "event"),
+    "Job": ("OpenJobObjectW", "job"),
+    "Mutant": ("OpenMutexW", "mutex"),
+    "Section": ("OpenFileMappingW", "file mapping object"),
+    "Semaphore": ("OpenSemaphoreW", "semaphore"),
+    "Timer": ("OpenWaitableTimerW", "timer"),
 }
 
 
@@ -712,12 +712,13 @@ class _Windows:
             kind = self.kind_of_name(name) if name is not None and _is(error, ERROR_INVALID_HANDLE) else None
             if kind is None:
                 raise
-            raise _os_error(ERROR_INVALID_HANDLE, name, f"this is the name of {kind}, and objects of different kinds "
-                            "cannot have the same name") from None
+            article = "an" if kind[0] in "aeiou" else "a"
+            raise _os_error(ERROR_INVALID_HANDLE, name, f"this is the name of {article} {kind}, and objects of "
+                            "different kinds cannot have the same name") from None
 
     def kind_of_name(self, name: str) -> Optional[str]:
-        """What has the name: "a mutex", or None if nothing has it, or nothing of a known kind."""
-        for function, kind in _OPENERS.items():
+        """What has the name: "mutex", or None if nothing has it, or nothing of a known kind."""
+        for function, kind in _KINDS.values():
             try:
                 self.close_handle(getattr(_win, function)(READ_CONTROL, False, name))
             except PermissionError:
@@ -728,7 +729,7 @@ class _Windows:
         return None
 
     def named_objects(self) -> Iterator[Tuple[str, str]]:
-        """All that has a name in this session, then in Global: the name with its prefix, the kernel's word for it."""
+        """All that has a name in this session, and then in Global: the name with its prefix, and the kind."""
         session = DWORD()
         _win.ProcessIdToSessionId(os.getpid(), ctypes.byref(session))
         if session.value:  # in session 0, which is that of services, both prefixes mean the same
@@ -742,7 +743,8 @@ class _Windows:
             # Entries are told by their position, so that one is passed over if another before it vanishes meanwhile.
             for _ in range(_PASSES):
                 before = len(found)
-                found.update((prefix + name, kind) for name, kind in self._directory_entries(handle))
+                found.update((prefix + name, _KINDS[kind][1])
+                             for name, kind in self._directory_entries(handle) if kind in _KINDS)
                 if len(found) == before:
                     break
         finally:
@@ -2191,8 +2193,7 @@ class Semaphore(_Lock):
 
 _CHUNK = 0x100000  # bytes handled at once, so that a large object does not fill the memory of this process
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
-_KINDS = {"Event": "event", "Job": "job", "Mutant": "mutex", "Section": "file mapping object",
-          "Semaphore": "semaphore", "Timer": "timer"}
+_MAPPING = "file mapping object"
 
 
 class _UsageError(Exception):
@@ -2300,9 +2301,13 @@ def _emit(piece: Union[str, bytes]) -> None:
                 rest = rest[sys.stdout.buffer.write(rest):]
         else:
             encoding = sys.stdout.encoding or "utf-8"
-            sys.stdout.write(piece.encode(encoding, "backslashreplace").decode(encoding))
+            text = piece.encode(encoding, "backslashreplace").decode(encoding)
+            for start in range(0, len(text), 8000):  # of more, a console that is not buffered would drop the rest
+                sys.stdout.write(text[start:start + 8000])
     except OSError as error:
         raise _OutputError(error) from None
+    except AttributeError:
+        raise _OutputError(OSError(0, "it takes text, and no bytes")) from None
 
 
 def _flush() -> None:
@@ -2314,7 +2319,7 @@ def _flush() -> None:
 
 
 def _print(text: str) -> None:
-    """Print a line at once."""
+    """Print a line at once, for a program that waits for it."""
     _emit(text + "\n")
     _flush()
 
@@ -2406,20 +2411,21 @@ def _read_command(arguments: Namespace) -> None:
 def _read(arguments: Namespace) -> None:
     """Wait for what is to be read, and show it unless _watch() does."""
     end = time.monotonic() + arguments.timeout
-    with NamedMap.open(arguments.name, access="r", timeout=arguments.timeout) as memory:
-        if not (arguments.hex or arguments.raw or arguments.struct):
-            while not any(_text(_selected(memory, arguments), arguments.encoding)) and time.monotonic() < end:
-                time.sleep(0.02)
-        if arguments.watch is None:
-            for piece in _pieces(memory, arguments):
-                _emit(piece)
+    while True:
+        # Not held open meanwhile: it would outlive a publisher that ends, and keep that from making it again.
+        with NamedMap.open(arguments.name, access="r", timeout=max(end - time.monotonic(), 0)) as memory:
+            is_text = not (arguments.hex or arguments.raw or arguments.struct)
+            if not is_text or time.monotonic() >= end or any(_text(_selected(memory, arguments), arguments.encoding)):
+                for piece in () if arguments.watch is not None else _pieces(memory, arguments):
+                    _emit(piece)
+                return
+        time.sleep(0.02)
 
 
 def _watch(arguments: Namespace) -> None:
     """Show the memory, and show it again whenever that would be something else, until Ctrl+C."""
     shown = b""
     while True:
-        # Not held open meanwhile: it would outlive a publisher that ends, and keep that from making it again.
         with NamedMap.open(arguments.name, access="r", timeout=arguments.timeout) as memory:
             if _digest(_pieces(memory, arguments), lambda piece: None) != shown:
                 shown = _digest(_pieces(memory, arguments), _emit)
@@ -2427,62 +2433,79 @@ def _watch(arguments: Namespace) -> None:
         time.sleep(arguments.watch)
 
 
-def _input(path: str) -> Tuple[BinaryIO, int]:
-    """A binary stream of a file, or of standard input for "-", and how many bytes it has."""
-    from shutil import copyfileobj
-    from stat import S_ISREG
-    from tempfile import TemporaryFile
-    try:
-        stream: Any = open(0, "rb", closefd=False) if path == "-" else open(path, "rb")
-    except OSError as error:
-        raise _blame(error, "standard input" if path == "-" else path)
-    if not S_ISREG(os.fstat(stream.fileno()).st_mode):  # how much a pipe has is known only at its end
-        pipe, stream = stream, TemporaryFile()
-        with pipe:
-            copyfileobj(pipe, stream)
-        stream.seek(0)
-    start = stream.tell()
-    size = stream.seek(0, os.SEEK_END) - start
-    stream.seek(start)
-    return stream, size
+class _Content:
+    """Bytes to store, from a binary stream; `source` is what an error in reading it is blamed on."""
+
+    def __init__(self, stream: IO[bytes], source: Optional[str] = None) -> None:
+        self.stream, self._source = stream, source
+        start = stream.tell()
+        self.size = stream.seek(0, os.SEEK_END) - start
+        stream.seek(start)
+
+    def copy_to(self, memory: NamedMap, offset: int) -> None:
+        end = offset + self.size
+        while offset < end:
+            try:
+                chunk = self.stream.read(min(_CHUNK, end - offset))
+                if not chunk:
+                    raise OSError(0, "it has become shorter while it was copied")
+            except OSError as error:
+                raise _blame(error, self._source)
+            with memory.view(offset, len(chunk)) as view:
+                view.write(chunk)
+            offset += len(chunk)
 
 
 def _given(arguments: Namespace) -> int:
-    """How many contents the command line asks to store."""
+    """How many contents the command line gives."""
     return sum(content is not None for content in (arguments.text, arguments.from_hex, arguments.input))
 
 
-def _content(arguments: Namespace) -> Tuple[BinaryIO, int, int]:
-    """What the command line asks to store: a stream, its size, and its size with the NUL that ends a text, in bytes."""
+def _contents(arguments: Namespace) -> List[_Content]:
+    """What the command line asks to store, the best first: a text is ended by a NUL if that fits."""
     if _given(arguments) > 1:
         raise _UsageError("TEXT, --from-hex and --input exclude each other")
     if arguments.input is not None:
-        stream, size = _input(arguments.input)
-        return stream, size, size
+        return [_input(arguments.input)]
     if arguments.text is None:
-        octets = arguments.from_hex or b""
-        return io.BytesIO(octets), len(octets), len(octets)
-    encoder = codecs.getincrementalencoder(arguments.encoding)()
+        return [_Content(io.BytesIO(arguments.from_hex or b""))]
     try:
-        octets = arguments.text.encode(arguments.encoding)
-        encoder.encode(arguments.text)  # so that it puts no second byte order mark before the NUL
-        nul = encoder.encode("\0", True)
+        return [_Content(io.BytesIO(text.encode(arguments.encoding)))
+                for text in (arguments.text + "\0", arguments.text)]
     except UnicodeError as error:
         raise _UsageError(f"TEXT cannot be encoded: {error}") from None
-    return io.BytesIO(octets + nul), len(octets), len(octets + nul)
 
 
-def _store(memory: NamedMap, offset: int, stream: BinaryIO, size: int, ended_size: int) -> None:
-    """Copy a content to the memory, with its NUL if that fits."""
-    memory._check_range(offset, size)
-    end = offset + (ended_size if offset + ended_size <= memory.size else size)
-    while offset < end:
-        chunk = stream.read(min(_CHUNK, end - offset))
-        if not chunk:
-            raise OSError(0, "the file has become shorter while it was copied")
-        with memory.view(offset, len(chunk)) as view:
-            view.write(chunk)
-        offset += len(chunk)
+def _input(path: str) -> _Content:
+    from stat import S_ISREG
+    source = "standard input" if path == "-" else path
+    try:
+        stream = open(0, "rb", closefd=False) if path == "-" else open(path, "rb")
+        is_file = S_ISREG(os.fstat(stream.fileno()).st_mode)
+        return _Content(stream if is_file else _copied(stream), source)
+    except OSError as error:
+        raise _blame(error, source)
+
+
+def _copied(pipe: IO[bytes]) -> IO[bytes]:
+    """What comes out of a pipe, in a temporary file, because only the end of a pipe tells how much it is."""
+    from shutil import copyfileobj
+    from tempfile import TemporaryFile
+    copy: IO[bytes] = TemporaryFile()
+    try:
+        with pipe:
+            copyfileobj(pipe, copy)
+    except BaseException:
+        copy.close()
+        raise
+    copy.seek(0)
+    return copy
+
+
+def _store(memory: NamedMap, offset: int, contents: List[_Content]) -> None:
+    content = next((content for content in contents if offset + content.size <= memory.size), contents[-1])
+    memory._check_range(offset, content.size)
+    content.copy_to(memory, offset)
 
 
 def _create_command(arguments: Namespace) -> None:
@@ -2493,17 +2516,17 @@ def _create_command(arguments: Namespace) -> None:
 
 def _filled_memory(arguments: Namespace) -> NamedMap:
     """What `create` makes, with the content in it."""
-    stream, size, ended_size = _content(arguments)
-    with stream:
-        room = arguments.size
-        if room is None and arguments.file is None:
-            room = max(256, ended_size)
-        if room is not None and size > room:
-            raise _UsageError(f"{size} bytes to store do not fit a size of {room}")
-        memory = NamedMap.create(arguments.name, room, file=arguments.file, exist_ok=arguments.exist_ok,
+    contents = _contents(arguments)
+    with contents[-1].stream:
+        size = arguments.size
+        if size is None and arguments.file is None:
+            size = max(256, contents[0].size)
+        if size is not None and contents[-1].size > size:
+            raise _UsageError(f"{contents[-1].size} bytes to store do not fit a size of {size}")
+        memory = NamedMap.create(arguments.name, size, file=arguments.file, exist_ok=arguments.exist_ok,
                                  sddl=arguments.sddl)
         try:
-            _store(memory, 0, stream, size, ended_size)
+            _store(memory, 0, contents)
         except BaseException:
             memory.close()
             raise
@@ -2549,15 +2572,15 @@ def _wait_for_enter(entered: threading.Event) -> None:
 def _write_command(arguments: Namespace) -> None:
     if not _given(arguments):
         raise _UsageError("nothing to write: give TEXT, --from-hex or --input")
-    stream, size, ended_size = _content(arguments)
-    with stream, NamedMap.open(arguments.name) as memory:
-        _store(memory, arguments.offset, stream, size, ended_size)
+    contents = _contents(arguments)
+    with contents[-1].stream, NamedMap.open(arguments.name) as memory:
+        _store(memory, arguments.offset, contents)
 
 
 def _info_command(arguments: Namespace) -> None:
-    kind = _layer.kind_of_name(arguments.name) or "a file mapping object"  # else opening it says what is the matter
-    facts = {"name": _printable(arguments.name), "kind": kind.partition(" ")[2]}
-    if kind == "a file mapping object":
+    kind = _layer.kind_of_name(arguments.name) or _MAPPING  # if nothing has the name, opening it says so
+    facts = {"name": _printable(arguments.name), "kind": kind}
+    if kind == _MAPPING:
         facts.update(_memory_facts(arguments.name))
     for key, value in facts.items():
         _emit(f"{key + ':':<7} {value}\n")
@@ -2576,23 +2599,24 @@ def _memory_facts(name: str) -> Dict[str, str]:
 
 
 def _section_facts(memory: NamedMap) -> Dict[str, str]:
+    size = f"{memory.size} bytes"
     try:
-        attributes = _layer.query_section(memory.handle)[1]
+        _, attributes = _layer.query_section(memory.handle)
     except PermissionError:
-        return {"size": f"{memory.size} bytes", "pages": "unknown: the security descriptor does not let one ask"}
+        return {"size": size, "pages": "unknown: the security descriptor does not let one ask"}
     if attributes & SEC_FILE:
-        return {"size": f"{memory.size} bytes", "pages": "of a file"}
-    return {"size": f"{memory.size} bytes, which Windows has rounded up to whole pages",
+        return {"size": size, "pages": "of a file"}
+    return {"size": size + ", which the system has rounded up to whole pages",
             "pages": "only reserved, until they are mapped" if attributes & SEC_RESERVE else "committed"}
 
 
 def _list_command(arguments: Namespace) -> None:
     for name, kind in _layer.named_objects():
-        if kind not in _KINDS or not arguments.pattern(name) or not (arguments.all or kind == "Section"):
+        if not arguments.pattern(name) or not (arguments.all or kind == _MAPPING):
             continue
-        size = _listed_size(name) if kind == "Section" else "-"
+        size = _listed_size(name) if kind == _MAPPING else "-"
         if size is not None:
-            shown_kind = f"{_KINDS[kind]:<19}  " if arguments.all else ""
+            shown_kind = f"{kind:<19}  " if arguments.all else ""
             _emit(f"{shown_kind}{size:>12}  {_printable(name)}\n")
 
 
@@ -2612,8 +2636,16 @@ def _listed_size(name: str) -> Optional[str]:
 
 def _parser() -> ArgumentParser:
     from argparse import ArgumentParser, RawDescriptionHelpFormatter
-    parser = ArgumentParser(
-        prog="python -m namedmap", description="Look at named shared memory of Windows, write to it, and make some.",
+
+    class Parser(ArgumentParser):
+        def _print_message(self, message: str, file: Any = None) -> None:
+            if file is sys.stdout:
+                _emit(message)
+            elif file is not None:  # as it is in a program without a console
+                file.write(message)
+
+    parser = Parser(
+        prog="python -m namedmap", description="Look at named shared memory, write to it, and make some.",
         epilog='example: python -m namedmap create Local\\demo "Message from first process."',
         formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"namedmap {__version__}")
@@ -2647,6 +2679,11 @@ def _encoding_option(group: Any) -> None:
                        help="of the text; default %(default)s, the wide characters of Windows")
 
 
+def _offset_option(sub: ArgumentParser) -> None:
+    sub.add_argument("--offset", metavar="N", type=_argument(_parse_offset), default=0,
+                     help="bytes to pass over first; default 0")
+
+
 def _content_arguments(sub: ArgumentParser) -> None:
     sub.add_argument("text", metavar="TEXT", nargs="?", help="what to write; a NUL is added where one fits")
     content = sub.add_mutually_exclusive_group()
@@ -2672,8 +2709,7 @@ def _create_options(sub: ArgumentParser) -> None:
 
 def _read_options(sub: ArgumentParser) -> None:
     _name_argument(sub)
-    sub.add_argument("--offset", metavar="N", type=_argument(_parse_offset), default=0,
-                     help="bytes to pass over first; default 0")
+    _offset_option(sub)
     sub.add_argument("--size", metavar="N", type=_argument(_parse_size),
                      help="how many bytes to look at; default all, or one record of --struct")
     form = sub.add_mutually_exclusive_group()
@@ -2685,14 +2721,14 @@ def _read_options(sub: ArgumentParser) -> None:
     sub.add_argument("--timeout", metavar="SECONDS", type=_argument(_parse_seconds), default=0.0,
                      help="wait so long for the name and the first character; default 0")
     sub.add_argument("--watch", metavar="SECONDS", type=_argument(_parse_seconds), nargs="?", const=0.1,
-                     help="print it again whenever it changes, until Ctrl+C; look every SECONDS, default %(const)s")
+                     help="print it again whenever it changes, until Ctrl+C; look every SECONDS, default %(const)s; "
+                          "this follows NAME")
 
 
 def _write_options(sub: ArgumentParser) -> None:
     _name_argument(sub)
     _content_arguments(sub)
-    sub.add_argument("--offset", metavar="N", type=_argument(_parse_offset), default=0,
-                     help="bytes to pass over first; default 0")
+    _offset_option(sub)
 
 
 def _list_options(sub: ArgumentParser) -> None:
@@ -2710,6 +2746,14 @@ def _complain(arguments: Namespace, error: BaseException) -> None:
         print(_printable(": ".join(str(part) for part in parts if part is not None)), file=sys.stderr)
 
 
+def _is_broken_pipe(error: OSError) -> bool:
+    """Whether standard output is a pipe that nobody reads any more, as after `head`."""
+    from stat import S_ISFIFO
+    # Windows says EINVAL, as it does for much else.
+    return error.errno == errno.EPIPE or (
+        error.errno == errno.EINVAL and S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode))
+
+
 def _discard_output() -> None:
     """Drop what standard output holds, which would fail again, with a traceback, when the interpreter ends."""
     null = os.open(os.devnull, os.O_WRONLY)
@@ -2721,23 +2765,32 @@ def _discard_output() -> None:
         os.close(null)
 
 
+def _parse(argv: Optional[List[str]], arguments: Namespace) -> None:
+    _, rest = _parser().parse_known_args(argv, arguments)
+    # argparse finds a TEXT only right behind NAME, while people put options in between.
+    is_text = len(rest) == 2 and rest[0] == "--" or len(rest) == 1 and not rest[0].startswith("-")
+    if is_text and getattr(arguments, "text", "") is None:
+        arguments.text = rest[-1]
+    elif rest:
+        arguments.usage_error("unrecognized arguments: " + " ".join(rest))
+
+
 def main(argv: Optional[List[str]] = None) -> int:
     """Run the command line and return its exit status: 0, or 1 after an error; a usage error exits with 2."""
     from argparse import Namespace
     arguments = Namespace()
     try:
         try:
-            _parser().parse_args(argv, arguments)
+            _parse(argv, arguments)
             arguments.run(arguments)
         finally:
             _flush()
     except _UsageError as error:
         arguments.usage_error(str(error))
     except _OutputError as error:
+        if not _is_broken_pipe(error.args[0]):
+            _complain(arguments, _blame(error.args[0], "standard output"))
         _discard_output()
-        cause = error.args[0]
-        if cause.errno not in (errno.EPIPE, errno.EINVAL):  # nobody reads any more; EINVAL is Windows' word for it
-            _complain(arguments, _blame(cause, "standard output"))
     except KeyboardInterrupt:
         _complain(arguments, KeyboardInterrupt("interrupted"))
     except (OSError, ValueError, MemoryError, NotImplementedError) as error:

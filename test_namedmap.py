@@ -29,6 +29,7 @@ import sys
 import threading
 import time
 import tracemalloc
+import warnings
 import weakref
 from ctypes import wintypes
 
@@ -529,7 +530,7 @@ def test_a_name_of_an_unknown_kind(name, monkeypatch):
     monkeypatch.setattr(namedmap._win, "OpenMutexW", refused(namedmap.ERROR_ACCESS_DENIED))
     with pytest.raises(OSError, match="this is the name of a mutex"):
         NamedMap.open(name)  # although it may not even be looked at
-    monkeypatch.delitem(namedmap._OPENERS, "OpenMutexW")
+    monkeypatch.delitem(namedmap._KINDS, "Mutant")
     with pytest.raises(OSError, match="another kind of object") as caught:
         NamedMap.open(name)
     assert (caught.value.winerror, caught.value.filename) == (6, name)
@@ -3709,21 +3710,44 @@ def test_watch_prints_again_what_changes(name, cli):
     assert (status, out) == (1, []) and "nothing has this name now" in err
 
 
+def publish(name, size):
+    """Make memory, although somebody may just be looking at what had its name before."""
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            return NamedMap.create(name, size)
+        except FileExistsError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.001)
+
+
 @windows
 def test_watch_does_not_keep_the_memory_of_its_publisher(name, cli):
-    def publish(number):
-        while True:
-            try:
-                return NamedMap.create(name, 4)
-            except FileExistsError:  # it is just being looked at
-                time.sleep(0.001)
-
     process = cli("read", name, "--struct", "<I", "--watch", "--timeout", "60")
     for number in range(1, 4):
-        with publish(number) as m:
+        with publish(name, 4) as m:
             m.overlay(ctypes.c_uint32).value = number
             while process.line() != str(number):
                 pass
+
+
+def test_what_watch_has_shown_is_known_again():
+    used = []
+    one = namedmap._digest(["a\ud800", b"b"], used.append)
+    assert used == ["a\ud800", b"b"]
+    assert one == namedmap._digest(["a\ud800", b"b"], used.append) != namedmap._digest(["a\ud801", b"b"], used.append)
+
+
+@windows
+def test_waiting_for_text_does_not_keep_the_memory_of_its_publisher(name, cli):
+    process = cli("read", name, "--timeout", "60")
+    for _ in range(3):
+        with publish(name, 100):
+            time.sleep(0.5)  # in which it is opened
+    with publish(name, 100) as m:
+        m.write("at last\0".encode("utf-16-le"))
+        assert process.end() == (0, ["at last"], "")
 
 
 @windows
@@ -3774,10 +3798,67 @@ def test_write_ends_text_where_a_nul_fits(name, capsys, path):
 
 
 @windows
+def test_text_may_come_after_options(name, capsys):
+    with NamedMap.create(name, 100) as m:
+        for arguments in (("--offset", "0", "one"), ("--encoding", "utf-8", "two"), ("--offset=2", "--", "-three-"),
+                          ("--offset", "0", "--encoding", "ascii", "four ")):
+            assert run(capsys, "write", name, *arguments) == (0, "", "")
+        assert run(capsys, "create", name, "--exist-ok", "--hold", "0", "five")[0] == 0
+        assert m[:20] == "five\0".encode("utf-16-le") + b"e\0e\0-\0\0\0\0\0"
+    for arguments, rest in (
+            (("--offset", "0", "one", "two"), "one two"), (("--offset", "0", "--nonsense"), "--nonsense"),
+            (("text", "--offset", "0", "more"), "more"), (("--nonsense", "text"), "--nonsense text")):
+        status, out, err = run(capsys, "write", name, *arguments)
+        assert (status, out) == (2, "") and f"write: error: unrecognized arguments: {rest}\n" in err
+    status, out, err = run(capsys, "write", name, "--from-hex", "00", "text")
+    assert (status, out) == (2, "") and "exclude each other" in err
+
+
+@windows
+@pytest.mark.parametrize("encoding, size", [("utf-16", 6), ("utf-8-sig", 7), ("iso2022_jp", 9), ("utf-7", 8)])
+def test_texts_in_encodings_that_begin_or_end_with_something(encoding, size, name, capsys):
+    text = "\u65e5"
+    with NamedMap.create(name, 4096) as m:
+        m[:] = b"." * 4096
+        assert run(capsys, "write", name, text, "--encoding", encoding, "--offset", str(4096 - size))[0] == 0
+        assert m[4096 - size - 1:] == b"." + (text + "\0").encode(encoding)
+        assert run(capsys, "read", name, "--encoding", encoding, "--offset", str(4096 - size)) == (0, text + "\n", "")
+        plain = text.encode(encoding)
+        assert run(capsys, "write", name, text, "--encoding", encoding, "--offset", str(4096 - len(plain)))[0] == 0
+        assert m[4096 - len(plain):] == plain
+
+
+@windows
+def test_inputs_are_closed(name, path, capsys):
+    with warnings.catch_warnings(record=True) as caught, NamedMap.create(name, file=path, size=5000):
+        warnings.simplefilter("always")
+        for arguments in (("write", name, "--input", __file__), ("write", name + "x", "--input", __file__),
+                          ("create", name, "--input", __file__), ("write", name, "--input", os.devnull),
+                          ("create", name + "x", "--size", "1", "--input", __file__),
+                          ("create", name + "x", "--size", "1M", "--input", __file__, "--hold", "0")):
+            run(capsys, *arguments)
+            gc.collect()
+    assert [str(warning.message) for warning in caught] == []
+
+
+@windows
+def test_an_input_that_cannot_be_read_is_named(name, path, capsys, monkeypatch):
+    class Failing(io.BytesIO):
+        def read(self, size):
+            raise OSError(errno.EIO, "It fails")
+
+    with NamedMap.create(name, 100):
+        monkeypatch.setattr(namedmap, "_copied", lambda stream: Failing(b"x"))
+        assert run(capsys, "write", name, "--input", "-") == (
+            1, "", f"namedmap: {name}: standard input: It fails\n")
+
+
+@windows
 def test_write_says_that_memory_is_read_only(name, capsys, secured_mapping):
     secured_mapping("D:(A;;0x0005;;;WD)")
     status, out, err = run(capsys, "write", name, "text")
-    assert (status, out) == (1, "") and err.startswith(f"namedmap: {name}: access is denied")
+    assert (status, out, err) == (1, "", f"namedmap: {name}: access is denied by the security descriptor that its "
+                                         "creator gave it; opening it for reading with access=\"r\" may be allowed\n")
 
 
 @windows
@@ -3810,7 +3891,7 @@ def test_an_input_that_becomes_shorter(path, name, capsys, monkeypatch):
     monkeypatch.setattr(NamedMap, "open", lambda *arguments: os.truncate(path, 50) or open_map(*arguments))
     with NamedMap.create(name, 100):
         assert run(capsys, "write", name, "--input", str(path)) == (
-            1, "", f"namedmap: {name}: the file has become shorter while it was copied\n")
+            1, "", f"namedmap: {name}: {path}: it has become shorter while it was copied\n")
 
 
 @windows
@@ -3856,7 +3937,7 @@ def test_create_with_a_security_descriptor(name, cli, capsys):
 
 @windows
 def test_info_tells_size_access_and_pages(name, path, capsys, monkeypatch):
-    rounded = "4096 bytes, which Windows has rounded up to whole pages"
+    rounded = "4096 bytes, which the system has rounded up to whole pages"
     with NamedMap.create(name, 100):
         assert run(capsys, "info", name) == (
             0, f"name:   {name}\nkind:   file mapping object\nsize:   {rounded}\npages:  committed\naccess: rw\n", "")
@@ -3864,7 +3945,7 @@ def test_info_tells_size_access_and_pages(name, path, capsys, monkeypatch):
     with NamedMap.create(name, 2 ** 33, reserve=True):
         status, out, err = run(capsys, "info", name)
         assert (status, err) == (0, "")
-        assert out.splitlines()[2:] == ["size:   8589934592 bytes, which Windows has rounded up to whole pages",
+        assert out.splitlines()[2:] == ["size:   8589934592 bytes, which the system has rounded up to whole pages",
                                         "pages:  only reserved, until they are mapped", "access: rw"]
         assert not committed
     with NamedMap.create(name, 5000, file=path):
@@ -3880,7 +3961,7 @@ def test_info_tells_size_access_and_pages(name, path, capsys, monkeypatch):
 
 @windows
 @pytest.mark.parametrize("sddl, facts", [
-    ("D:(A;;0x0005;;;WD)", ["size:   4096 bytes, which Windows has rounded up to whole pages", "pages:  committed",
+    ("D:(A;;0x0005;;;WD)", ["size:   4096 bytes, which the system has rounded up to whole pages", "pages:  committed",
                             "access: r"]),
     ("D:(A;;0x0006;;;WD)", ["size:   4096 bytes", "pages:  unknown: the security descriptor does not let one ask",
                             "access: rw"]),
@@ -3906,23 +3987,37 @@ def test_list_shows_this_session_and_global(name, capsys, cli):
     bare = name.partition("\\")[2]
     others = [KINDS[kind](f"{bare} {kind}") for kind in KINDS if kind != "a file mapping object"]
     with NamedMap.create(name, 100), NamedMap.create(bare + " big", 2 ** 33, reserve=True), \
-            NamedMap.create("Global\\" + bare, 5000):
-        mappings = [f"        4096  Local\\{bare}", f"  8589934592  Local\\{bare} big", f"        8192  Global\\{bare}"]
+            Event.create("Global\\" + bare):  # which needs no privilege, unlike memory
+        mappings = [f"        4096  Local\\{bare}", f"  8589934592  Local\\{bare} big"]
         status, out, err = cli("list").end()
         assert (status, err) == (0, "")
         assert [line for line in out if bare in line] == mappings
-        for pattern, shown in ((bare + "*", mappings), (bare, mappings[::2]), ("*" + bare[-6:] + " b?g", mappings[1:2]),
-                               ("Local\\*" + bare, mappings[:1]), ("Global\\" + bare, mappings[2:]),
-                               (bare.upper(), []), ("[!" + bare[0] + "]" + bare[1:], [])):
-            assert run(capsys, "list", pattern) == (0, "".join(line + "\n" for line in shown), "")
+        event = f"event                           -  Global\\{bare}"
         everything = sorted(
             [f"{kind.split(' ')[1]:<19}             -  Local\\{bare} {kind}" for kind in KINDS if "file" not in kind]
-            + ["file mapping object  " + line for line in mappings])
+            + ["file mapping object  " + line for line in mappings] + [event])
         status, out, err = run(capsys, "list", bare + "*", "--all")
         assert (status, sorted(out.splitlines()), err) == (0, everything, "")
+        assert out.splitlines()[-1] == event
+        for pattern, shown in ((bare + "*", mappings), (bare, mappings[:1]), ("*" + bare[-6:] + " b?g", mappings[1:]),
+                               ("Local\\*" + bare, mappings[:1]), ("Global\\" + bare, []), (bare.upper(), []),
+                               ("[!" + bare[0] + "]" + bare[1:], [])):
+            assert run(capsys, "list", pattern) == (0, "".join(line + "\n" for line in shown), "")
+        assert run(capsys, "list", "--all", "Global\\" + bare) == (0, event + "\n", "")
     for other in others:
         kernel32.CloseHandle(other)
     assert run(capsys, "list", bare + "*", "--all") == (0, "", "")
+
+
+@windows
+def test_list_shows_the_size_of_global_memory(name, capsys):
+    full = "Global\\" + name.partition("\\")[2]
+    try:
+        memory = NamedMap.create(full, 5000)
+    except PermissionError:
+        pytest.skip("creating memory in Global\\ needs SeCreateGlobalPrivilege, which this process does not have")
+    with memory:
+        assert run(capsys, "list", full) == (0, f"        8192  {full}\n", "")
 
 
 @windows
@@ -3970,8 +4065,8 @@ def test_list_in_session_0(name, capsys, monkeypatch):
     """What services see, where Local is the same as Global."""
     monkeypatch.setattr(namedmap._win, "ProcessIdToSessionId", lambda process, session: True)
     bare = name.partition("\\")[2]
-    with NamedMap.create(name, 1), NamedMap.create("Global\\" + bare, 1):
-        assert run(capsys, "list", bare) == (0, f"        4096  Global\\{bare}\n", "")
+    with Event.create(name), Event.create("Global\\" + bare):
+        assert run(capsys, "list", bare, "--all") == (0, f"event                           -  Global\\{bare}\n", "")
 
 
 @windows
@@ -4058,9 +4153,10 @@ def into_a_pipe_that_nobody_reads(*arguments, unbuffered=""):
     return process.returncode, process.stderr
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["read", "--help"]])
-def test_help_into_a_broken_pipe(arguments):
-    assert into_a_pipe_that_nobody_reads(*arguments) == (1, b"")
+def test_help_into_a_broken_pipe(arguments, unbuffered):
+    assert into_a_pipe_that_nobody_reads(*arguments, unbuffered=unbuffered) == (1, b"")
 
 
 @windows
@@ -4080,18 +4176,54 @@ def test_broken_pipes(name):
 
 
 @pytest.mark.parametrize("method", ["write", "flush"])
-def test_an_output_that_is_full(method, capsys, monkeypatch):
-    class Full(io.StringIO):
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EINVAL])  # in a file EINVAL is no broken pipe
+def test_an_output_that_fails(code, method, capsys, monkeypatch, tmp_path):
+    class Failing(io.TextIOWrapper):
         pass
 
     def fail(*arguments):
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise OSError(code, "It fails")
 
-    setattr(Full, method, fail)
-    monkeypatch.setattr(sys, "stdout", Full())
-    monkeypatch.setattr(namedmap, "_list_command", lambda arguments: namedmap._print("x"))
-    status = namedmap.main(["list"])
-    assert (status, capsys.readouterr().err) == (1, "namedmap: standard output: No space left on device\n")
+    with open(tmp_path / "output", "wb") as file:
+        output = Failing(file)
+        monkeypatch.setattr(Failing, method, fail)
+        monkeypatch.setattr(sys, "stdout", output)
+        status = namedmap.main(["--help"])
+        assert (status, capsys.readouterr().err) == (1, "namedmap: standard output: It fails\n")
+        monkeypatch.undo()
+        output.detach()
+
+
+def test_an_output_that_takes_only_a_part_at_once(monkeypatch):
+    class Console(io.RawIOBase):
+        """As that of Windows, without a buffer as of `python -u`."""
+
+        def writable(self):
+            return True
+
+        def write(self, octets):
+            part = bytes(octets[:16383])
+            written.append(part)
+            return len(part)
+
+    written, octets = [], bytes(range(256)) * 1000
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(Console(), encoding="ascii", newline="\n", write_through=True))
+    namedmap._emit(octets)
+    assert b"".join(written) == octets
+    written.clear()
+    namedmap._emit("text" * 20000)
+    assert b"".join(written) == b"text" * 20000
+
+
+@windows
+def test_an_output_that_takes_no_bytes(name, capsys, monkeypatch):
+    with NamedMap.create(name, 10) as m:
+        m.write("text\0".encode("utf-16-le"))
+        with contextlib.redirect_stdout(io.StringIO()) as output:
+            assert namedmap.main(["read", name]) == 0
+            assert output.getvalue() == "text\n"
+            assert namedmap.main(["read", name, "--raw"]) == 1
+    assert capsys.readouterr().err == f"namedmap: {name}: standard output: it takes text, and no bytes\n"
 
 
 @windows
@@ -4106,6 +4238,11 @@ def test_without_standard_streams(name, monkeypatch):
         for arguments in (["info", name], ["list", "--all"], ["create", name, "--exist-ok", "--hold", "0.2"]):
             assert namedmap.main(arguments) == 0
     assert namedmap.main(["read", name]) == 1
+    for arguments, status in ((["--help"], 0), (["list", "--help"], 0), (["--version"], 0), (["read"], 2),
+                              (["write", name], 2), (["nonsense"], 2)):
+        with pytest.raises(SystemExit) as end:
+            namedmap.main(arguments)
+        assert end.value.code == status
 
 
 @windows
