@@ -98,7 +98,8 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from struct import Struct
     from typing import (
-        IO, Any, Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple, Type, TypeVar, Union, overload)
+        IO, Any, Callable, Dict, Iterable, Iterator, List, NoReturn, Optional, Set, Tuple, Type, TypeVar, Union,
+        overload)
 
     Buffer = Any  # whatever memoryview() accepts: bytes, bytearray, array.array, numpy.ndarray...
     File = Any  # a path (str, bytes or os.PathLike) or an open file
@@ -2216,13 +2217,12 @@ def _argument(convert: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def _parse_bytes(text: str) -> int:
-    shift = {"K": 10, "M": 20, "G": 30}.get(text[-1:].upper(), 0)
-    digits = text[:-1] if shift else text
-    try:
-        number = int(digits, 16 if digits[:2].lower() == "0x" else 10)
-    except ValueError:
-        raise ValueError(f"not a number of bytes such as 4096, 0x1000, 64K, 16M or 2G: {text!r}") from None
-    return number << shift
+    import re
+    match = re.fullmatch("(0x[0-9a-f]{1,16}|[0-9]{1,19})([kmg]?)", text, re.ASCII | re.IGNORECASE)
+    if not match:
+        raise ValueError(f"not a number of bytes such as 4096, 0x1000, 64K, 16M or 2G: {text!r}")
+    digits, unit = match.group(1).lower(), match.group(2).lower()
+    return int(digits, 16 if digits.startswith("0x") else 10) << {"": 0, "k": 10, "m": 20, "g": 30}[unit]
 
 
 def _parse_size(text: str) -> int:
@@ -2235,10 +2235,16 @@ def _parse_offset(text: str) -> int:
 
 def _parse_seconds(text: str) -> Optional[float]:
     try:
-        seconds = float(text)
+        return _check_timeout(float(text))
     except ValueError:
-        raise ValueError(f"not a number of seconds: {text!r}") from None
-    return _check_timeout(seconds)
+        raise ValueError(f"not a number of seconds from 0 to {threading.TIMEOUT_MAX:.0f}: {text!r}") from None
+
+
+def _parse_interval(text: str) -> Optional[float]:
+    try:
+        return _parse_seconds(text)
+    except ValueError as error:
+        raise ValueError(f"{error} (NAME comes before --watch)") from None
 
 
 def _parse_hex(text: str) -> bytes:
@@ -2251,8 +2257,9 @@ def _parse_hex(text: str) -> bytes:
 def _parse_encoding(text: str) -> str:
     try:
         "".encode(text)
-        codecs.getincrementalencoder(text)
         codecs.getincrementaldecoder(text)("backslashreplace").decode(b"", True)
+        if "escape" in codecs.lookup(text).name:
+            raise LookupError  # those of Python's source code warn of what they do not know
     except (LookupError, ValueError):
         raise ValueError(f"not a text encoding of Python: {text!r}") from None
     return text
@@ -2367,7 +2374,9 @@ def _struct_lines(chunks: Iterable[bytes], record: Struct) -> Iterator[str]:
 def _selected(memory: NamedMap, arguments: Namespace) -> Iterator[bytes]:
     """What `read` was asked to look at, in chunks of whole records."""
     unit, offset = arguments.struct.size if arguments.struct else 1, arguments.offset
-    size = arguments.size or (unit if arguments.struct else max(memory.size - offset, 1))
+    if offset >= memory.size:
+        raise ValueError(f"offset {offset} is not inside the memory, which has {memory.size} bytes")
+    size = arguments.size or (unit if arguments.struct else memory.size - offset)
     memory._check_range(offset, size)
     return _chunks(memory, offset, size, max(_CHUNK // unit, 1) * unit)
 
@@ -2400,29 +2409,30 @@ def _read_command(arguments: Namespace) -> None:
     if arguments.struct and (arguments.size or 0) % arguments.struct.size:
         raise _UsageError(f"--size {arguments.size} is no multiple of {arguments.struct.size}, the size of the format")
     try:
-        _read(arguments)
+        if not (arguments.hex or arguments.raw or arguments.struct):
+            _wait_for_text(arguments)
         if arguments.watch is not None:
             _watch(arguments)
+        with NamedMap.open(arguments.name, access="r", timeout=arguments.timeout) as memory:
+            for piece in _pieces(memory, arguments):
+                _emit(piece)
     except KeyboardInterrupt:
         if arguments.watch is None:
             raise
 
 
-def _read(arguments: Namespace) -> None:
-    """Wait for what is to be read, and show it unless _watch() does."""
+def _wait_for_text(arguments: Namespace) -> None:
+    """Wait for the memory and for its first character, or until the time is over."""
     end = time.monotonic() + arguments.timeout
     while True:
         # Not held open meanwhile: it would outlive a publisher that ends, and keep that from making it again.
         with NamedMap.open(arguments.name, access="r", timeout=max(end - time.monotonic(), 0)) as memory:
-            is_text = not (arguments.hex or arguments.raw or arguments.struct)
-            if not is_text or time.monotonic() >= end or any(_text(_selected(memory, arguments), arguments.encoding)):
-                for piece in () if arguments.watch is not None else _pieces(memory, arguments):
-                    _emit(piece)
+            if any(_text(_selected(memory, arguments), arguments.encoding)) or time.monotonic() >= end:
                 return
         time.sleep(0.02)
 
 
-def _watch(arguments: Namespace) -> None:
+def _watch(arguments: Namespace) -> NoReturn:
     """Show the memory, and show it again whenever that would be something else, until Ctrl+C."""
     shown = b""
     while True:
@@ -2457,18 +2467,21 @@ class _Content:
 
 
 def _given(arguments: Namespace) -> int:
-    """How many contents the command line gives."""
-    return sum(content is not None for content in (arguments.text, arguments.from_hex, arguments.input))
-
-
-def _contents(arguments: Namespace) -> List[_Content]:
-    """What the command line asks to store, the best first: a text is ended by a NUL if that fits."""
-    if _given(arguments) > 1:
+    """How many contents the command line gives, which is 0 or 1."""
+    count = sum(content is not None for content in (arguments.text, arguments.from_hex, arguments.input))
+    if count > 1:
         raise _UsageError("TEXT, --from-hex and --input exclude each other")
+    return count
+
+
+def _contents(arguments: Namespace, room: Callable[[], Optional[int]]) -> List[_Content]:
+    """What the command line asks to store, the best first: a text is ended by a NUL if that fits."""
+    if not _given(arguments):
+        return [_Content(io.BytesIO())]
     if arguments.input is not None:
-        return [_input(arguments.input)]
+        return [_input(arguments.input, room)]
     if arguments.text is None:
-        return [_Content(io.BytesIO(arguments.from_hex or b""))]
+        return [_Content(io.BytesIO(arguments.from_hex))]
     try:
         return [_Content(io.BytesIO(text.encode(arguments.encoding)))
                 for text in (arguments.text + "\0", arguments.text)]
@@ -2476,25 +2489,28 @@ def _contents(arguments: Namespace) -> List[_Content]:
         raise _UsageError(f"TEXT cannot be encoded: {error}") from None
 
 
-def _input(path: str) -> _Content:
+def _input(path: str, room: Callable[[], Optional[int]]) -> _Content:
+    """The content of a file, or of standard input for "-"."""
     from stat import S_ISREG
     source = "standard input" if path == "-" else path
     try:
         stream = open(0, "rb", closefd=False) if path == "-" else open(path, "rb")
         is_file = S_ISREG(os.fstat(stream.fileno()).st_mode)
-        return _Content(stream if is_file else _copied(stream), source)
+        return _Content(stream if is_file else _copied(stream, room()), source)
     except OSError as error:
         raise _blame(error, source)
 
 
-def _copied(pipe: IO[bytes]) -> IO[bytes]:
-    """What comes out of a pipe, in a temporary file, because only the end of a pipe tells how much it is."""
-    from shutil import copyfileobj
+def _copied(pipe: io.BufferedReader, room: Optional[int]) -> IO[bytes]:
+    """What comes out of a pipe, to its end or until it is too much, in a temporary file that tells how much it is."""
     from tempfile import TemporaryFile
     copy: IO[bytes] = TemporaryFile()
     try:
         with pipe:
-            copyfileobj(pipe, copy)
+            chunk = pipe.read1(_CHUNK)  # read() would want to see the end of a terminal's input twice
+            while chunk and (room is None or copy.tell() <= room):
+                copy.write(chunk)
+                chunk = pipe.read1(_CHUNK)
     except BaseException:
         copy.close()
         raise
@@ -2510,27 +2526,37 @@ def _store(memory: NamedMap, offset: int, contents: List[_Content]) -> None:
 
 def _create_command(arguments: Namespace) -> None:
     with _filled_memory(arguments) as memory:
-        until = "Enter or Ctrl+C" if arguments.hold is None else f"Enter, Ctrl+C or {arguments.hold:g} seconds are over"
-        _hold(f"{_printable(arguments.name)}: {memory.size} bytes, held until {until}", arguments.hold)
+        found = "" if memory.created else " that were there"
+        until = "Enter or Ctrl+C" if arguments.hold is None else (
+            f"Enter, Ctrl+C or {arguments.hold:.15g} seconds are over")
+        _hold(f"{_printable(arguments.name)}: {memory.size} bytes{found}, held until {until}", arguments.hold)
 
 
 def _filled_memory(arguments: Namespace) -> NamedMap:
     """What `create` makes, with the content in it."""
-    contents = _contents(arguments)
+    contents = _contents(arguments, lambda: arguments.size)
     with contents[-1].stream:
-        size = arguments.size
-        if size is None and arguments.file is None:
-            size = max(256, contents[0].size)
-        if size is not None and contents[-1].size > size:
-            raise _UsageError(f"{contents[-1].size} bytes to store do not fit a size of {size}")
-        memory = NamedMap.create(arguments.name, size, file=arguments.file, exist_ok=arguments.exist_ok,
-                                 sddl=arguments.sddl)
+        if arguments.size is not None and contents[-1].size > arguments.size:
+            raise _UsageError(f"{contents[-1].size} bytes to store do not fit a size of {arguments.size}")
+        memory = _made_or_found(arguments, max(256, contents[0].size))
         try:
             _store(memory, 0, contents)
         except BaseException:
             memory.close()
             raise
         return memory
+
+
+def _made_or_found(arguments: Namespace, needed: int) -> NamedMap:
+    size = arguments.size
+    if size is None and arguments.exist_ok:
+        try:
+            return NamedMap.open(arguments.name)  # all of it, however large it is
+        except FileNotFoundError:
+            pass
+    if size is None and arguments.file is None:
+        size = needed
+    return NamedMap.create(arguments.name, size, file=arguments.file, exist_ok=arguments.exist_ok, sddl=arguments.sddl)
 
 
 def _hold(announcement: str, seconds: Optional[float]) -> None:
@@ -2572,7 +2598,12 @@ def _wait_for_enter(entered: threading.Event) -> None:
 def _write_command(arguments: Namespace) -> None:
     if not _given(arguments):
         raise _UsageError("nothing to write: give TEXT, --from-hex or --input")
-    contents = _contents(arguments)
+
+    def room() -> int:
+        with NamedMap.open(arguments.name) as memory:  # and not held open while a pipe is read, which may take its time
+            return max(memory.size - arguments.offset, 0)
+
+    contents = _contents(arguments, room)
     with contents[-1].stream, NamedMap.open(arguments.name) as memory:
         _store(memory, arguments.offset, contents)
 
@@ -2638,11 +2669,14 @@ def _parser() -> ArgumentParser:
     from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
     class Parser(ArgumentParser):
-        def _print_message(self, message: str, file: Any = None) -> None:
-            if file is sys.stdout:
-                _emit(message)
-            elif file is not None:  # as it is in a program without a console
-                file.write(message)
+        """One that fails like the rest where standard output does, and needs no standard streams."""
+
+        def _print_message(self, message: str, file: object = None) -> None:
+            _emit(message)
+
+        def error(self, message: str) -> NoReturn:
+            _complain(f"{self.format_usage()}{self.prog}: error: {message}")
+            raise SystemExit(2)
 
     parser = Parser(
         prog="python -m namedmap", description="Look at named shared memory, write to it, and make some.",
@@ -2720,9 +2754,8 @@ def _read_options(sub: ArgumentParser) -> None:
                       help='print the fields of records, in a format of the module struct, such as "<4sIId"')
     sub.add_argument("--timeout", metavar="SECONDS", type=_argument(_parse_seconds), default=0.0,
                      help="wait so long for the name and the first character; default 0")
-    sub.add_argument("--watch", metavar="SECONDS", type=_argument(_parse_seconds), nargs="?", const=0.1,
-                     help="print it again whenever it changes, until Ctrl+C; look every SECONDS, default %(const)s; "
-                          "this follows NAME")
+    sub.add_argument("--watch", metavar="SECONDS", type=_argument(_parse_interval), nargs="?", const=0.1,
+                     help="print it again whenever it changes, until Ctrl+C; look every SECONDS, default %(const)s")
 
 
 def _write_options(sub: ArgumentParser) -> None:
@@ -2737,13 +2770,21 @@ def _list_options(sub: ArgumentParser) -> None:
     sub.add_argument("--all", action="store_true", help="list mutexes, events, semaphores, timers and jobs, too")
 
 
-def _complain(arguments: Namespace, error: BaseException) -> None:
-    """Say in one line on standard error what went wrong."""
+def _complain(text: str) -> None:
+    """Write a line to standard error, if there is one."""
+    if sys.stderr is not None:
+        try:
+            print(text, file=sys.stderr, flush=True)
+        except OSError:
+            _discard(sys.stderr)
+
+
+def _complain_of(error: BaseException, arguments: Namespace) -> None:
+    """Say in one line what went wrong."""
     name, place = getattr(arguments, "name", None), getattr(error, "filename", None)
     cause = getattr(error, "strerror", None) or str(error) or _NO_MEMORY  # a MemoryError has no text
     parts = ["namedmap", name, None if place == name else place, cause]
-    if sys.stderr is not None:  # as it is in a program without a console
-        print(_printable(": ".join(str(part) for part in parts if part is not None)), file=sys.stderr)
+    _complain(_printable(": ".join(str(part) for part in parts if part is not None)))
 
 
 def _is_broken_pipe(error: OSError) -> bool:
@@ -2754,11 +2795,11 @@ def _is_broken_pipe(error: OSError) -> bool:
         error.errno == errno.EINVAL and S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode))
 
 
-def _discard_output() -> None:
-    """Drop what standard output holds, which would fail again, with a traceback, when the interpreter ends."""
+def _discard(stream: Any) -> None:
+    """Drop what a standard stream holds, which would fail again, with a traceback, when the interpreter ends."""
     null = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(null, sys.stdout.fileno())
+        os.dup2(null, stream.fileno())
     except OSError:
         pass  # it is no file of the system
     finally:
@@ -2789,12 +2830,12 @@ def main(argv: Optional[List[str]] = None) -> int:
         arguments.usage_error(str(error))
     except _OutputError as error:
         if not _is_broken_pipe(error.args[0]):
-            _complain(arguments, _blame(error.args[0], "standard output"))
-        _discard_output()
+            _complain_of(_blame(error.args[0], "standard output"), arguments)
+        _discard(sys.stdout)
     except KeyboardInterrupt:
-        _complain(arguments, KeyboardInterrupt("interrupted"))
+        _complain_of(KeyboardInterrupt("interrupted"), arguments)
     except (OSError, ValueError, MemoryError, NotImplementedError) as error:
-        _complain(arguments, error)
+        _complain_of(error, arguments)
     else:
         return 0
     return 1

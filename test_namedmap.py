@@ -3405,7 +3405,8 @@ def test_usage(capsys):
         (("create", "x", "--from-hex", "0g"), "hexadecimal"), (("create", "x", "t", "--from-hex", "00"), "exclude"),
         (("create", "x", "--encoding", "ascii", "--from-hex", "00"), "not allowed with"),
         (("read", "x", "--hex", "--encoding", "ascii"), "not allowed with"),
-        (("create", "x", "--hold", "nan"), "a timeout must be"), (("read", "x", "--timeout", "-1"), "--timeout"),
+        (("create", "x", "--hold", "nan"), "not a number of seconds from 0 to"),
+        (("read", "x", "--timeout", "-1"), "--timeout"),
         (("read", "x", "--timeout", "soon"), "not a number of seconds"),
         (("create", "x", "text", "--size", "4"), "do not fit a size of 4"),
         (("create", "x", "--input", __file__, "--size", "1K"), "do not fit a size of 1024"),
@@ -3420,6 +3421,12 @@ def test_usage(capsys):
         (("read", "x", "--struct", "9" * 99 + "s"), "not a format"), (("read", "x", "--struct", "0s"), "at least one"),
         (("read", "x", "--struct", "<Q", "--size", "12"), "no multiple of 8"),
         (("read", "x", "--watch", "often"), "not a number of seconds"), (("read", "x", "--watch", "-1"), "--watch"),
+        (("read", "--watch", "x"), "'x' (NAME comes before --watch)"),
+        (("read", "x", "--timeout", "1e400"), "not a number of seconds from 0 to"),
+        (("read", "x", "--encoding", "unicode_escape"), "not a text encoding"),
+        (("read", "x", "--size", "1_0"), "not a number"), (("read", "x", "--size", " 1"), "not a number"),
+        (("read", "x", "--size", "\u0661"), "not a number"),
+        (("read", "x", "--size", "0x" + "f" * 5000), "not a number"),
         (("read", "x", "--encoding", "idna"), "not a text encoding"), (("list", "a", "b"), "unrecognized arguments: b"),
         (("list", "--size", "1"), "unrecognized"),
     ):
@@ -3536,7 +3543,7 @@ def test_create_in_this_process(name, capsys):
         status, out, err = run(capsys, "create", name, "text")
         assert (status, out) == (1, "")
         assert re.fullmatch(r"namedmap: .*: the name is taken: .*--exist-ok\) attaches to it\n", err)
-        held = f"{name}: 256 bytes, held until Enter, Ctrl+C or 0 seconds are over\n"
+        held = f"{name}: 4096 bytes that were there, held until Enter, Ctrl+C or 0 seconds are over\n"
         assert run(capsys, "create", name, "text", "--exist-ok", "--hold", "0") == (0, held, "")
         assert m[:12] == "text\0\0".encode("utf-16-le")
         assert run(capsys, "create", name, "--from-hex", "ff 00 FF", "--exist-ok", "--hold", "0")[0] == 0
@@ -3620,11 +3627,14 @@ def test_read_shows_a_part(name, capsys):
             0, "00000100  48 57 69 53 01 00 00 00 02 ff                    |HWiS......|\n0000010a\n", "")
         assert run(capsys, "read", name, "--offset", "256", "--encoding", "ascii") == (0, "HWiS\1\n", "")
         assert run(capsys, "read", name, "--offset", "0x0K", "--size", "1K", "--encoding", "ascii") == (0, "\n", "")
-        for offset, size in ((4096, 1), (4095, 2), (2 ** 63 - 1, 1), (0, 4097)):
+        for offset, size in ((4095, 2), (0, 4097), (1, 2 ** 63 - 1)):
             assert run(capsys, "read", name, "--offset", str(offset), "--size", str(size)) == (
                 1, "", f"namedmap: {name}: {size} bytes at offset {offset} are not inside the memory, "
                        "which has 4096 bytes\n")
-        assert run(capsys, "read", name, "--offset", "4K")[0] == 1
+        for offset in (4096, 2 ** 63 - 1):
+            for form in ([], ["--hex"], ["--size", "1"], ["--struct", "<I"]):
+                assert run(capsys, "read", name, "--offset", str(offset), *form) == (
+                    1, "", f"namedmap: {name}: offset {offset} is not inside the memory, which has 4096 bytes\n")
 
 
 @windows
@@ -3815,7 +3825,8 @@ def test_text_may_come_after_options(name, capsys):
 
 
 @windows
-@pytest.mark.parametrize("encoding, size", [("utf-16", 6), ("utf-8-sig", 7), ("iso2022_jp", 9), ("utf-7", 8)])
+@pytest.mark.parametrize("encoding, size", [("utf-16", 6), ("utf-8-sig", 7), ("iso2022_jp", 9), ("hz", 7),
+                                            ("utf-7", 8)])
 def test_texts_in_encodings_that_begin_or_end_with_something(encoding, size, name, capsys):
     text = "\u65e5"
     with NamedMap.create(name, 4096) as m:
@@ -3848,7 +3859,7 @@ def test_an_input_that_cannot_be_read_is_named(name, path, capsys, monkeypatch):
             raise OSError(errno.EIO, "It fails")
 
     with NamedMap.create(name, 100):
-        monkeypatch.setattr(namedmap, "_copied", lambda stream: Failing(b"x"))
+        monkeypatch.setattr(namedmap, "_copied", lambda stream, room: Failing(b"x"))
         assert run(capsys, "write", name, "--input", "-") == (
             1, "", f"namedmap: {name}: standard input: It fails\n")
 
@@ -3868,7 +3879,7 @@ def test_create_stores_a_file(name, path, capsys, tmp_path):
         file.write(octets)
     with NamedMap.create(name, 6000) as m:
         assert run(capsys, "create", name, "--input", path, "--exist-ok", "--hold", "0") == (
-            0, f"{name}: 5120 bytes, held until Enter, Ctrl+C or 0 seconds are over\n", "")
+            0, f"{name}: 8192 bytes that were there, held until Enter, Ctrl+C or 0 seconds are over\n", "")
         assert m[:5121] == octets + b"\0"
     for size in (5120, 8192):
         assert run(capsys, "create", name, "--input", path, "--size", str(size), "--hold", "0")[1].startswith(
@@ -3884,11 +3895,46 @@ def test_create_stores_a_file(name, path, capsys, tmp_path):
 
 
 @windows
+def test_create_attaches_to_memory_of_any_size(name, capsys, path):
+    held = "held until Enter, Ctrl+C or 1234567 seconds are over\n"
+    hold = namedmap._hold
+    with NamedMap.create(name, file=path, size=5000) as m, pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(namedmap, "_hold", lambda announcement, seconds: hold(announcement, 0))
+        attach = ["create", name, "--exist-ok", "--hold", "1234567"]
+        assert run(capsys, *attach, "text") == (0, f"{name}: 5000 bytes that were there, {held}", "")
+        assert run(capsys, *attach, "--size", "100") == (0, f"{name}: 100 bytes that were there, {held}", "")
+        assert run(capsys, *attach, "--size", "6000")[0] == 1
+        status, out, err = run(capsys, *attach, "x" * 2501)
+        assert (status, out) == (1, "") and "5002 bytes at offset 0 are not inside the memory, which has 5000" in err
+        assert m[:10] == "text\0".encode("utf-16-le")
+    assert run(capsys, "create", name, "--exist-ok", "--hold", "0")[1].startswith(f"{name}: 256 bytes, held")
+
+
+@windows
+def test_a_pipe_is_not_read_in_vain(name, cli, start):
+    process = cli("write", name, "--input", "-")  # while its standard input stays open
+    status, out, err = process.end()
+    assert (status, out) == (1, []) and "nothing has this name now" in err
+    endless = "import sys\nwhile True: sys.stdout.buffer.write(bytes(65536))"
+    with NamedMap.create(name, 4096) as m:
+        m[:] = b"." * 4096
+        for arguments, expected in ((["write", name], 1), (["create", name + "x", "--size", "5000"], 2)):
+            source = subprocess.Popen([sys.executable, "-c", endless], stdout=subprocess.PIPE,
+                                      stderr=subprocess.DEVNULL)
+            status, out, err = piped(*arguments, "--input", "-", stdin=source.stdout)
+            source.kill()
+            source.wait(60)
+            source.stdout.close()
+            assert (status, out) == (expected, b"") and b" bytes " in err
+        assert m[:] == b"." * 4096
+
+
+@windows
 def test_an_input_that_becomes_shorter(path, name, capsys, monkeypatch):
     with open(path, "wb") as file:
         file.write(b"x" * 100)
-    open_map = NamedMap.open
-    monkeypatch.setattr(NamedMap, "open", lambda *arguments: os.truncate(path, 50) or open_map(*arguments))
+    store = namedmap._store
+    monkeypatch.setattr(namedmap, "_store", lambda *arguments: os.truncate(path, 50) or store(*arguments))
     with NamedMap.create(name, 100):
         assert run(capsys, "write", name, "--input", str(path)) == (
             1, "", f"namedmap: {name}: {path}: it has become shorter while it was copied\n")
@@ -4157,6 +4203,16 @@ def into_a_pipe_that_nobody_reads(*arguments, unbuffered=""):
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["read", "--help"]])
 def test_help_into_a_broken_pipe(arguments, unbuffered):
     assert into_a_pipe_that_nobody_reads(*arguments, unbuffered=unbuffered) == (1, b"")
+
+
+@pytest.mark.parametrize("arguments, expected", [(["create", "x", "--input", "no such file"], 1), (["read"], 2)])
+def test_errors_into_a_broken_pipe(arguments, expected):
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = subprocess.run([sys.executable, "-m", "namedmap", *arguments], cwd=HERE, stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=writing, timeout=120)
+    os.close(writing)
+    assert (process.returncode, process.stdout) == (expected, b"")
 
 
 @windows
