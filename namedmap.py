@@ -733,9 +733,9 @@ class _Windows:
         """All that has a name in this session, and then in Global: the name with its prefix, and the kind."""
         session = DWORD()
         _win.ProcessIdToSessionId(os.getpid(), ctypes.byref(session))
-        if session.value:  # in session 0, which is that of services, both prefixes mean the same
-            yield from self._directory("Local\\", f"\\Sessions\\{session.value}\\BaseNamedObjects")
-        yield from self._directory("Global\\", "\\BaseNamedObjects")
+        common = "\\BaseNamedObjects"  # and in session 0, which is that of services, there is no other
+        yield from self._directory("Local\\", f"\\Sessions\\{session.value}{common}" if session.value else common)
+        yield from self._directory("Global\\", common)
 
     def _directory(self, prefix: str, path: str) -> List[Tuple[str, str]]:
         found: Set[Tuple[str, str]] = set()
@@ -2194,11 +2194,11 @@ class Semaphore(_Lock):
 
 _CHUNK = 0x100000  # bytes handled at once, so that a large object does not fill the memory of this process
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
-_MAPPING = "file mapping object"
+_MAPPING = _KINDS["Section"][1]
 
 
 class _UsageError(Exception):
-    """The command line asks for what cannot be."""
+    """The command line asks for something impossible."""
 
 
 class _OutputError(Exception):
@@ -2282,7 +2282,7 @@ def _parse_sddl(text: str) -> Optional[str]:
 
 
 def _parse_pattern(text: str) -> Callable[[str], object]:
-    """What tells whether a name, with its prefix, fits a pattern such as "demo*", or with a prefix "Local\\demo*"."""
+    """A function that tells whether a full name matches; its prefix does not count unless the pattern has one."""
     import fnmatch
     import re
     try:
@@ -2314,7 +2314,7 @@ def _emit(piece: Union[str, bytes]) -> None:
     except OSError as error:
         raise _OutputError(error) from None
     except AttributeError:
-        raise _OutputError(OSError(0, "it takes text, and no bytes")) from None
+        raise _OutputError(OSError(0, "it takes text, not bytes")) from None
 
 
 def _flush() -> None:
@@ -2331,6 +2331,26 @@ def _print(text: str) -> None:
     _flush()
 
 
+def _discard(stream: Any) -> None:
+    """Drop what a standard stream holds, which would fail again, with a traceback, when the interpreter ends."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, stream.fileno())
+    except OSError:
+        pass  # it is no file of the system
+    finally:
+        os.close(null)
+
+
+def _complain(text: str) -> None:
+    """Write a line to standard error, if there is one."""
+    if sys.stderr is not None:
+        try:
+            print(text, file=sys.stderr, flush=True)
+        except OSError:
+            _discard(sys.stderr)
+
+
 def _chunks(memory: NamedMap, offset: int, size: int, step: int) -> Iterator[bytes]:
     for start in range(offset, offset + size, step):
         with memory.view(start, min(step, offset + size - start)) as view:
@@ -2338,7 +2358,7 @@ def _chunks(memory: NamedMap, offset: int, size: int, step: int) -> Iterator[byt
 
 
 def _text(chunks: Iterable[bytes], encoding: str) -> Iterator[str]:
-    """The text up to the first NUL, in pieces; bytes that are no text are shown as escape sequences."""
+    """The text up to the first NUL, in pieces; bytes that are not text become escape sequences."""
     # Ends of lines become "\n", of which standard output makes "\r\n" on Windows.
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)("backslashreplace"), True)
     for chunk in chunks:
@@ -2346,7 +2366,7 @@ def _text(chunks: Iterable[bytes], encoding: str) -> Iterator[str]:
         yield piece
         if nul:
             return
-    yield decoder.decode(b"", True)
+    yield decoder.decode(b"", True).partition("\0")[0]
 
 
 def _hex_lines(chunks: Iterable[bytes], offset: int) -> Iterator[str]:
@@ -2407,40 +2427,39 @@ def _digest(pieces: Iterable[Union[str, bytes]], use: Callable[[Union[str, bytes
 
 def _read_command(arguments: Namespace) -> None:
     if arguments.struct and (arguments.size or 0) % arguments.struct.size:
-        raise _UsageError(f"--size {arguments.size} is no multiple of {arguments.struct.size}, the size of the format")
+        raise _UsageError(f"--size {arguments.size} is not a multiple of the {arguments.struct.size} bytes of --struct")
     try:
-        if not (arguments.hex or arguments.raw or arguments.struct):
-            _wait_for_text(arguments)
+        with _memory_to_read(arguments) as memory:
+            for piece in _pieces(memory, arguments) if arguments.watch is None else ():
+                _emit(piece)
         if arguments.watch is not None:
             _watch(arguments)
-        with NamedMap.open(arguments.name, access="r", timeout=arguments.timeout) as memory:
-            for piece in _pieces(memory, arguments):
-                _emit(piece)
     except KeyboardInterrupt:
         if arguments.watch is None:
             raise
 
 
-def _wait_for_text(arguments: Namespace) -> None:
-    """Wait for the memory and for its first character, or until the time is over."""
+def _memory_to_read(arguments: Namespace) -> NamedMap:
+    """The memory, once it has the first character of a text or the time is over."""
     end = time.monotonic() + arguments.timeout
     while True:
-        # Not held open meanwhile: it would outlive a publisher that ends, and keep that from making it again.
-        with NamedMap.open(arguments.name, access="r", timeout=max(end - time.monotonic(), 0)) as memory:
-            if any(_text(_selected(memory, arguments), arguments.encoding)) or time.monotonic() >= end:
-                return
+        memory = NamedMap.open(arguments.name, access="r", timeout=max(end - time.monotonic(), 0))
+        if (arguments.hex or arguments.raw or arguments.struct or time.monotonic() >= end
+                or any(_text(_selected(memory, arguments), arguments.encoding))):
+            return memory
+        memory.close()  # held open, it would outlive a publisher that ends, and keep it from making it again
         time.sleep(0.02)
 
 
 def _watch(arguments: Namespace) -> NoReturn:
-    """Show the memory, and show it again whenever that would be something else, until Ctrl+C."""
+    """Show the memory, and show it again whenever what it shows has changed, until Ctrl+C."""
     shown = b""
     while True:
         with NamedMap.open(arguments.name, access="r", timeout=arguments.timeout) as memory:
             if _digest(_pieces(memory, arguments), lambda piece: None) != shown:
                 shown = _digest(_pieces(memory, arguments), _emit)
                 _flush()
-        time.sleep(arguments.watch)
+        time.sleep(max(arguments.watch, 0.01))  # so that 0 does not keep a processor busy
 
 
 class _Content:
@@ -2458,7 +2477,7 @@ class _Content:
             try:
                 chunk = self.stream.read(min(_CHUNK, end - offset))
                 if not chunk:
-                    raise OSError(0, "it has become shorter while it was copied")
+                    raise OSError(0, "it became shorter while it was being copied")
             except OSError as error:
                 raise _blame(error, self._source)
             with memory.view(offset, len(chunk)) as view:
@@ -2466,17 +2485,17 @@ class _Content:
             offset += len(chunk)
 
 
-def _given(arguments: Namespace) -> int:
-    """How many contents the command line gives, which is 0 or 1."""
+def _is_given(arguments: Namespace) -> bool:
+    """Whether there is something to store."""
     count = sum(content is not None for content in (arguments.text, arguments.from_hex, arguments.input))
     if count > 1:
         raise _UsageError("TEXT, --from-hex and --input exclude each other")
-    return count
+    return bool(count)
 
 
 def _contents(arguments: Namespace, room: Callable[[], Optional[int]]) -> List[_Content]:
     """What the command line asks to store, the best first: a text is ended by a NUL if that fits."""
-    if not _given(arguments):
+    if not _is_given(arguments):
         return [_Content(io.BytesIO())]
     if arguments.input is not None:
         return [_input(arguments.input, room)]
@@ -2495,26 +2514,34 @@ def _input(path: str, room: Callable[[], Optional[int]]) -> _Content:
     source = "standard input" if path == "-" else path
     try:
         stream = open(0, "rb", closefd=False) if path == "-" else open(path, "rb")
-        is_file = S_ISREG(os.fstat(stream.fileno()).st_mode)
-        return _Content(stream if is_file else _copied(stream, room()), source)
+        if S_ISREG(os.fstat(stream.fileno()).st_mode):
+            return _Content(stream, source)
     except OSError as error:
         raise _blame(error, source)
+    with stream:
+        return _Content(_copied(stream, room(), source), source)
 
 
-def _copied(pipe: io.BufferedReader, room: Optional[int]) -> IO[bytes]:
+def _copied(pipe: io.BufferedReader, room: Optional[int], source: str) -> IO[bytes]:
     """What comes out of a pipe, to its end or until it is too much, in a temporary file that tells how much it is."""
     from tempfile import TemporaryFile
+
+    def chunk() -> bytes:
+        try:
+            return pipe.read1(_CHUNK)  # read() would want to see the end of a terminal's input twice
+        except OSError as error:
+            raise _blame(error, source)
+
     copy: IO[bytes] = TemporaryFile()
     try:
-        with pipe:
-            chunk = pipe.read1(_CHUNK)  # read() would want to see the end of a terminal's input twice
-            while chunk and (room is None or copy.tell() <= room):
-                copy.write(chunk)
-                chunk = pipe.read1(_CHUNK)
+        for octets in iter(chunk, b""):
+            copy.write(octets)
+            if room is not None and copy.tell() > room:
+                break
+        copy.seek(0)
     except BaseException:
         copy.close()
         raise
-    copy.seek(0)
     return copy
 
 
@@ -2525,26 +2552,18 @@ def _store(memory: NamedMap, offset: int, contents: List[_Content]) -> None:
 
 
 def _create_command(arguments: Namespace) -> None:
-    with _filled_memory(arguments) as memory:
-        found = "" if memory.created else " that were there"
-        until = "Enter or Ctrl+C" if arguments.hold is None else (
-            f"Enter, Ctrl+C or {arguments.hold:.15g} seconds are over")
-        _hold(f"{_printable(arguments.name)}: {memory.size} bytes{found}, held until {until}", arguments.hold)
-
-
-def _filled_memory(arguments: Namespace) -> NamedMap:
-    """What `create` makes, with the content in it."""
     contents = _contents(arguments, lambda: arguments.size)
-    with contents[-1].stream:
-        if arguments.size is not None and contents[-1].size > arguments.size:
-            raise _UsageError(f"{contents[-1].size} bytes to store do not fit a size of {arguments.size}")
-        memory = _made_or_found(arguments, max(256, contents[0].size))
-        try:
+    needed = contents[-1].size
+    with contents[-1].stream as stream:
+        if arguments.size is not None and needed > arguments.size:
+            raise _UsageError(f"{needed} bytes do not fit in {arguments.size} bytes (--size)")
+        with _made_or_found(arguments, max(256, contents[0].size)) as memory:
             _store(memory, 0, contents)
-        except BaseException:
-            memory.close()
-            raise
-        return memory
+            stream.close()  # else a file would be in use as long as the memory is held
+            found = "" if memory.created else " that were there"
+            until = "until" if arguments.hold is None else f"for {arguments.hold:.15g} seconds, or until"
+            _hold(f"{_printable(arguments.name)}: {memory.size} bytes{found}, held {until} Enter or Ctrl+C",
+                  arguments.hold)
 
 
 def _made_or_found(arguments: Namespace, needed: int) -> NamedMap:
@@ -2565,15 +2584,14 @@ def _hold(announcement: str, seconds: Optional[float]) -> None:
     entered = threading.Event()
     previous = {}
     if threading.current_thread() is threading.main_thread():  # only there can handlers be set
-        for name in {"SIGTERM", "SIGBREAK"} & set(dir(signal)):
-            number = getattr(signal, name)
+        for number in {signal.SIGTERM, getattr(signal, "SIGBREAK", signal.SIGTERM)}:  # SIGBREAK is of Windows only
             previous[number] = signal.signal(number, signal.default_int_handler)
     deadline = None if seconds is None else time.monotonic() + seconds
     try:
         threading.Thread(target=_wait_for_enter, args=(entered,), daemon=True).start()
         _print(announcement)
         # In slices, because on Windows no signal interrupts the wait of a lock.
-        while not entered.wait(0.1) and (deadline is None or time.monotonic() < deadline):
+        while not entered.wait(_SLICE) and (deadline is None or time.monotonic() < deadline):
             pass
     except KeyboardInterrupt:
         pass
@@ -2586,26 +2604,27 @@ def _wait_for_enter(entered: threading.Event) -> None:
     """Set the event at the end of a line, and not at the end of the input."""
     try:
         # Not sys.stdin.readline(): its lock, still held when the interpreter ends, is a fatal error.
-        chunk = os.read(sys.stdin.fileno(), 1)
-        while chunk not in (b"", b"\n", b"\r"):
-            chunk = os.read(sys.stdin.fileno(), 1)
+        for octet in iter(lambda: os.read(sys.stdin.fileno(), 1), b""):
+            if octet in b"\r\n":
+                entered.set()
+                return
     except (AttributeError, OSError, ValueError):
-        return  # there is no input
-    if chunk:
-        entered.set()
+        pass  # there is no input
 
 
 def _write_command(arguments: Namespace) -> None:
-    if not _given(arguments):
+    if not _is_given(arguments):
         raise _UsageError("nothing to write: give TEXT, --from-hex or --input")
+
+    offset: int = arguments.offset
 
     def room() -> int:
         with NamedMap.open(arguments.name) as memory:  # and not held open while a pipe is read, which may take its time
-            return max(memory.size - arguments.offset, 0)
+            return max(memory.size - offset, 0)
 
     contents = _contents(arguments, room)
     with contents[-1].stream, NamedMap.open(arguments.name) as memory:
-        _store(memory, arguments.offset, contents)
+        _store(memory, offset, contents)
 
 
 def _info_command(arguments: Namespace) -> None:
@@ -2637,7 +2656,7 @@ def _section_facts(memory: NamedMap) -> Dict[str, str]:
         return {"size": size, "pages": "unknown: the security descriptor does not let one ask"}
     if attributes & SEC_FILE:
         return {"size": size, "pages": "of a file"}
-    return {"size": size + ", which the system has rounded up to whole pages",
+    return {"size": size + "; the system rounds sizes up to whole pages",
             "pages": "only reserved, until they are mapped" if attributes & SEC_RESERVE else "committed"}
 
 
@@ -2693,10 +2712,10 @@ def _parser() -> ArgumentParser:
 
     _create_options(command("create", _create_command, "Create memory, write to it, and hold it.",
                             'Local\\demo "Message from first process."'))
-    _read_options(command("read", _read_command, "Print the text in memory up to its first NUL, or other contents.",
-                          "Local\\demo --timeout 10"))
+    _read_options(command("read", _read_command, "Print what is in memory, as text up to its first NUL, or otherwise.",
+                          "Local\\demo --timeout 10 --watch"))
     _write_options(command("write", _write_command, "Write to memory that exists.", 'Local\\demo "New message."'))
-    _name_argument(command("info", _info_command, "Tell what has a name, and what this process may do with it.",
+    _name_argument(command("info", _info_command, "Show what has a name, and what this process may do with it.",
                            "Local\\demo"))
     _list_options(command("list", _list_command, "List the memory of this session and of Global\\ with its size.",
                           '"*demo*" --all'))
@@ -2705,7 +2724,7 @@ def _parser() -> ArgumentParser:
 
 def _name_argument(sub: ArgumentParser) -> None:
     sub.add_argument("name", metavar="NAME", type=_argument(_check_name),
-                     help="of the memory, with or without Local\\ or Global\\")
+                     help="a name, with or without the prefix Local\\ or Global\\")
 
 
 def _encoding_option(group: Any) -> None:
@@ -2715,7 +2734,7 @@ def _encoding_option(group: Any) -> None:
 
 def _offset_option(sub: ArgumentParser) -> None:
     sub.add_argument("--offset", metavar="N", type=_argument(_parse_offset), default=0,
-                     help="bytes to pass over first; default 0")
+                     help="bytes to skip; default 0")
 
 
 def _content_arguments(sub: ArgumentParser) -> None:
@@ -2738,7 +2757,7 @@ def _create_options(sub: ArgumentParser) -> None:
     sub.add_argument("--sddl", metavar="S", type=_argument(_parse_sddl),
                      help="security descriptor, such as D:(A;;GA;;;OW)(A;;GR;;;WD) to let other users read")
     sub.add_argument("--hold", metavar="SECONDS", type=_argument(_parse_seconds),
-                     help="end after so long; default: at Enter or Ctrl+C")
+                     help="how long to hold the memory; Enter and Ctrl+C end it before")
 
 
 def _read_options(sub: ArgumentParser) -> None:
@@ -2753,7 +2772,7 @@ def _read_options(sub: ArgumentParser) -> None:
     form.add_argument("--struct", metavar="FORMAT", type=_argument(_parse_struct),
                       help='print the fields of records, in a format of the module struct, such as "<4sIId"')
     sub.add_argument("--timeout", metavar="SECONDS", type=_argument(_parse_seconds), default=0.0,
-                     help="wait so long for the name and the first character; default 0")
+                     help="how long to wait for the name and, for text, for its first character; default 0")
     sub.add_argument("--watch", metavar="SECONDS", type=_argument(_parse_interval), nargs="?", const=0.1,
                      help="print it again whenever it changes, until Ctrl+C; look every SECONDS, default %(const)s")
 
@@ -2766,17 +2785,8 @@ def _write_options(sub: ArgumentParser) -> None:
 
 def _list_options(sub: ArgumentParser) -> None:
     sub.add_argument("pattern", metavar="PATTERN", type=_argument(_parse_pattern), nargs="?", default="*",
-                     help="of names, with *, ? and [...]; one with a backslash has the prefix Local\\ or Global\\, too")
+                     help="of names, with *, ? and [...]; it is compared with their prefix, too, if it has a backslash")
     sub.add_argument("--all", action="store_true", help="list mutexes, events, semaphores, timers and jobs, too")
-
-
-def _complain(text: str) -> None:
-    """Write a line to standard error, if there is one."""
-    if sys.stderr is not None:
-        try:
-            print(text, file=sys.stderr, flush=True)
-        except OSError:
-            _discard(sys.stderr)
 
 
 def _complain_of(error: BaseException, arguments: Namespace) -> None:
@@ -2793,17 +2803,6 @@ def _is_broken_pipe(error: OSError) -> bool:
     # Windows says EINVAL, as it does for much else.
     return error.errno == errno.EPIPE or (
         error.errno == errno.EINVAL and S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode))
-
-
-def _discard(stream: Any) -> None:
-    """Drop what a standard stream holds, which would fail again, with a traceback, when the interpreter ends."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, stream.fileno())
-    except OSError:
-        pass  # it is no file of the system
-    finally:
-        os.close(null)
 
 
 def _parse(argv: Optional[List[str]], arguments: Namespace) -> None:

@@ -3408,8 +3408,8 @@ def test_usage(capsys):
         (("create", "x", "--hold", "nan"), "not a number of seconds from 0 to"),
         (("read", "x", "--timeout", "-1"), "--timeout"),
         (("read", "x", "--timeout", "soon"), "not a number of seconds"),
-        (("create", "x", "text", "--size", "4"), "do not fit a size of 4"),
-        (("create", "x", "--input", __file__, "--size", "1K"), "do not fit a size of 1024"),
+        (("create", "x", "text", "--size", "4"), "do not fit in 4 bytes"),
+        (("create", "x", "--input", __file__, "--size", "1K"), "do not fit in 1024 bytes"),
         (("write",), "NAME"), (("write", "x"), "nothing to write"), (("info",), "NAME"),
         (("info", "a\\b"), "a backslash"),
         (("write", "x", "text", "--input", "-"), "exclude"),
@@ -3419,7 +3419,7 @@ def test_usage(capsys):
         (("read", "x", "--raw", "--hex"), "not allowed"), (("read", "x", "--struct", "<Q", "--raw"), "not allowed"),
         (("read", "x", "--struct", "<Y"), "not a format"), (("read", "x", "--struct", "\u00e9"), "not a format"),
         (("read", "x", "--struct", "9" * 99 + "s"), "not a format"), (("read", "x", "--struct", "0s"), "at least one"),
-        (("read", "x", "--struct", "<Q", "--size", "12"), "no multiple of 8"),
+        (("read", "x", "--struct", "<Q", "--size", "12"), "not a multiple of the 8 bytes"),
         (("read", "x", "--watch", "often"), "not a number of seconds"), (("read", "x", "--watch", "-1"), "--watch"),
         (("read", "--watch", "x"), "'x' (NAME comes before --watch)"),
         (("read", "x", "--timeout", "1e400"), "not a number of seconds from 0 to"),
@@ -3482,6 +3482,7 @@ def test_text_ends_at_the_first_nul():
     assert text([b"a\0\0\xd8"], "utf-16-le") == "a\\x00\\xd8"
     assert text([b"a\0\0\0\xff\xff\0\xd8"], "utf-16-le") == "a"
     assert text([b"a\r"], "utf-8") == "a\n"
+    assert text([b"+AEEAAABC"], "utf-7") == "A"  # which tells what it has only at its end
 
 
 @windows
@@ -3502,7 +3503,7 @@ def test_create_in_one_process_and_read_in_another(name, cli):
 @windows
 def test_create_holds_on_when_its_input_ends(name, cli):
     first = cli("create", name, "text", "--hold", "600")
-    assert first.line() == f"{name}: 256 bytes, held until Enter, Ctrl+C or 600 seconds are over"
+    assert first.line() == f"{name}: 256 bytes, held for 600 seconds, or until Enter or Ctrl+C"
     first.popen.stdin.close()
     time.sleep(1)
     assert first.popen.poll() is None
@@ -3528,10 +3529,19 @@ def test_signals_end_create_and_release_the_name(signal_name, name, capsys, monk
         NamedMap.open(name)
 
 
+def interrupt_the_wait(monkeypatch):
+    """Let Ctrl+C arrive half a second after something begins to wait for a name."""
+    def wait_until_there(*arguments):
+        threading.Timer(0.5, signal.raise_signal, [signal.SIGINT]).start()
+        return wait(*arguments)
+
+    wait = namedmap._wait_until_there
+    monkeypatch.setattr(namedmap, "_wait_until_there", wait_until_there)
+
+
 @windows
-def test_ctrl_c_ends_a_waiting_read(name, capsys):
-    timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
-    timer.start()
+def test_ctrl_c_ends_a_waiting_read(name, capsys, monkeypatch):
+    interrupt_the_wait(monkeypatch)
     begin = time.monotonic()
     assert run(capsys, "read", name, "--timeout", "60") == (1, "", f"namedmap: {name}: interrupted\n")
     assert time.monotonic() - begin < 10
@@ -3543,7 +3553,7 @@ def test_create_in_this_process(name, capsys):
         status, out, err = run(capsys, "create", name, "text")
         assert (status, out) == (1, "")
         assert re.fullmatch(r"namedmap: .*: the name is taken: .*--exist-ok\) attaches to it\n", err)
-        held = f"{name}: 4096 bytes that were there, held until Enter, Ctrl+C or 0 seconds are over\n"
+        held = f"{name}: 4096 bytes that were there, held for 0 seconds, or until Enter or Ctrl+C\n"
         assert run(capsys, "create", name, "text", "--exist-ok", "--hold", "0") == (0, held, "")
         assert m[:12] == "text\0\0".encode("utf-16-le")
         assert run(capsys, "create", name, "--from-hex", "ff 00 FF", "--exist-ok", "--hold", "0")[0] == 0
@@ -3578,14 +3588,6 @@ def test_read_in_this_process(name, capsys):
         assert run(capsys, "read", name, "--encoding", "utf-8") == (0, "plain\n", "")
         m[0] = 0
         assert run(capsys, "read", name, "--encoding", "utf-8") == (0, "\n", "")
-
-
-@windows
-def test_output_shows_what_its_encoding_lacks(name, start):
-    with NamedMap.create(name, 4096) as m:
-        m.write("\u00fc\u65e5\0".encode("utf-16-le"))
-        process = start(sys.executable, "-m", "namedmap", "read", name, PYTHONIOENCODING="cp1252", PYTHONUTF8="0")
-        assert process.end() == (0, ["\\xfc\\u65e5"], "")  # the first as a byte of cp1252
 
 
 @windows
@@ -3750,14 +3752,18 @@ def test_what_watch_has_shown_is_known_again():
 
 
 @windows
-def test_waiting_for_text_does_not_keep_the_memory_of_its_publisher(name, cli):
-    process = cli("read", name, "--timeout", "60")
-    for _ in range(3):
-        with publish(name, 100):
-            time.sleep(0.5)  # in which it is opened
-    with publish(name, 100) as m:
-        m.write("at last\0".encode("utf-16-le"))
-        assert process.end() == (0, ["at last"], "")
+def test_waiting_for_text_does_not_keep_the_memory_of_its_publisher(name, capsys, monkeypatch):
+    opened = count_calls(monkeypatch, "OpenFileMappingW")
+    thread = threading.Thread(target=namedmap.main, args=[["read", name, "--timeout", "60"]])
+    thread.start()
+    for number in range(4):
+        with publish(name, 100) as m:
+            seen = len(opened)
+            eventually(lambda: len(opened) > seen + 1)  # so that one has been given up
+            if number == 3:
+                m.write("at last\0".encode("utf-16-le"))
+                thread.join()
+    assert capsys.readouterr() == ("at last\n", "")
 
 
 @windows
@@ -3772,9 +3778,9 @@ def test_ctrl_c_ends_watch(form, name, capsys, monkeypatch):
         shown = {"--hex": "00000000  61 62 63 00                                      |abc.|\n00000004\n",
                  "--raw": "abc\0", "--struct": f"{0x636261}\n", "--encoding": "abc\n"}
         assert (status, out, err) == (0, shown[form[0]], "")
-    timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
-    timer.start()
-    assert run(capsys, "read", name, "--watch", "--timeout", "60", *form) == (0, "", "")
+    interrupt_the_wait(monkeypatch)
+    # Another name: if Ctrl+C came while the memory was just being opened, this process has it until its end.
+    assert run(capsys, "read", name + " missing", "--watch", "--timeout", "60", *form) == (0, "", "")
 
 
 @windows
@@ -3858,10 +3864,19 @@ def test_an_input_that_cannot_be_read_is_named(name, path, capsys, monkeypatch):
         def read(self, size):
             raise OSError(errno.EIO, "It fails")
 
-    with NamedMap.create(name, 100):
-        monkeypatch.setattr(namedmap, "_copied", lambda stream, room: Failing(b"x"))
+        def fileno(self):
+            return null.fileno()
+
+        read1 = read
+
+    with NamedMap.create(name, 100), open(os.devnull) as null:
+        monkeypatch.setattr(namedmap, "_copied", lambda pipe, room, source: Failing(b"x"))
         assert run(capsys, "write", name, "--input", "-") == (
             1, "", f"namedmap: {name}: standard input: It fails\n")
+        monkeypatch.undo()
+        monkeypatch.setattr("builtins.open", lambda *arguments, **options: Failing(b"x"))
+        assert run(capsys, "write", name, "--input", "some pipe") == (
+            1, "", f"namedmap: {name}: some pipe: It fails\n")
 
 
 @windows
@@ -3879,7 +3894,7 @@ def test_create_stores_a_file(name, path, capsys, tmp_path):
         file.write(octets)
     with NamedMap.create(name, 6000) as m:
         assert run(capsys, "create", name, "--input", path, "--exist-ok", "--hold", "0") == (
-            0, f"{name}: 8192 bytes that were there, held until Enter, Ctrl+C or 0 seconds are over\n", "")
+            0, f"{name}: 8192 bytes that were there, held for 0 seconds, or until Enter or Ctrl+C\n", "")
         assert m[:5121] == octets + b"\0"
     for size in (5120, 8192):
         assert run(capsys, "create", name, "--input", path, "--size", str(size), "--hold", "0")[1].startswith(
@@ -3896,7 +3911,7 @@ def test_create_stores_a_file(name, path, capsys, tmp_path):
 
 @windows
 def test_create_attaches_to_memory_of_any_size(name, capsys, path):
-    held = "held until Enter, Ctrl+C or 1234567 seconds are over\n"
+    held = "held for 1234567 seconds, or until Enter or Ctrl+C\n"
     hold = namedmap._hold
     with NamedMap.create(name, file=path, size=5000) as m, pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(namedmap, "_hold", lambda announcement, seconds: hold(announcement, 0))
@@ -3914,7 +3929,7 @@ def test_create_attaches_to_memory_of_any_size(name, capsys, path):
 def test_a_pipe_is_not_read_in_vain(name, cli, start):
     process = cli("write", name, "--input", "-")  # while its standard input stays open
     status, out, err = process.end()
-    assert (status, out) == (1, []) and "nothing has this name now" in err
+    assert (status, out) == (1, []) and err.startswith(f"namedmap: {name}: nothing has this name now")
     endless = "import sys\nwhile True: sys.stdout.buffer.write(bytes(65536))"
     with NamedMap.create(name, 4096) as m:
         m[:] = b"." * 4096
@@ -3937,7 +3952,7 @@ def test_an_input_that_becomes_shorter(path, name, capsys, monkeypatch):
     monkeypatch.setattr(namedmap, "_store", lambda *arguments: os.truncate(path, 50) or store(*arguments))
     with NamedMap.create(name, 100):
         assert run(capsys, "write", name, "--input", str(path)) == (
-            1, "", f"namedmap: {name}: {path}: it has become shorter while it was copied\n")
+            1, "", f"namedmap: {name}: {path}: it became shorter while it was being copied\n")
 
 
 @windows
@@ -3958,7 +3973,7 @@ def test_create_over_a_file(name, tmp_path, capsys):
     status, out, err = run(capsys, "create", name, "--file", path, "--hold", "0")
     assert (status, out) == (1, "") and err.startswith(f"namedmap: {name}: {path}: there is no such file; ")
     assert run(capsys, "create", name, "text", "--file", path, "--size", "10", "--hold", "0") == (
-        0, f"{name}: 10 bytes, held until Enter, Ctrl+C or 0 seconds are over\n", "")
+        0, f"{name}: 10 bytes, held for 0 seconds, or until Enter or Ctrl+C\n", "")
     with open(path, "rb") as file:
         assert file.read() == "text\0".encode("utf-16-le")
     assert run(capsys, "create", name, "--file", path, "--hold", "0")[1].startswith(f"{name}: 10 bytes")
@@ -3983,7 +3998,7 @@ def test_create_with_a_security_descriptor(name, cli, capsys):
 
 @windows
 def test_info_tells_size_access_and_pages(name, path, capsys, monkeypatch):
-    rounded = "4096 bytes, which the system has rounded up to whole pages"
+    rounded = "4096 bytes; the system rounds sizes up to whole pages"
     with NamedMap.create(name, 100):
         assert run(capsys, "info", name) == (
             0, f"name:   {name}\nkind:   file mapping object\nsize:   {rounded}\npages:  committed\naccess: rw\n", "")
@@ -3991,7 +4006,7 @@ def test_info_tells_size_access_and_pages(name, path, capsys, monkeypatch):
     with NamedMap.create(name, 2 ** 33, reserve=True):
         status, out, err = run(capsys, "info", name)
         assert (status, err) == (0, "")
-        assert out.splitlines()[2:] == ["size:   8589934592 bytes, which the system has rounded up to whole pages",
+        assert out.splitlines()[2:] == ["size:   8589934592 bytes; the system rounds sizes up to whole pages",
                                         "pages:  only reserved, until they are mapped", "access: rw"]
         assert not committed
     with NamedMap.create(name, 5000, file=path):
@@ -4007,7 +4022,7 @@ def test_info_tells_size_access_and_pages(name, path, capsys, monkeypatch):
 
 @windows
 @pytest.mark.parametrize("sddl, facts", [
-    ("D:(A;;0x0005;;;WD)", ["size:   4096 bytes, which the system has rounded up to whole pages", "pages:  committed",
+    ("D:(A;;0x0005;;;WD)", ["size:   4096 bytes; the system rounds sizes up to whole pages", "pages:  committed",
                             "access: r"]),
     ("D:(A;;0x0006;;;WD)", ["size:   4096 bytes", "pages:  unknown: the security descriptor does not let one ask",
                             "access: rw"]),
@@ -4024,34 +4039,40 @@ def test_info_tells_what_a_descriptor_leaves(sddl, facts, name, capsys, secured_
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "a file mapping object"])
 def test_info_tells_what_else_has_a_name(kind, name, capsys):
     other = KINDS[kind](name)
-    assert run(capsys, "info", name) == (0, f"name:   {name}\nkind:   {kind.split(' ')[1]}\n", "")
-    kernel32.CloseHandle(other)
+    try:
+        assert run(capsys, "info", name) == (0, f"name:   {name}\nkind:   {kind.split(' ')[1]}\n", "")
+    finally:
+        kernel32.CloseHandle(other)
 
 
 @windows
 def test_list_shows_this_session_and_global(name, capsys, cli):
     bare = name.partition("\\")[2]
-    others = [KINDS[kind](f"{bare} {kind}") for kind in KINDS if kind != "a file mapping object"]
-    with NamedMap.create(name, 100), NamedMap.create(bare + " big", 2 ** 33, reserve=True), \
-            Event.create("Global\\" + bare):  # which needs no privilege, unlike memory
-        mappings = [f"        4096  Local\\{bare}", f"  8589934592  Local\\{bare} big"]
-        status, out, err = cli("list").end()
-        assert (status, err) == (0, "")
-        assert [line for line in out if bare in line] == mappings
-        event = f"event                           -  Global\\{bare}"
-        everything = sorted(
-            [f"{kind.split(' ')[1]:<19}             -  Local\\{bare} {kind}" for kind in KINDS if "file" not in kind]
-            + ["file mapping object  " + line for line in mappings] + [event])
-        status, out, err = run(capsys, "list", bare + "*", "--all")
-        assert (status, sorted(out.splitlines()), err) == (0, everything, "")
-        assert out.splitlines()[-1] == event
-        for pattern, shown in ((bare + "*", mappings), (bare, mappings[:1]), ("*" + bare[-6:] + " b?g", mappings[1:]),
-                               ("Local\\*" + bare, mappings[:1]), ("Global\\" + bare, []), (bare.upper(), []),
-                               ("[!" + bare[0] + "]" + bare[1:], [])):
-            assert run(capsys, "list", pattern) == (0, "".join(line + "\n" for line in shown), "")
-        assert run(capsys, "list", "--all", "Global\\" + bare) == (0, event + "\n", "")
-    for other in others:
-        kernel32.CloseHandle(other)
+    others = [KINDS[kind](f"{name} {kind}") for kind in KINDS if kind != "a file mapping object"]
+    try:
+        with NamedMap.create(name, 100), NamedMap.create(bare + " big", 2 ** 33, reserve=True), \
+                Event.create(f"Global\\{bare} global"):  # which needs no privilege, unlike memory
+            mappings = [f"        4096  Local\\{bare}", f"  8589934592  Local\\{bare} big"]
+            status, out, err = cli("list").end()
+            assert (status, err) == (0, "")
+            assert [line for line in out if name in line] == mappings
+            event = f"event                           -  Global\\{bare} global"
+            everything = {f"{kind.split(' ')[1]:<19}             -  {name} {kind}"
+                          for kind in KINDS if "file" not in kind}
+            everything.update("file mapping object  " + line for line in mappings)
+            status, out, err = run(capsys, "list", bare + "*", "--all")
+            lines = out.splitlines()
+            assert (status, err) == (0, "")
+            assert event in lines[7:] and everything <= set(lines)  # and in session 0 all of them twice
+            for pattern, shown in ((name + "*", mappings), (name, mappings[:1]), (name.upper(), []),
+                                   ("Local\\*" + bare[-6:] + " b?g", mappings[1:]),
+                                   (f"Local\\[!{bare[0]}]{bare[1:]}", [])):
+                assert run(capsys, "list", pattern) == (0, "".join(line + "\n" for line in shown), "")
+            assert run(capsys, "list", bare)[1].splitlines()[:1] == mappings[:1]
+            assert run(capsys, "list", "--all", f"Global\\{bare} global") == (0, event + "\n", "")
+    finally:
+        for other in others:
+            kernel32.CloseHandle(other)
     assert run(capsys, "list", bare + "*", "--all") == (0, "", "")
 
 
@@ -4072,11 +4093,12 @@ def test_list_commits_nothing_and_leaks_nothing(name, capsys, monkeypatch, secur
     committed = count_calls(monkeypatch, "VirtualAlloc")
     with NamedMap.create(name + " big", 2 ** 33, reserve=True):
         counts = []
-        for _ in range(20):
+        for _ in range(10):
             run(capsys, "list", "--all")
             run(capsys, "info", name)
             counts.append((mapped_regions(), handle_count()))
-        assert counts[1:] == [counts[1]] * 19  # what the first ones load stays
+        # What the first ones load stays, and other threads come and go; a leak would be there 8 times.
+        assert all(after - before < 6 for before, after in zip(counts[1], counts[-1]))
         assert not committed
 
 
@@ -4111,8 +4133,9 @@ def test_list_in_session_0(name, capsys, monkeypatch):
     """What services see, where Local is the same as Global."""
     monkeypatch.setattr(namedmap._win, "ProcessIdToSessionId", lambda process, session: True)
     bare = name.partition("\\")[2]
-    with Event.create(name), Event.create("Global\\" + bare):
-        assert run(capsys, "list", bare, "--all") == (0, f"event                           -  Global\\{bare}\n", "")
+    with Event.create("Global\\" + bare):
+        assert run(capsys, "list", bare, "--all") == (
+            0, "".join(f"event                           -  {prefix}\\{bare}\n" for prefix in ("Local", "Global")), "")
 
 
 @windows
@@ -4120,7 +4143,7 @@ def test_list_says_which_directory_it_may_not_read(capsys, monkeypatch):
     monkeypatch.setattr(namedmap._win, "NtOpenDirectoryObject", refused(namedmap.ERROR_ACCESS_DENIED))
     status, out, err = run(capsys, "list")
     assert (status, out) == (1, "")
-    assert re.fullmatch(r"namedmap: \\Sessions\\\d+\\BaseNamedObjects: .+\n", err)
+    assert re.fullmatch(r"namedmap: (\\Sessions\\\d+)?\\BaseNamedObjects: .+\n", err)
 
 
 @windows
@@ -4150,7 +4173,7 @@ def test_names_and_texts_of_all_kinds(text, name, cli):
 def test_every_command_as_a_process(name, cli, path):
     name += "".join(STRANGE)
     process = cli("create", name, "--input", __file__, "--file", str(path), "--size", "1M", "--hold", "600")
-    assert process.line() == f"{name}: 1048576 bytes, held until Enter, Ctrl+C or 600 seconds are over"
+    assert process.line() == f"{name}: 1048576 bytes, held for 600 seconds, or until Enter or Ctrl+C"
     assert cli("read", name, "--encoding", "utf-8", "--size", "22").end() == (0, ['"""Tests of namedmap.', ""], "")
     assert cli("write", name, "Gr\u00fc\u00dfe", "--offset", "2").end() == (0, [], "")
     assert cli("read", name, "--offset", "2", "--watch", "0.01").line() == "Gr\u00fc\u00dfe"
@@ -4159,7 +4182,7 @@ def test_every_command_as_a_process(name, cli, path):
     assert cli("read", name, "--offset", "14", "--struct", "<2sB").end() == (0, [f"b'me' {ord('d')}"], "")
     assert cli("info", name).end() == (0, [f"name:   {name}", "kind:   file mapping object", "size:   1048576 bytes",
                                            "pages:  of a file", "access: rw"], "")
-    assert cli("list", name.partition("\\")[2][:30] + "*").end() == (0, [f"     1048576  {name}"], "")
+    assert cli("list", name[:30] + "*").end() == (0, [f"     1048576  {name}"], "")
 
 
 @windows
@@ -4169,15 +4192,16 @@ def test_every_line_stays_one_line(name, capsys):
     assert run(capsys, "read", strange)[2].startswith(f"namedmap: {shown}: nothing has this name now")
     assert run(capsys, "create", strange, "--hold", "0")[1].startswith(f"{shown}: 256 bytes")
     with NamedMap.create(strange, 1):
-        assert run(capsys, "list", "*" + strange[-5:]) == (0, f"        4096  {shown}\n", "")
+        assert run(capsys, "list", "Local\\*" + strange[-5:]) == (0, f"        4096  {shown}\n", "")
         assert run(capsys, "info", strange)[1].startswith(f"name:   {shown}\nkind: ")
 
 
 @windows
 def test_a_console_that_lacks_characters(name, start):
     full = name + "\u00fc\u65e5"
-    with NamedMap.create(full, 1):
-        for command in (["list", full], ["info", full], ["create", full, "--exist-ok", "--hold", "0"]):
+    with NamedMap.create(full, 4096) as m:
+        m.write(full.encode("utf-16-le"))
+        for command in (["list", full], ["info", full], ["read", full], ["create", full, "--exist-ok", "--hold", "0"]):
             process = start(sys.executable, "-m", "namedmap", *command, PYTHONIOENCODING="cp1252", PYTHONUTF8="0")
             status, out, err = process.end()
             assert (status, err) == (0, "")
@@ -4219,8 +4243,8 @@ def test_errors_into_a_broken_pipe(arguments, expected):
 def test_broken_pipes(name):
     with NamedMap.create(name, 4 << 20) as m:
         m.write("short\0".encode("utf-16-le"))
-        for arguments in (["read", name], ["read", name, "--raw"], ["read", name, "--hex", "--watch"], ["info", name],
-                          ["list"], ["create", name, "--exist-ok"]):
+        for arguments in (["read", name], ["read", name, "--raw"], ["read", name, "--hex", "--watch"], ["list"],
+                          ["create", name, "--exist-ok"]):
             assert into_a_pipe_that_nobody_reads(*arguments) == (1, b""), arguments
         assert into_a_pipe_that_nobody_reads("read", name, "--raw", unbuffered="1") == (1, b"")
         process = subprocess.Popen([sys.executable, "-m", "namedmap", "read", name, "--raw"], cwd=HERE,
@@ -4279,7 +4303,7 @@ def test_an_output_that_takes_no_bytes(name, capsys, monkeypatch):
             assert namedmap.main(["read", name]) == 0
             assert output.getvalue() == "text\n"
             assert namedmap.main(["read", name, "--raw"]) == 1
-    assert capsys.readouterr().err == f"namedmap: {name}: standard output: it takes text, and no bytes\n"
+    assert capsys.readouterr().err == f"namedmap: {name}: standard output: it takes text, not bytes\n"
 
 
 @windows
