@@ -738,6 +738,7 @@ class _Windows:
         yield from self._directory("Global\\", common)
 
     def _directory(self, prefix: str, path: str) -> List[Tuple[str, str]]:
+        """The names and kinds in a directory of the kernel."""
         found: Set[Tuple[str, str]] = set()
         handle = self._open_directory(path)
         try:
@@ -2805,6 +2806,31 @@ def _is_broken_pipe(error: OSError) -> bool:
         error.errno == errno.EINVAL and S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode))
 
 
+class _Interrupts:
+    """Ctrl+C as KeyboardInterrupt, also if it comes while a view is unmapped: Python drops what a __del__ raises."""
+
+    def __enter__(self) -> None:
+        import signal
+        self._signal, self._previous = signal, signal.getsignal(signal.SIGINT)
+        # Not in other threads, which must not, nor where somebody else has Ctrl+C already.
+        self._active = (self._previous is signal.default_int_handler
+                        and threading.current_thread() is threading.main_thread())
+        if self._active:
+            signal.signal(signal.SIGINT, self._interrupt)
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._active:
+            self._signal.signal(self._signal.SIGINT, self._previous)
+
+    def _interrupt(self, number: int, frame: Any) -> None:
+        while frame is not None:
+            if frame.f_code is _Unmapper.__del__.__code__:
+                threading.Timer(0.01, self._signal.raise_signal, [number]).start()  # once more, when it is over
+                return
+            frame = frame.f_back
+        raise KeyboardInterrupt
+
+
 def _parse(argv: Optional[List[str]], arguments: Namespace) -> None:
     _, rest = _parser().parse_known_args(argv, arguments)
     # argparse finds a TEXT only right behind NAME, while people put options in between.
@@ -2822,7 +2848,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     try:
         try:
             _parse(argv, arguments)
-            arguments.run(arguments)
+            with _Interrupts():
+                arguments.run(arguments)
         finally:
             _flush()
     except _UsageError as error:

@@ -3784,6 +3784,44 @@ def test_ctrl_c_ends_watch(form, name, capsys, monkeypatch):
 
 
 @windows
+@pytest.mark.parametrize("options", [["--watch", "0"], ["--timeout", "60"]])
+def test_ctrl_c_is_not_lost_while_a_view_is_unmapped(options, name, capsys, monkeypatch):
+    def unmap(base):
+        unmapped(base)
+        calls.append(base)
+        if len(calls) == 3:
+            signal.raise_signal(signal.SIGINT)  # in a __del__, out of which no exception comes
+
+    def pause(seconds):
+        pauses.append(seconds)
+        assert len(pauses) < 1000
+        sleep(seconds)
+
+    calls, pauses, unmapped, sleep = [], [], namedmap._win.UnmapViewOfFile, time.sleep
+    monkeypatch.setattr(namedmap._win, "UnmapViewOfFile", unmap)
+    monkeypatch.setattr(time, "sleep", pause)
+    before = signal.getsignal(signal.SIGINT)
+    with NamedMap.create(name, 4):
+        assert run(capsys, "read", name, *options) == (
+            (0, "\n", "") if "--watch" in options else (1, "", f"namedmap: {name}: interrupted\n"))
+    assert len(calls) >= 3 and min(pauses) >= 0.01
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@windows
+def test_ctrl_c_is_left_to_who_has_it(name, capsys):
+    got, before = [], signal.signal(signal.SIGINT, lambda number, frame: got.append(number))
+    try:
+        timer = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
+        timer.start()
+        assert run(capsys, "create", name, "--hold", "1")[0] == 0
+        timer.join()
+        assert got == [signal.SIGINT]
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@windows
 def test_write_ends_text_where_a_nul_fits(name, capsys, path):
     with NamedMap.create(name, file=path, size=10) as m:
         m[:] = b"." * 10
@@ -3811,6 +3849,11 @@ def test_write_ends_text_where_a_nul_fits(name, capsys, path):
     assert run(capsys, "write", name, "text")[0] == 1
     with pytest.raises(FileNotFoundError):
         NamedMap.open(name)
+    with NamedMap.create(name, 3 << 19) as m, open(path, "wb") as file:  # which is more than one chunk
+        file.write(b"x" * (2 << 20))
+        file.flush()
+        assert run(capsys, "write", name, "--input", str(path))[0] == 1
+        assert m[:] == bytes(3 << 19)
 
 
 @windows
@@ -3861,7 +3904,7 @@ def test_inputs_are_closed(name, path, capsys):
 @windows
 def test_an_input_that_cannot_be_read_is_named(name, path, capsys, monkeypatch):
     class Failing(io.BytesIO):
-        def read(self, size):
+        def read(self, *arguments, **options):
             raise OSError(errno.EIO, "It fails")
 
         def fileno(self):
@@ -3877,6 +3920,9 @@ def test_an_input_that_cannot_be_read_is_named(name, path, capsys, monkeypatch):
         monkeypatch.setattr("builtins.open", lambda *arguments, **options: Failing(b"x"))
         assert run(capsys, "write", name, "--input", "some pipe") == (
             1, "", f"namedmap: {name}: some pipe: It fails\n")
+        monkeypatch.setattr("builtins.open", Failing(b"x").read)  # as where standard input is closed
+        assert run(capsys, "write", name, "--input", "-") == (
+            1, "", f"namedmap: {name}: standard input: It fails\n")
 
 
 @windows
@@ -3888,7 +3934,7 @@ def test_write_says_that_memory_is_read_only(name, capsys, secured_mapping):
 
 
 @windows
-def test_create_stores_a_file(name, path, capsys, tmp_path):
+def test_create_stores_a_file(name, path, capsys, tmp_path, monkeypatch):
     octets, path = bytes(range(256)) * 20, str(path)
     with open(path, "wb") as file:
         file.write(octets)
@@ -3906,7 +3952,9 @@ def test_create_stores_a_file(name, path, capsys, tmp_path):
         assert (status, out) == (1, "") and err.startswith(f"namedmap: {name}: {missing}: ")
         assert run(capsys, command, name, "--input", str(tmp_path))[:2] == (1, "")
     os.truncate(path, 0)
-    assert run(capsys, "create", name, "--input", path, "--hold", "0")[1].startswith(f"{name}: 256 bytes")
+    monkeypatch.setattr(namedmap, "_hold", lambda line, seconds: os.remove(path) or namedmap._print(line))
+    assert run(capsys, "create", name, "--input", path)[1].startswith(f"{name}: 256 bytes")
+    assert not os.path.exists(path)  # so that it was not in use
 
 
 @windows
@@ -4131,11 +4179,15 @@ def test_list_finds_what_is_passed_over_when_entries_vanish(name, capsys, monkey
 @windows
 def test_list_in_session_0(name, capsys, monkeypatch):
     """What services see, where Local is the same as Global."""
+    paths, open_directory = [], namedmap._Windows._open_directory
     monkeypatch.setattr(namedmap._win, "ProcessIdToSessionId", lambda process, session: True)
+    monkeypatch.setattr(namedmap._Windows, "_open_directory",
+                        lambda self, path: paths.append(path) or open_directory(self, path))
     bare = name.partition("\\")[2]
     with Event.create("Global\\" + bare):
         assert run(capsys, "list", bare, "--all") == (
             0, "".join(f"event                           -  {prefix}\\{bare}\n" for prefix in ("Local", "Global")), "")
+    assert paths == ["\\BaseNamedObjects"] * 2
 
 
 @windows
@@ -4323,6 +4375,14 @@ def test_without_standard_streams(name, monkeypatch):
         with pytest.raises(SystemExit) as end:
             namedmap.main(arguments)
         assert end.value.code == status
+
+
+def test_without_standard_error(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    assert namedmap.main(["create", "x", "--input", "no such file"]) == 1
+    with pytest.raises(SystemExit):
+        namedmap.main(["read"])
+    assert capsys.readouterr().out == ""
 
 
 @windows
