@@ -2219,7 +2219,7 @@ def _argument(convert: Callable[[str], Any]) -> Callable[[str], Any]:
 
 def _parse_bytes(text: str) -> int:
     import re
-    match = re.fullmatch("(0x[0-9a-f]{1,16}|[0-9]{1,19})([kmg]?)", text, re.ASCII | re.IGNORECASE)
+    match = re.fullmatch("(0x[0-9a-f]{1,16}|[0-9]{1,19})([kmg]?)", text, re.IGNORECASE)
     if not match:
         raise ValueError(f"not a number of bytes such as 4096, 0x1000, 64K, 16M or 2G: {text!r}")
     digits, unit = match.group(1).lower(), match.group(2).lower()
