@@ -2431,8 +2431,9 @@ def _read_command(arguments: Namespace) -> None:
         raise _UsageError(f"--size {arguments.size} is not a multiple of the {arguments.struct.size} bytes of --struct")
     try:
         with _memory_to_read(arguments) as memory:
-            for piece in _pieces(memory, arguments) if arguments.watch is None else ():
-                _emit(piece)
+            if arguments.watch is None:
+                for piece in _pieces(memory, arguments):
+                    _emit(piece)
         if arguments.watch is not None:
             _watch(arguments)
     except KeyboardInterrupt:
