@@ -87,7 +87,7 @@ import sys
 import threading
 import time
 import weakref
-from ctypes import c_int, c_long, c_size_t as SIZE_T
+from ctypes import c_int, c_long, c_longlong, c_size_t as SIZE_T
 from ctypes.wintypes import (
     BOOL, BOOLEAN, BYTE, DWORD, HANDLE, LARGE_INTEGER, LONG, LPCVOID, LPCWSTR, LPVOID, ULONG, USHORT, WORD)
 from math import ceil
@@ -103,6 +103,10 @@ if TYPE_CHECKING:
 
     Buffer = Any  # whatever memoryview() accepts: bytes, bytearray, array.array, numpy.ndarray...
     File = Any  # a path (str, bytes or os.PathLike) or an open file
+    if sys.platform == "win32":
+        Layer = Union["_Windows"]
+    else:
+        Layer = Union["_Windows", "_Posix"]
     CData = TypeVar("CData")  # a Structure, Union, array or simple type of ctypes
     Closable = TypeVar("Closable", bound="_Closable")
     Object = TypeVar("Object", bound="_Object")
@@ -252,6 +256,18 @@ _HANDLE_CAUSES = {
     ERROR_ACCESS_DENIED: "this handle does not allow it, because of the security descriptor or of who duplicated it",
     ERROR_INVALID_HANDLE: "the handle was closed by something else than this object",
 }
+_ERRNOS = {  # as on Windows, where Python sees to it
+    ERROR_INVALID_FUNCTION: errno.EINVAL,
+    ERROR_FILE_NOT_FOUND: errno.ENOENT,
+    ERROR_PATH_NOT_FOUND: errno.ENOENT,
+    ERROR_ACCESS_DENIED: errno.EACCES,
+    ERROR_INVALID_HANDLE: errno.EBADF,
+    ERROR_NOT_ENOUGH_MEMORY: errno.ENOMEM,
+    ERROR_FILE_EXISTS: errno.EEXIST,
+    ERROR_DISK_FULL: errno.ENOSPC,
+    ERROR_ALREADY_EXISTS: errno.EEXIST,
+    ERROR_FILE_INVALID: errno.EINVAL,
+}
 _TRY_READING = '; opening it for reading with access="r" may be allowed'
 _NEEDS_PRIVILEGE = (
     "creating memory in Global\\ needs the privilege SeCreateGlobalPrivilege (opening does not): "
@@ -278,12 +294,36 @@ _FILE_CAUSES = {
 
 def _os_error(code: int, name: Optional[str], cause: str) -> OSError:
     """The exception for a Win32 error code: of the subclass, and with the errno, that belong to it."""
-    return OSError(0, cause, name, code)
+    return OSError(_ERRNOS.get(code, 0), cause, name, code)  # only Windows keeps the code, and finds the errno itself
 
 
 def _is(error: OSError, code: int) -> bool:
-    """Whether an exception stands for a Win32 error code; on other systems its class has said as much."""
-    return getattr(error, "winerror", code) == code
+    """Whether an exception stands for a Win32 error code."""
+    winerror = getattr(error, "winerror", None)  # missing on other systems
+    return error.errno == _ERRNOS.get(code, 0) if winerror is None else winerror == code
+
+
+def _other_kind(name: Optional[str], kind: str) -> OSError:
+    article = "an" if kind[0] in "aeiou" else "a"
+    return _os_error(ERROR_INVALID_HANDLE, name, f"this is the name of {article} {kind}, and objects of different "
+                     "kinds cannot have the same name")
+
+
+def _not_opened_for(access: str) -> OSError:
+    return _os_error(ERROR_ACCESS_DENIED, None, f"the file was not opened for access={access!r}; the modes "
+                     '"r+b" and "w+b" are for reading and writing')
+
+
+def _too_large(code: int) -> OSError:
+    return _os_error(code, None, _NO_MEMORY + "; map parts of a large object with view()")
+
+
+def _not_owner() -> RuntimeError:
+    return RuntimeError("this thread does not hold the mutex")
+
+
+def _too_many(n: int) -> ValueError:
+    return ValueError(f"{n} more would exceed the maximum of the semaphore")
 
 
 def _blame(error: OSError, name: Any) -> OSError:
@@ -349,7 +389,6 @@ ObjectTypeInformation = 2
 
 _PAUSES = [0.001 * 2 ** attempt for attempt in range(9)]  # seconds before what others hold is tried again
 _PASSES = 5  # through a directory of the kernel, until one finds nothing new
-_SLICE = 0.1  # seconds of one wait, which Windows does not end for Ctrl+C
 
 # For each access: the protection of an object's pages, what is asked of an object when it is opened and of a view
 # when it is mapped, and of a file.
@@ -503,10 +542,6 @@ def _process_opened(handle: Optional[int], function: Any, arguments: Tuple[Any, 
         cause = "no such process" if code == ERROR_INVALID_PARAMETER else _winctypes.FormatError(code).strip()
         raise _os_error(code, None, f"process id {arguments[-1]}: {cause}")
     return handle
-
-
-def _too_large(code: int) -> OSError:
-    return _os_error(code, None, _NO_MEMORY + "; map parts of a large object with view()")
 
 
 def _duplicated(result: int, function: Any, arguments: Tuple[Any, ...]) -> int:
@@ -674,6 +709,8 @@ class _Security:
 class _Windows:
     """The system calls that everything below stands on."""
 
+    longest_wait = 0.1  # seconds of one wait, which Windows does not end for Ctrl+C, nor for close()
+
     def security(self, sddl: Optional[str], inheritable: bool) -> _Security:
         return _Security(sddl, inheritable)
 
@@ -713,9 +750,7 @@ class _Windows:
             kind = self.kind_of_name(name) if name is not None and _is(error, ERROR_INVALID_HANDLE) else None
             if kind is None:
                 raise
-            article = "an" if kind[0] in "aeiou" else "a"
-            raise _os_error(ERROR_INVALID_HANDLE, name, f"this is the name of {article} {kind}, and objects of "
-                            "different kinds cannot have the same name") from None
+            raise _other_kind(name, kind) from None
 
     def kind_of_name(self, name: str) -> Optional[str]:
         """What has the name: "mutex", or None if nothing has it, or nothing of a known kind."""
@@ -878,8 +913,7 @@ class _Windows:
         handle = get_osfhandle(descriptor)
         needed = FILE_READ_DATA | (FILE_WRITE_DATA if access == "rw" else 0)
         if self._granted_access(handle) & needed != needed:
-            raise _os_error(ERROR_ACCESS_DENIED, None, f"the file was not opened for access={access!r}; "
-                            'the modes "r+b" and "w+b" are for reading and writing')
+            raise _not_opened_for(access)
         return self._duplicate(handle, _win.GetCurrentProcess())
 
     def file_size(self, file: int) -> int:
@@ -887,8 +921,9 @@ class _Windows:
         _win.GetFileSizeEx(file, ctypes.byref(size))
         return size.value
 
-    def set_file_size(self, file: int, size: int) -> None:
-        """Unlike SetEndOfFile, this leaves the file pointer alone, which duplicated handles share."""
+    def take_back_growth(self, file: int, size: int) -> None:
+        """Undo that create_file_mapping made the file larger; Windows does so before it refuses a name."""
+        # Unlike SetEndOfFile, this leaves the file pointer alone, which duplicated handles share.
         end = LARGE_INTEGER(size)
         _win.SetFileInformationByHandle(file, FileEndOfFileInfo, ctypes.byref(end), ctypes.sizeof(end))
 
@@ -906,7 +941,7 @@ class _Windows:
         code = self._store_result(result, _win.ReleaseMutex, handle)
         if not result[0]:
             if code == ERROR_NOT_OWNER:
-                raise RuntimeError("this thread does not hold the mutex")
+                raise _not_owner()
             raise _win_error(code, None, _HANDLE_CAUSES)
 
     def create_event(self, name: Optional[str], manual_reset: bool, initial_state: bool,
@@ -941,7 +976,7 @@ class _Windows:
         code = self._store_result(result, _win.ReleaseSemaphore, handle, n, ctypes.byref(count))
         if not result[0]:
             if code == ERROR_TOO_MANY_POSTS:
-                raise ValueError(f"{n} more would exceed the maximum of the semaphore")
+                raise _too_many(n)
             raise _win_error(code, None, _HANDLE_CAUSES)
         return count.value
 
@@ -964,6 +999,12 @@ class _Windows:
             return code
         finally:
             _winctypes.set_last_error(before)  # as _transparent does
+
+    def end_waits(self, handle: int) -> None:
+        """Let the waits of other threads return; here they soon do."""
+
+    def remember_to_fork(self, item: Any) -> None:
+        """Call the _after_fork() of an object in forked processes; here there are none."""
 
     def handle_kind(self, handle: int) -> str:
         """What the kernel calls the kind of object that a handle belongs to, such as "Section"."""
@@ -999,7 +1040,944 @@ class _Windows:
         _win.CloseHandle(handle)
 
 
-_layer = _Windows()
+_layer: Layer = _Windows()
+
+
+# ---------------------------------------------------------------- POSIX
+
+if sys.platform != "win32":
+    import fcntl
+    import select
+    import stat
+
+    # sys/mman.h
+    PROT_READ = 0x1
+    PROT_WRITE = 0x2
+    MAP_SHARED = 0x01
+    MAP_PRIVATE = 0x02
+    MAP_FAILED = LPVOID(-1).value
+    MS_SYNC = 0x0010 if sys.platform == "darwin" else 0x0004
+    # sys/fcntl.h of macOS
+    F_GETPATH = 50
+
+    _VIEW_MODES = {"r": (PROT_READ, MAP_SHARED), "rw": (PROT_READ | PROT_WRITE, MAP_SHARED),
+                   "c": (PROT_READ | PROT_WRITE, MAP_PRIVATE)}
+    _FILE_MODES = {"r": os.O_RDONLY, "rw": os.O_RDWR, "c": os.O_RDONLY}
+    _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
+    _PIPE_SIZE = 0x10000  # bytes that a FIFO holds
+    _MAX_TOKENS = 4096  # of a semaphore: what a FIFO holds at the least, and what one write() puts there as a whole
+    _LONGEST_WAIT = 1e6  # seconds, which poll() can count in milliseconds; the system interrupts a wait for Ctrl+C
+    _PARENTS = ("/dev/shm", "/tmp")  # not $TMPDIR: processes that have another one would not find each other
+    _NO_PARENT = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EROFS)
+    _SYSTEM_CAUSES = {
+        errno.ENOMEM: _NO_MEMORY,
+        errno.EFBIG: _NO_MEMORY,
+        errno.ENOSPC: "the memory file system (/dev/shm, or else /tmp) has no room for it: ask for less, or enlarge it",
+    }
+    _FILE_CODES = {
+        errno.ENOENT: ERROR_FILE_NOT_FOUND, errno.ENOTDIR: ERROR_PATH_NOT_FOUND, errno.EACCES: ERROR_ACCESS_DENIED,
+        errno.EPERM: ERROR_ACCESS_DENIED, errno.EROFS: ERROR_ACCESS_DENIED, errno.EISDIR: ERROR_ACCESS_DENIED,
+        errno.ETXTBSY: ERROR_ACCESS_DENIED, errno.EEXIST: ERROR_FILE_EXISTS, errno.ENOSPC: ERROR_DISK_FULL,
+        errno.EFBIG: ERROR_DISK_FULL, errno.EDQUOT: ERROR_DISK_FULL, errno.ENODEV: ERROR_INVALID_FUNCTION,
+    }
+
+    def _explained(error: OSError, name: Optional[str]) -> OSError:
+        """The exception with our words, of the name, instead of those of the system, of a file of this module."""
+        if error.strerror != os.strerror(error.errno or 0):
+            return error  # it has them already
+        return OSError(error.errno, _SYSTEM_CAUSES.get(error.errno or 0, error.strerror), name)
+
+    def _file_explained(error: OSError, path: Optional[str]) -> OSError:
+        code = _FILE_CODES.get(error.errno or 0)
+        if code is None or error.strerror not in ("", os.strerror(error.errno or 0)):
+            return error
+        return _os_error(code, path, _FILE_CAUSES[code])
+
+    def _is_dead(path: str) -> bool:
+        """Whether nobody has the lock of a handle file."""
+        with _Descriptors() as test:
+            # Who was killed while he made this very test may still have his lock for a moment, and would be taken for
+            # a holder.  Nobody else tests now, since the directory is locked.
+            fcntl.flock(test.open(path, os.O_RDWR), fcntl.LOCK_SH)
+        with _Descriptors() as test:
+            try:
+                fcntl.flock(test.open(path, os.O_RDWR), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
+
+    def _remove(path: str) -> None:
+        """Remove the files of an object; the data first, so that they never exist without a handle file."""
+        for victim in (path + ".data", path):
+            try:
+                os.unlink(victim)
+            except FileNotFoundError:
+                pass
+
+    def _remove_if_dead(path: str) -> None:
+        try:
+            if _is_dead(path):
+                _remove(path)
+        except FileNotFoundError:
+            _remove(path)  # the data that somebody left when he deleted files by hand
+
+    def _allocate(descriptor: int, start: int, end: int) -> None:
+        """Give a part of a file its space, so that no page of it kills the process that touches it."""
+        try:
+            os.posix_fallocate(descriptor, start, end - start)
+            return
+        except AttributeError:
+            pass  # as on macOS
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+                raise
+        while start < end:
+            hole = os.lseek(descriptor, start, os.SEEK_HOLE)
+            try:
+                start = min(os.lseek(descriptor, hole, os.SEEK_DATA), end)
+            except OSError:
+                start = end  # there is none behind the hole
+            for offset in range(hole, start, _PIPE_SIZE):
+                os.pwrite(descriptor, bytes(min(_PIPE_SIZE, start - offset)), offset)
+
+    def _path_of(descriptor: int) -> str:
+        """The path of an open file, without links; none that exists if the file has none."""
+        if sys.platform == "darwin":
+            return os.fsdecode(fcntl.fcntl(descriptor, F_GETPATH, bytes(1024)).rstrip(b"\0"))
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+
+    class _Descriptors:
+        """File descriptors; they are closed at the latest when nobody has this object any more.
+
+        So none stays open when a signal handler raises an exception between any two steps of Python code.  Therefore
+        C code both opens or closes them, through map(), and notes it.
+        """
+
+        def __init__(self) -> None:
+            self.all: List[int] = []
+
+        def open(self, path: str, flags: int, mode: int = 0o600) -> int:
+            self.all += map(os.open, (path,), (flags | os.O_NOFOLLOW,), (mode,))
+            return self.all[-1]
+
+        def duplicate(self, descriptor: int) -> int:
+            self.all += map(os.dup, (descriptor,))
+            return self.all[-1]
+
+        # A default argument, because the globals of a module may be gone when the interpreter ends.  Unlike close(),
+        # closerange() goes on if somebody else has closed one of them.
+        def close(self, close_range: Callable[[int, int], None] = os.closerange) -> None:
+            self.all[:] = filter(None, map(close_range, self.all, map((1).__add__, self.all)))
+
+        def __del__(self) -> None:
+            self.close()
+
+        def __enter__(self) -> _Descriptors:
+            return self
+
+        def __exit__(self, *exc_info: object) -> None:
+            self.close()
+
+    class _File(_Descriptors):
+        """An open file of the user."""
+
+        def __init__(self, path: str = "") -> None:
+            super().__init__()
+            self.path = path
+
+        def checked(self) -> _Handle:
+            mode = os.fstat(self.all[0]).st_mode
+            if not stat.S_ISREG(mode):
+                self.close()
+                raise OSError(errno.EISDIR if stat.S_ISDIR(mode) else errno.ENODEV, "")
+            return _Handle(self)
+
+    class _Holder(_Descriptors):
+        """A use of an object: a descriptor with a lock on its handle file, and those that its kind needs."""
+
+        path: str  # of the handle file
+        facts: Dict[str, Any]  # what the handle file says of the object
+
+        def __init__(self, kind: str, **facts: Any) -> None:
+            super().__init__()
+            self.facts = {"kind": kind, **facts}
+
+        def make(self, data: str) -> None:
+            """Make the data file, and use it."""
+            raise NotImplementedError
+
+        def unmake(self) -> None:
+            """Undo what make() did to anything but the data file."""
+
+        def attach(self, data: str) -> None:
+            """Use the data file; FileNotFoundError or ENXIO if whoever had the object is just dying."""
+            raise NotImplementedError
+
+        def wait(self, seconds: float, result: List[int]) -> None:
+            raise NotImplementedError
+
+        def end_waits(self) -> None:
+            """Let the waits of other threads return."""
+
+        def _after_fork(self) -> None:
+            """Part from what the parent process uses alone."""
+
+    class _Handle(int):
+        """A number that keeps alive what it stands for."""
+
+        to: Any
+
+        def __new__(cls, to: _Descriptors) -> _Handle:
+            self = super().__new__(cls, to.all[0])
+            self.to = to
+            return self
+
+    class _Section(_Holder):
+        """Memory: a data file, or a file of the user."""
+
+        def __init__(self, access: str, size: int = 0, reserve: bool = False, file: Any = None) -> None:
+            super().__init__("Section", size=size, access=access, reserve=reserve)
+            self._access, self._file, self._grown_from = access, file, -1
+
+        def make(self, data: str) -> None:
+            if self._file is None:
+                page = os.sysconf("SC_PAGE_SIZE")
+                size = self.facts["size"] = -(-self.facts["size"] // page) * page
+                if size > _MAX_SIZE:
+                    raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+                self.data = self.open(data, _NEW)
+                os.ftruncate(self.data, size)
+                if not self.facts["reserve"]:
+                    _allocate(self.data, 0, size)
+                return
+            self.data = self.duplicate(self._file.to.all[0])
+            try:
+                self._make_over_file(os.fstat(self.data))
+            except OSError as error:
+                raise _file_explained(error, None) from None
+
+        def _make_over_file(self, found: os.stat_result) -> None:
+            size = self.facts["size"] = self.facts["size"] or found.st_size
+            if not size:
+                raise _os_error(ERROR_FILE_INVALID, None, _FILE_CAUSES[ERROR_FILE_INVALID])
+            self.facts.update(path=_path_of(self.data), device=found.st_dev, inode=found.st_ino)
+            if size > found.st_size:
+                self._grown_from = found.st_size
+                os.ftruncate(self.data, size)
+                _allocate(self.data, found.st_size, size)
+
+        def unmake(self) -> None:
+            if self._grown_from >= 0:
+                os.ftruncate(self.data, self._grown_from)
+
+        def attach(self, data: str) -> None:
+            if self._access == "rw" and self.facts["access"] != "rw":
+                raise _os_error(ERROR_ACCESS_DENIED, None, "the memory was created read-only")
+            path = self.facts.get("path")
+            if path is None:
+                self.data = self.open(data, os.O_RDWR)
+                return
+            try:
+                self.data = self.open(path, _FILE_MODES[self._access])
+                found: Optional[os.stat_result] = os.fstat(self.data)
+            except PermissionError:
+                raise _os_error(ERROR_ACCESS_DENIED, None, f"access to the file {path!r} behind it is denied") from None
+            except FileNotFoundError:
+                found = None
+            if found is None or (found.st_dev, found.st_ino) != (self.facts["device"], self.facts["inode"]):
+                raise _os_error(ERROR_FILE_NOT_FOUND, path, "the file behind the memory was renamed or deleted")
+
+        def map(self, access: str, offset: int, size: int) -> int:
+            if self.facts["reserve"]:
+                _allocate(self.data, offset, offset + size)
+            elif os.fstat(self.data).st_size < offset + size:
+                raise OSError(errno.EINVAL, "the file behind the memory has become smaller than it was")
+            base: int = _libc.mmap(None, size, *_VIEW_MODES[access], self.data, offset)
+            return base
+
+    class _Thread:
+        """What a gate keeps of a thread as long as the thread runs."""
+
+    class _Gate:
+        """The lock of a mutex as this process has it, shared by all its handles.
+
+        flock() locks an open file against other open files, and knows no threads.
+        """
+
+        def __init__(self, data: str) -> None:
+            self._path = data
+            self._after_fork()
+
+        def _after_fork(self) -> None:
+            """Start with nothing: an open file that a forked process shares with its parent has one lock for both."""
+            self._file = _Descriptors()
+            self._changed = threading.Condition()
+            self._threads = threading.local()
+            self._owner: Optional[weakref.ref[_Thread]] = None
+            self._depth = 0  # how often the owner has acquired it
+            self._locked: List[Any] = []  # has an item while the file is locked
+
+        def _this_thread(self) -> _Thread:
+            try:
+                thread: _Thread = self._threads.thread
+            except AttributeError:
+                thread = self._threads.thread = _Thread()
+            return thread
+
+        def _is_mine(self) -> bool:
+            owner = self._owner
+            return owner is not None and owner() is self._this_thread()
+
+        def acquire(self, holder: _Mutant, end: Optional[float], result: List[int]) -> None:
+            recursive, depth, mark = self._is_mine(), self._depth, b""
+            try:
+                if recursive:
+                    code = WAIT_OBJECT_0
+                elif self._claim(holder, end) and self._lock_file(holder, end):
+                    mark = os.pread(self._file.all[0], 1, 0)
+                    code = WAIT_ABANDONED if mark == b"\1" else WAIT_OBJECT_0
+                    os.pwrite(self._file.all[0], b"\1", 0)
+                else:
+                    return
+                self._depth = depth + 1 if recursive else 1
+                result[:] = (code,)
+            finally:
+                if result[0] == WAIT_TIMEOUT:  # also if a signal handler has raised an exception
+                    if recursive:
+                        self._depth = depth
+                    elif self._is_mine():
+                        self._give_up(mark)
+
+        def _claim(self, holder: _Mutant, end: Optional[float]) -> bool:
+            """Get ahead of the other threads of this process."""
+            with self._changed:
+                left = None if end is None else max(end - time.perf_counter(), 0)
+                self._changed.wait_for(lambda: self._owner is None or holder.closing, left)
+                if self._owner is not None or holder.closing:
+                    return False
+                self._owner = weakref.ref(self._this_thread(), self._abandon)
+                return True
+
+        def _abandon(self, owner: weakref.ref[_Thread]) -> None:
+            """Called when a thread has ended."""
+            if self._owner is owner:
+                self._give_up(b"\1")
+
+        def _lock_file(self, holder: _Mutant, end: Optional[float]) -> bool:
+            if not self._file.all:
+                self._file.open(self._path, os.O_RDWR)
+            if end is None:
+                self._locked[:] = map(fcntl.flock, self._file.all, (fcntl.LOCK_EX,))
+                return True
+            pauses = iter(_PAUSES)
+            while True:
+                try:
+                    self._locked[:] = map(fcntl.flock, self._file.all, (fcntl.LOCK_EX | fcntl.LOCK_NB,))
+                    return True
+                except BlockingIOError:
+                    left = end - time.perf_counter()
+                    if left <= 0 or holder.closing:
+                        return False
+                    time.sleep(min(next(pauses, 0.02), 0.02, left))
+
+        def _give_up(self, mark: bytes) -> None:
+            if self._locked:
+                os.pwrite(self._file.all[0], mark, 0)
+                self._locked[:] = filter(None, map(fcntl.flock, self._file.all, (fcntl.LOCK_UN,)))
+            with self._changed:
+                self._owner = None
+                self._changed.notify_all()
+
+        def release(self, result: List[int]) -> None:
+            """Not done as long as `result` is empty; can be repeated after an exception of a signal handler."""
+            depth = self._depth
+            if not self._is_mine():
+                result[:] = (False,)
+                raise _not_owner()
+            try:
+                if depth == 1:
+                    self._give_up(b"\0")
+                else:
+                    self._depth = depth - 1
+                result[:] = (True,)
+            except BaseException:
+                if not result and depth > 1:
+                    self._depth = depth
+                raise
+
+        def end_waits(self) -> None:
+            with self._changed:
+                self._changed.notify_all()
+
+    class _Mutant(_Holder):
+        """A mutex: a data file that is locked, and whose only byte is 1 meanwhile, to tell that an owner has died."""
+
+        closing = False
+
+        def __init__(self, gates: weakref.WeakValueDictionary[Tuple[int, int], _Gate]) -> None:
+            super().__init__("Mutant")
+            self._gates = gates
+            self.gate: Any = None
+
+        def make(self, data: str) -> None:
+            with _Descriptors() as new:
+                os.write(new.open(data, _NEW), b"\0")
+            self.attach(data)
+
+        def attach(self, data: str) -> None:
+            found = os.stat(data)
+            identity = found.st_dev, found.st_ino
+            self.gate = self._gates.get(identity) or self._gates.setdefault(identity, _Gate(data))
+
+        def wait(self, seconds: float, result: List[int]) -> None:
+            end = None if seconds >= _LONGEST_WAIT else time.perf_counter() + seconds
+            self.gate.acquire(self, end, result)
+
+        def end_waits(self) -> None:
+            self.closing = True
+            self.gate.end_waits()
+
+        def close(self, close_range: Callable[[int, int], None] = os.closerange) -> None:
+            super().close(close_range)
+            self.gate = None
+
+    class _Fifo(_Holder):
+        """An event or a semaphore: a FIFO that has bytes in it while it is set or can be acquired."""
+
+        closing = False
+
+        def __init__(self, kind: str, tokens: int = 0, **facts: Any) -> None:
+            super().__init__(kind, **facts)
+            self._tokens = tokens  # at first
+            self._after_fork()
+
+        def _after_fork(self) -> None:
+            self._bell = _Descriptors()  # a pipe that ends the waits of this process, once there are any
+            self._lock = threading.RLock()
+
+        def make(self, data: str) -> None:
+            os.mkfifo(data, 0o600)
+            self.read_end = self.open(data, os.O_RDONLY | os.O_NONBLOCK)
+            self.write_end = self.open(data, os.O_WRONLY | os.O_NONBLOCK)
+            os.write(self.write_end, bytes(self._tokens))
+
+        def attach(self, data: str) -> None:
+            # The write end first, which cannot be opened any more when the holders, and with them the bytes, are gone.
+            self.write_end = self.open(data, os.O_WRONLY | os.O_NONBLOCK)
+            self.read_end = self.open(data, os.O_RDONLY | os.O_NONBLOCK)
+
+        def is_set(self, seconds: float = 0) -> bool:
+            poll = select.poll()
+            poll.register(self.read_end, select.POLLIN)
+            if seconds:
+                with self._lock:
+                    if not self._bell.all:
+                        self._bell.all += os.pipe()
+                    if self.closing:
+                        return False
+                poll.register(self._bell.all[0], select.POLLIN)
+            return any(descriptor == self.read_end for descriptor, _ in poll.poll(ceil(1000 * seconds)))
+
+        def end_waits(self) -> None:
+            with self._lock:
+                self.closing = True
+                if self._bell.all:
+                    os.write(self._bell.all[1], b"\0")
+
+        def wait(self, seconds: float, result: List[int]) -> None:
+            if not self.is_set(seconds):
+                return
+            take = self.facts["take"]
+            if not take:
+                result[:] = (WAIT_OBJECT_0,)
+                return
+            try:  # C code both reads and stores, as in _Windows._store_result
+                result[:] = map({True: WAIT_OBJECT_0}.__getitem__, map(bool, map(os.read, (self.read_end,), (take,))))
+            except BlockingIOError:
+                pass  # another waiter was faster
+
+        def clear(self) -> None:
+            try:
+                os.read(self.read_end, _PIPE_SIZE)
+            except BlockingIOError:
+                pass  # it was not set
+
+        def set(self) -> None:
+            try:
+                os.write(self.write_end, b"\0")
+            except BlockingIOError:
+                pass  # it has been set so often that the FIFO is full
+
+        def add(self, n: int, result: List[int]) -> int:
+            """Add to the count of a semaphore, and return what it was; nobody else adds meanwhile."""
+            from array import array
+            from termios import FIONREAD
+            count = array("i", [0])
+            fcntl.ioctl(self.read_end, FIONREAD, count)
+            if count[0] + n > self.facts["maximum"]:
+                result[:] = (False,)
+                raise _too_many(n)
+            result[:] = map(os.write, (self.write_end,), (bytes(n),))
+            return count[0]
+
+    def _mapped_at(base: int, function: Any, arguments: Tuple[Any, ...]) -> int:
+        if base == MAP_FAILED:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
+        return base
+
+    def _synchronized(result: int, function: Any, arguments: Tuple[Any, ...]) -> int:
+        if result:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
+        return result
+
+    # What Python does not have, or not so that memory which is only read can be used: restype, argtypes and check.
+    _LIBC_PROTOTYPES = {
+        "mmap": (LPVOID, (LPVOID, SIZE_T, c_int, c_int, c_int, c_longlong), _mapped_at),
+        "msync": (c_int, (LPVOID, SIZE_T, c_int), _synchronized),
+        # No check: it can only fail for what was not mapped.
+        "munmap": (c_int, (LPVOID, SIZE_T), None),
+    }
+
+    class _LibcFunctions:
+        """The functions of the table, each bound at its first use."""
+
+        def __getattr__(self, name: str) -> Any:
+            if name not in _LIBC_PROTOTYPES:
+                raise AttributeError(name)
+            restype, argtypes, check = _LIBC_PROTOTYPES[name]
+            # munmap() is called by __del__, perhaps between another function and its check, and keeps out of errno.
+            library = ctypes.CDLL(None, use_errno=check is not None)
+            # Where there is mmap64(), mmap() may have an offset of only 32 bits.
+            function: Any = library["mmap64" if name == "mmap" and hasattr(library, "mmap64") else name]
+            function.restype, function.argtypes = restype, argtypes
+            if check:
+                function.errcheck = check
+            setattr(self, name, function)
+            return function
+
+    _libc = _LibcFunctions()
+
+    class _Posix:
+        """The same calls for Linux and macOS, where nothing has a name only as long as somebody uses it.
+
+        An object is two files in the directory of its scope, which only the user may use.  On the first, the handle
+        file, every holder keeps a shared lock, which the system takes away from whoever dies.  So a handle file that
+        nobody has locked is garbage, and its object does not exist.  The second has the data: it is the memory, the
+        FIFO of an event or semaphore, or what is locked for a mutex; it has descriptors of its own, since a view that
+        is still mapped would keep the lock.  Its contents are complete before the handle file has any.
+
+        Whoever makes, opens or closes an object has the directory locked meanwhile.  Wherever he is killed, he leaves
+        nothing, or a living object, or garbage, which the next to come removes.
+        """
+
+        longest_wait = _LONGEST_WAIT
+
+        def __init__(self) -> None:
+            self._lock = threading.RLock()  # of this process, which fork() takes, too
+            self._ready = False
+            self._gates: weakref.WeakValueDictionary[Tuple[int, int], _Gate] = weakref.WeakValueDictionary()
+            self._holders: weakref.WeakSet[_Holder] = weakref.WeakSet()
+            self._forkable: weakref.WeakSet[Any] = weakref.WeakSet()
+            self._postponed: List[str] = []
+            self._swept: Dict[str, float] = {}
+
+        # ---- the directory
+
+        def _place(self, name: Optional[str]) -> str:
+            """The path of a handle file."""
+            from hashlib import sha256
+            scope, _, rest = (name or "").rpartition("\\")
+            key = os.urandom(16).hex() if name is None else sha256(
+                rest.encode("utf-16-le", "surrogatepass")).hexdigest()[:32]
+            return f"{self._scope(scope or 'Local')}/{key}"
+
+        def _scope(self, scope: str) -> str:
+            for parent in _PARENTS:
+                directory = f"{parent}/namedmap-{os.geteuid()}"
+                try:
+                    self._own(directory)
+                except OSError as error:
+                    if error.errno not in _NO_PARENT:
+                        raise
+                    failure = error
+                else:
+                    return f"{directory}/{scope}"
+            raise failure
+
+        def _own(self, directory: str) -> None:
+            """Make a directory unless it is there, and refuse one that others have made or may use."""
+            try:
+                os.mkdir(directory, 0o700)
+            except FileExistsError:
+                pass
+            found = os.lstat(directory)
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+                raise OSError(errno.EPERM, "this must be a directory of this user, which nobody else may use (mode "
+                              "700), and is not: find out who made it, and remove it", directory)
+
+        def _locked(self, directory: str, action: Callable[..., Any], *arguments: Any) -> Any:
+            """Call a function while the directory is locked against other processes and threads."""
+            if self._is_inside():
+                raise RuntimeError("a signal handler or __del__ that has interrupted this module while it makes, opens "
+                                   "or closes an object cannot do the same")
+            result = self._in_locked_directory(directory, action, *arguments)
+            while self._postponed:
+                path = self._postponed.pop()
+                self._in_locked_directory(os.path.dirname(path), _remove_if_dead, path)
+            return result
+
+        def _is_inside(self) -> bool:
+            """Whether this thread has the directory locked, perhaps by another copy of this file.
+
+            It would wait for itself.  A flag instead would stay set if a signal handler raised at a bad moment.
+            """
+            frame: Any = sys._getframe()
+            while frame is not None and frame.f_code.co_name != "_in_locked_directory":
+                frame = frame.f_back
+            return frame is not None
+
+        def _in_locked_directory(self, directory: str, action: Callable[..., Any], *arguments: Any) -> Any:
+            with self._lock, _Descriptors() as lock:
+                self._prepare()
+                while True:
+                    self._own(directory)
+                    fcntl.flock(lock.open(directory, os.O_RDONLY | os.O_DIRECTORY), fcntl.LOCK_EX)
+                    try:
+                        if os.path.samestat(os.fstat(lock.all[0]), os.lstat(directory)):
+                            break
+                    except FileNotFoundError:
+                        pass
+                    lock.close()  # somebody has removed the directory meanwhile
+                try:
+                    return action(*arguments)
+                finally:
+                    # Closing is not enough: a program that another thread just starts may have a copy for a moment.
+                    fcntl.flock(lock.all[0], fcntl.LOCK_UN)
+
+        def _prepare(self) -> None:
+            if not self._ready:
+                import atexit
+                os.register_at_fork(before=lambda: self._lock.acquire(), after_in_parent=lambda: self._lock.release(),
+                                    after_in_child=self._after_fork)
+                atexit.register(self._at_exit)
+                self._ready = True
+
+        def _after_fork(self) -> None:
+            """A forked child has copies of all descriptors, so that it is a holder, too, and has nobody's locks."""
+            self._lock = threading.RLock()
+            self._postponed.clear()
+            for shared in (*self._gates.values(), *self._holders, *self._forkable):
+                shared._after_fork()
+
+        def _at_exit(self) -> None:
+            """Remove what nobody else has.  Memory stays mapped, and threads that still run can go on waiting."""
+            for holder in list(self._holders):
+                if holder.all:
+                    os.close(holder.all.pop(0))
+                    try:
+                        self._locked(os.path.dirname(holder.path), _remove_if_dead, holder.path)
+                    except OSError:
+                        pass
+
+        # ---- objects
+
+        def _hold(self, name: Optional[str], holder: Any, new: bool) -> Tuple[int, bool]:
+            """A handle, and whether the object is new."""
+            try:
+                path = self._place(name)
+                created = self._locked(os.path.dirname(path), self._find_or_make, path, name, holder, new)
+            except BaseException as error:
+                holder.close()  # and not only when the exception is forgotten
+                raise _explained(error, name) if isinstance(error, OSError) else error
+            return _Handle(holder), created
+
+        def _find_or_make(self, path: str, name: Optional[str], holder: Any, new: bool) -> bool:
+            """Whether the object is new."""
+            holder.path = path
+            if new:
+                self._sweep(os.path.dirname(path))
+            facts = self._find(path, holder)
+            if facts is not None and self._attach(path, name, holder, facts):
+                self._holders.add(holder)
+                return False
+            if not new:
+                raise _os_error(ERROR_FILE_NOT_FOUND, name, _NAME_CAUSES[ERROR_FILE_NOT_FOUND])
+            self._make(path, name, holder)
+            self._holders.add(holder)
+            return True
+
+        def _find(self, path: str, descriptors: _Descriptors) -> Optional[Dict[str, Any]]:
+            """What is known of an object that lives, which the descriptors hold from now on; None if none does."""
+            import json
+            try:
+                if _is_dead(path):
+                    _remove(path)
+                    return None
+                handle_file = descriptors.open(path, os.O_RDWR)
+                fcntl.flock(handle_file, fcntl.LOCK_SH)
+                facts: Dict[str, Any] = json.loads(os.read(handle_file, 0x10000))
+            except FileNotFoundError:
+                return None
+            except ValueError:  # whoever is making it is just dying
+                descriptors.close()
+                _remove(path)
+                return None
+            return facts
+
+        def _attach(self, path: str, name: Optional[str], holder: Any, facts: Dict[str, Any]) -> bool:
+            """Use an object; False if those who had it are just dying."""
+            if facts["kind"] != holder.facts["kind"]:
+                raise _other_kind(name, _KINDS[facts["kind"]][1])
+            holder.facts = facts
+            try:
+                holder.attach(path + ".data")
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ENXIO) or error.filename != path + ".data":
+                    raise
+                holder.close()
+                return False
+            return True
+
+        def _make(self, path: str, name: Optional[str], holder: Any) -> None:
+            import json
+            _remove(path)
+            holder.facts["name"] = name and name.rpartition("\\")[2]
+            fcntl.flock(holder.open(path, _NEW), fcntl.LOCK_SH)
+            try:
+                holder.make(path + ".data")
+                facts = json.dumps(holder.facts).encode()
+                if os.write(holder.all[0], facts) < len(facts):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except BaseException:
+                holder.unmake()
+                _remove(path)
+                raise
+
+        def _sweep(self, directory: str) -> None:
+            """Remove what killed processes left, at most once a second."""
+            now = time.monotonic()
+            if now - self._swept.get(directory, now - 1) >= 1:
+                self._swept[directory] = now
+                for path in self._handle_files(directory):
+                    _remove_if_dead(path)
+
+        def _handle_files(self, directory: str) -> Set[str]:
+            return {f"{directory}/{entry.partition('.')[0]}" for entry in os.listdir(directory)}
+
+        def _living(self, directory: str) -> List[Tuple[str, str]]:
+            """The names, without their prefix, and the kinds of all that lives."""
+            found = []
+            for path in self._handle_files(directory):
+                with _Descriptors() as descriptors:
+                    facts = self._find(path, descriptors)
+                    if facts is not None and facts["name"] is not None:
+                        found.append((facts["name"], _KINDS[facts["kind"]][1]))
+            return sorted(found)
+
+        def close_handle(self, handle: Any) -> None:
+            holder = handle.to
+            try:
+                if not isinstance(holder, _Holder):
+                    pass  # a file of the user, of which nothing is to be removed
+                elif self._is_inside():  # called by the garbage collector
+                    self._postponed.append(holder.path)
+                else:
+                    self._locked(os.path.dirname(holder.path), self._close, holder)
+            except OSError:
+                pass  # the directory was removed, or this process now runs for another user
+            finally:
+                holder.close()
+
+        def _close(self, holder: _Holder) -> None:
+            holder.close()
+            _remove_if_dead(holder.path)
+
+        def kind_of_name(self, name: str) -> Optional[str]:
+            path = self._place(name)
+            with _Descriptors() as descriptors:
+                facts = self._locked(os.path.dirname(path), self._find, path, descriptors)
+                return _KINDS[facts["kind"]][1] if facts else None
+
+        def named_objects(self) -> Iterator[Tuple[str, str]]:
+            for scope in ("Local", "Global"):
+                directory = self._scope(scope)
+                for name, kind in self._locked(directory, self._living, directory):
+                    yield f"{scope}\\{name}", kind
+
+        # ---- what has no counterpart
+
+        def _refuse(self, what: str) -> NoReturn:
+            raise NotImplementedError(f"{what} needs Windows: this system has no counterpart of it")
+
+        def security(self, sddl: Optional[str], inheritable: bool) -> Any:
+            from contextlib import nullcontext
+            if sddl is not None:
+                self._refuse("a security descriptor (sddl)")
+            self._check_inheritable(inheritable)
+            return nullcontext()
+
+        def _check_inheritable(self, inheritable: bool) -> None:
+            if inheritable:
+                self._refuse("a handle that child processes inherit (inheritable)")
+
+        def user_space(self) -> Tuple[int, int]:
+            self._refuse("a view at a given address")
+
+        def handle_kind(self, handle: int) -> str:
+            self._refuse("from_handle()")
+
+        def section_access(self, handle: int) -> Optional[str]:
+            self._refuse("from_handle()")
+
+        def duplicate_handle(self, handle: int, pid: int) -> int:
+            self._refuse("duplicate()")
+
+        # ---- memory
+
+        def create_file_mapping(self, name: Optional[str], size: int, access: str, file: Optional[int], reserve: bool,
+                                security: Any) -> Tuple[int, bool]:
+            return self._hold(name, _Section(access, size, reserve, file), True)
+
+        def open_file_mapping(self, name: Optional[str], access: str, inheritable: bool) -> int:
+            self._check_inheritable(inheritable)
+            return self._hold(name, _Section(access), False)[0]
+
+        def section_size(self, handle: Any) -> int:
+            size: int = handle.to.facts["size"]
+            return size
+
+        def query_section(self, handle: Any) -> Tuple[int, int]:
+            facts = handle.to.facts
+            return facts["size"], SEC_FILE if "path" in facts else SEC_RESERVE if facts["reserve"] else SEC_COMMIT
+
+        def can_map(self, handle: Any, access: str) -> bool:
+            return True  # what the creator does not allow is not even opened
+
+        def map_view(self, handle: Any, access: str, offset: int, size: int, address: Optional[int] = None) -> int:
+            if size > sys.maxsize:
+                raise _too_large(ERROR_NOT_ENOUGH_MEMORY)
+            try:
+                base: int = handle.to.map(access, offset, size)
+            except OSError as error:
+                raise _too_large(ERROR_NOT_ENOUGH_MEMORY) if error.errno == errno.ENOMEM else _explained(error, None)
+            return base
+
+        def unmap_view(self, base: int, size: int) -> None:
+            _libc.munmap(base, size)
+
+        def flush_view(self, base: int, size: int) -> None:
+            skipped = base % os.sysconf("SC_PAGE_SIZE")  # what is flushed begins at a page
+            try:
+                _libc.msync(base - skipped, size + skipped, MS_SYNC)
+            except OSError as error:
+                raise _file_explained(error, None) from None
+
+        # ---- files of the user
+
+        def open_file(self, path: str, access: str) -> int:
+            # Without O_NONBLOCK a FIFO would wait for its other end.
+            return self._opened_file(path, _FILE_MODES[access] | os.O_NONBLOCK, ERROR_FILE_NOT_FOUND)
+
+        def create_file(self, path: str) -> int:
+            return self._opened_file(path, _NEW, ERROR_PATH_NOT_FOUND)
+
+        def _opened_file(self, path: str, flags: int, missing: int) -> int:
+            file = _File(path and os.path.realpath(path))
+            try:
+                file.open(file.path, flags, 0o666)
+                return file.checked()
+            except FileNotFoundError:
+                raise _os_error(missing, path, _FILE_CAUSES[missing]) from None
+            except OSError as error:
+                raise _file_explained(error, path) from None
+
+        def duplicate_file(self, descriptor: int, access: str) -> int:
+            file = _File()
+            try:
+                file.duplicate(descriptor)
+                mode = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE
+                if mode != os.O_RDWR and (mode == os.O_WRONLY or access == "rw"):
+                    raise _not_opened_for(access)
+                return file.checked()
+            except OSError as error:
+                raise _file_explained(error, None) from None
+
+        def delete_file(self, file: Any) -> None:
+            """Delete a new file, and none that has its path by now or that somebody else has begun to use."""
+            found = os.fstat(file.to.all[0])
+            if not found.st_size and os.path.samestat(found, os.lstat(file.to.path)):
+                os.unlink(file.to.path)
+
+        def take_back_growth(self, file: int, size: int) -> None:
+            pass  # create_file_mapping() has left the file as it was
+
+        def file_size(self, file: Any) -> int:
+            return os.fstat(file.to.all[0]).st_size
+
+        def flush_file(self, file: Any) -> None:
+            try:
+                os.fsync(file.to.all[0])
+            except OSError as error:
+                raise _file_explained(error, None) from None
+
+        # ---- what can be waited for
+
+        def create_mutex(self, name: Optional[str], security: Any) -> Tuple[int, bool]:
+            return self._hold(name, _Mutant(self._gates), True)
+
+        def open_mutex(self, name: Optional[str], inheritable: bool) -> int:
+            self._check_inheritable(inheritable)
+            return self._hold(name, _Mutant(self._gates), False)[0]
+
+        def release_mutex(self, handle: Any, result: List[int]) -> None:
+            handle.to.gate.release(result)
+
+        def create_event(self, name: Optional[str], manual_reset: bool, initial_state: bool,
+                         security: Any) -> Tuple[int, bool]:
+            # Who waits for an event that resets itself takes all that is there.
+            return self._hold(name, _Fifo("Event", int(initial_state), take=0 if manual_reset else _PIPE_SIZE), True)
+
+        def open_event(self, name: Optional[str], inheritable: bool) -> int:
+            self._check_inheritable(inheritable)
+            return self._hold(name, _Fifo("Event"), False)[0]
+
+        def set_event(self, handle: Any) -> None:
+            handle.to.set()
+
+        def reset_event(self, handle: Any) -> None:
+            handle.to.clear()
+
+        def query_event(self, handle: Any) -> Tuple[bool, bool]:
+            return bool(handle.to.facts["take"]), handle.to.is_set()
+
+        def create_semaphore(self, name: Optional[str], value: int, maximum: int, security: Any) -> Tuple[int, bool]:
+            if maximum == _MAX_COUNT:  # the default, which is to say as many as possible
+                maximum = _MAX_TOKENS
+            if not value <= maximum <= _MAX_TOKENS:
+                raise ValueError(f"a semaphore of this system counts to {_MAX_TOKENS} at most, not to "
+                                 f"{max(value, maximum)}")
+            return self._hold(name, _Fifo("Semaphore", value, take=1, maximum=maximum), True)
+
+        def open_semaphore(self, name: Optional[str], inheritable: bool) -> int:
+            self._check_inheritable(inheritable)
+            return self._hold(name, _Fifo("Semaphore"), False)[0]
+
+        def release_semaphore(self, handle: Any, n: int, result: List[int]) -> int:
+            count: int = self._locked(os.path.dirname(handle.to.path), handle.to.add, n, result)
+            return count
+
+        def wait(self, handle: Any, seconds: float, result: List[int]) -> None:
+            handle.to.wait(seconds, result)
+
+        def end_waits(self, handle: Any) -> None:
+            handle.to.end_waits()
+
+        def remember_to_fork(self, item: Any) -> None:
+            self._forkable.add(item)
+
+    _layer = _Posix()
 
 
 # ---------------------------------------------------------------- kernel objects
@@ -1092,6 +2070,12 @@ def _checked_handle(handle: int, kind: str) -> int:
     return handle
 
 
+def _slice_until(end: Optional[float]) -> float:
+    """How many seconds to wait at once, until a moment of time.perf_counter(), or for ever."""
+    left = _layer.longest_wait if end is None else max(end - time.perf_counter(), 0)
+    return min(left, _layer.longest_wait)
+
+
 def _reopen(cls: Any, name: str, arguments: Dict[str, Any]) -> Any:
     """What unpickling calls."""
     return cls.open(name, **arguments)
@@ -1115,6 +2099,10 @@ class _Closable:
     def _check_open(self) -> None:
         if self.closed:
             raise ValueError(f"{type(self).__name__} {self._name!r} is closed")
+
+    def _after_fork(self) -> None:
+        """Go on in a forked process: other threads that had a lock do not exist there."""
+        self._lock = threading.RLock()
 
     def __enter__(self: Closable) -> Closable:
         self._check_open()
@@ -1147,7 +2135,12 @@ class _Object(_Closable):
         self._lock = threading.RLock()
         self._uses = set()
         self._handle, self._created, self._name = handle, created, name
+        _layer.remember_to_fork(self)
         return self
+
+    def _after_fork(self) -> None:
+        super()._after_fork()
+        self._uses = set()
 
     @property
     def name(self) -> Optional[str]:
@@ -1177,6 +2170,8 @@ class _Object(_Closable):
         0.1 seconds, and the last of them closes the handle.
         """
         self._closing = True
+        if self._uses:
+            _layer.end_waits(self._handle)
         self._close_unused()
 
     def _close_unused(self) -> None:
@@ -1481,6 +2476,7 @@ class View(_Memory):
     def _over(cls, map_object: NamedMap, array: Any, access: str) -> View:
         self: View = object.__new__(cls)
         self._lock = threading.RLock()
+        _layer.remember_to_fork(self)
         self._map_object = map_object
         self._name, self._size, self._access = map_object.name, len(array), access
         self._use(array)
@@ -1516,9 +2512,10 @@ class View(_Memory):
 def _open_file_mapping(name: Optional[str], access: str, inheritable: bool) -> int:
     try:
         return _layer.open_file_mapping(name, access, inheritable)
-    except PermissionError:
-        hint = _TRY_READING if access == "rw" else ""
-        raise _os_error(ERROR_ACCESS_DENIED, name, _NAME_CAUSES[ERROR_ACCESS_DENIED] + hint) from None
+    except PermissionError as error:
+        if access != "rw" or not _is(error, ERROR_ACCESS_DENIED):
+            raise
+        raise _os_error(ERROR_ACCESS_DENIED, name, str(error.strerror) + _TRY_READING) from None
 
 
 def _covered_size(handle: int, name: Optional[str], size: Optional[int]) -> int:
@@ -1583,7 +2580,7 @@ class _BackingFile:
             if self._made:
                 _layer.delete_file(self._handle)
             elif self._asked is not None and self._size < self._asked == _layer.file_size(self._handle):
-                _layer.set_file_size(self._handle, self._size)  # Windows makes it larger before it refuses a name
+                _layer.take_back_growth(self._handle, self._size)
         except OSError:
             pass  # somebody else has mapped it meanwhile; the first error tells more
         finally:
@@ -1695,7 +2692,7 @@ class NamedMap(_Object, _Memory):
                     return self
             except OSError as error:
                 # Whoever is just creating or closing the same has the file before, and after, it has the name.
-                held = getattr(error, "winerror", None) in (ERROR_SHARING_VIOLATION, ERROR_FILE_EXISTS)
+                held = _is(error, ERROR_SHARING_VIOLATION) or _is(error, ERROR_FILE_EXISTS)
                 if name is None or not held or not pauses:
                     raise
                 time.sleep(pauses.pop(0))
@@ -1902,8 +2899,7 @@ class _Waitable(_Object):
     def _wait_in_slices(self, timeout: Optional[float], result: List[int]) -> bool:
         end = None if timeout is None else time.perf_counter() + timeout
         while True:
-            left = _SLICE if end is None else min(max(end - time.perf_counter(), 0), _SLICE)
-            _layer.wait(self._handle, left, result)
+            _layer.wait(self._handle, _slice_until(end), result)
             if result[0] != WAIT_TIMEOUT:
                 self._got(result[0])
                 return True
@@ -2042,6 +3038,10 @@ class Mutex(_Lock):
             if self._is_held():
                 raise RuntimeError(f"Mutex {self._name!r} is held, and has to be released before it is closed")
             super().close()
+
+    def _after_fork(self) -> None:
+        super()._after_fork()
+        self._note(0)
 
     def _note(self, held: int) -> None:
         self._hold = (threading.get_ident(), held) if held else (0, 0)
@@ -2588,12 +3588,12 @@ def _hold(announcement: str, seconds: Optional[float]) -> None:
     if threading.current_thread() is threading.main_thread():  # only there can handlers be set
         for number in {signal.SIGTERM, getattr(signal, "SIGBREAK", signal.SIGTERM)}:  # SIGBREAK is of Windows only
             previous[number] = signal.signal(number, signal.default_int_handler)
-    deadline = None if seconds is None else time.monotonic() + seconds
+    end = None if seconds is None else time.perf_counter() + seconds
     try:
         threading.Thread(target=_wait_for_enter, args=(entered,), daemon=True).start()
         _print(announcement)
         # In slices, because on Windows no signal interrupts the wait of a lock.
-        while not entered.wait(_SLICE) and (deadline is None or time.monotonic() < deadline):
+        while not entered.wait(_slice_until(end)) and (end is None or time.perf_counter() < end):
             pass
     except KeyboardInterrupt:
         pass

@@ -1,6 +1,6 @@
 """Tests of namedmap.
 
-On Windows, and on Windows Pythons under Wine, they use kernel32 in real processes; elsewhere only what is portable.
+On Windows, and on Windows Pythons under Wine, they use kernel32 in real processes; on Linux and macOS the POSIX layer.
 NAMEDMAP_PEER may name the compiled examples/peer.c; otherwise gcc is looked for. NAMEDMAP_OTHER_PYTHON may name a
 Windows Python of the other word size, 32 or 64 bit.
 """
@@ -41,6 +41,7 @@ from namedmap import Event, Mutex, NamedMap, Semaphore, View
 HERE = os.path.dirname(os.path.abspath(__file__))
 ON_WINDOWS = sys.platform == "win32"
 windows = pytest.mark.skipif(not ON_WINDOWS, reason="needs kernel32: runs on Windows and under Wine")
+posix = pytest.mark.skipif(ON_WINDOWS, reason="is about the POSIX layer")
 _counter = itertools.count()
 
 
@@ -90,6 +91,17 @@ MEM_FREE = 0x10000
 MEM_MAPPED = 0x40000
 
 
+class RawHandle:
+    """A handle of kernel32 that this module has not made."""
+
+    def __init__(self, value):
+        assert value
+        self.value = value
+
+    def close(self):
+        kernel32.CloseHandle(self.value)
+
+
 def region_at(address):
     region = namedmap.MEMORY_BASIC_INFORMATION()
     if not kernel32.VirtualQuery(address, ctypes.byref(region), ctypes.sizeof(region)):
@@ -97,35 +109,73 @@ def region_at(address):
     return region
 
 
-def is_committed(memory):
-    """Whether all pages may be touched: Wine, unlike Windows, forgives touching those that are only reserved."""
-    address, end = memory.address, memory.address + memory.size
-    while address < end and region_at(address).State == MEM_COMMIT:
-        address = region_at(address).BaseAddress + region_at(address).RegionSize
-    return address >= end
+if ON_WINDOWS:
+    def is_committed(memory):
+        """Whether all pages may be touched: Wine, unlike Windows, forgives touching those that are only reserved."""
+        address, end = memory.address, memory.address + memory.size
+        while address < end and region_at(address).State == MEM_COMMIT:
+            address = region_at(address).BaseAddress + region_at(address).RegionSize
+        return address >= end
+
+    def is_free(address):
+        return region_at(address).State == MEM_FREE
+
+    def mapped_regions():
+        count = address = 0
+        while True:
+            region = region_at(address)
+            if region is None:
+                return count
+            count += region.Type == MEM_MAPPED
+            address += region.RegionSize
+
+    def handle_count():
+        """Counted one by one, because GetProcessHandleCount of Wine is always 0."""
+        flags = wintypes.DWORD()
+        return sum(kernel32.GetHandleInformation(value, ctypes.byref(flags)) for value in range(4, 0x4000, 4))
+else:
+    def is_free(address):
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.msync.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+        page = os.sysconf("SC_PAGE_SIZE")
+        failed = libc.msync(address // page * page, page, 1)  # MS_ASYNC
+        return failed and ctypes.get_errno() == errno.ENOMEM
+
+    def is_committed(memory):
+        """Whether the file behind the memory has at least that much space of its own."""
+        with open("/proc/self/maps") as file:
+            for line in file:
+                start, end = (int(address, 16) for address in line.split(" ")[0].split("-"))
+                if start <= memory.address < end:
+                    return os.stat(line[line.index("/"):-1]).st_blocks * 512 >= memory.size
+
+    def mapped_regions():
+        if not sys.platform.startswith("linux"):
+            pytest.skip("only Linux tells what is mapped")
+        with open("/proc/self/maps") as file:
+            return sum(line.split(" ", 2)[1].endswith("s") or "/namedmap-" in line for line in file)
+
+    def handle_count():
+        return len(os.listdir("/dev/fd"))
 
 
-def is_free(address):
-    return region_at(address).State == MEM_FREE
+# What the errno of an exception stands for where there is no winerror.
+CODES = {errno.ENOENT: 2, errno.EACCES: 5, errno.EBADF: 6, errno.ENOMEM: 8, errno.EEXIST: 183, errno.EINVAL: 1006,
+         errno.ENOSPC: 1455}
 
 
-def mapped_regions():
-    count = address = 0
-    while True:
-        region = region_at(address)
-        if region is None:
-            return count
-        count += region.Type == MEM_MAPPED
-        address += region.RegionSize
+def told(caught):
+    """The Win32 error code and the name that an exception tells."""
+    error = caught.value
+    return error.winerror if ON_WINDOWS else CODES[error.errno], error.filename
 
 
-def handle_count():
-    """Counted one by one, because GetProcessHandleCount of Wine is always 0."""
-    flags = wintypes.DWORD()
-    return sum(kernel32.GetHandleInformation(value, ctypes.byref(flags)) for value in range(4, 0x4000, 4))
+def free_memory():
+    """How much memory in the paging file, or its counterpart, can be had."""
+    if not ON_WINDOWS:
+        found = os.statvfs("/dev/shm" if os.path.isdir("/dev/shm") else "/tmp")
+        return found.f_bavail * found.f_frsize
 
-
-def free_commit():
     class MEMORYSTATUSEX(ctypes.Structure):
         _fields_ = [("dwLength", wintypes.DWORD), ("dwMemoryLoad", wintypes.DWORD)] + [
             (field, ctypes.c_ulonglong) for field in ("ullTotalPhys", "ullAvailPhys", "ullTotalPageFile",
@@ -134,6 +184,11 @@ def free_commit():
     status = MEMORYSTATUSEX(ctypes.sizeof(MEMORYSTATUSEX))
     assert kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
     return status.ullAvailPageFile
+
+
+def send(number=signal.SIGINT):
+    """A signal for this process, such as Ctrl+C; on Windows only a console could send one."""
+    signal.raise_signal(number) if ON_WINDOWS else os.kill(os.getpid(), number)
 
 
 @pytest.fixture
@@ -284,28 +339,13 @@ def test_everything_public_has_a_docstring():
 
 def test_importing_is_cheap_and_loads_no_dll():
     code = ("import sys; before = set(sys.modules); import namedmap; print(*set(sys.modules) - before);"
-            "print(*vars(namedmap._win))")
+            "print(*vars(namedmap._win), *vars(getattr(namedmap, '_libc', namedmap._win)))")
     output = subprocess.run([sys.executable, "-S", "-c", code], cwd=HERE, stdout=subprocess.PIPE, check=True).stdout
     modules, bound = output.decode().splitlines()
     assert "namedmap" in modules.split()
     assert not set(modules.split()) & {"argparse", "dataclasses", "enum", "mmap", "multiprocessing", "subprocess",
                                        "tempfile", "typing"}
     assert bound == ""
-
-
-@pytest.mark.skipif(ON_WINDOWS, reason="this is about systems without file mapping objects")
-def test_elsewhere_every_use_is_one_clear_error(capsys):
-    for use in (lambda: NamedMap.create("x", 1), lambda: NamedMap.open("x"), lambda: Mutex.create(),
-                lambda: Event.create("x"), lambda: Semaphore.open("x")):
-        with pytest.raises(NotImplementedError, match="needs Windows"):
-            use()
-    for arguments in (("create", "x"), ("create", "x", "--input", __file__), ("read", "x"), ("write", "x", "text"),
-                      ("info", "x")):
-        assert run(capsys, *arguments) == (
-            1, "", "namedmap: x: namedmap needs Windows: this system has no file mapping objects\n")
-    for arguments in (("list",), ("create", "x", "--sddl", "D:")):
-        assert run(capsys, *arguments) == (
-            1, "", "namedmap: namedmap needs Windows: this system has no file mapping objects\n")
 
 
 # ---------------------------------------------------------------- arguments
@@ -384,7 +424,6 @@ def test_classes_are_not_called(cls, named):
 
 # ---------------------------------------------------------------- create and open
 
-@windows
 def test_the_main_job(name, python):
     other = python("import sys, namedmap\n"
                    "with namedmap.NamedMap.create(sys.argv[1], 256) as m:\n"
@@ -403,7 +442,6 @@ def test_the_main_job(name, python):
         NamedMap.open(name)
 
 
-@windows
 def test_a_killed_creator_leaves_nothing(name, python):
     other = python("import sys, time, namedmap\n"
                    "m = namedmap.NamedMap.create(sys.argv[1], 10)\n"
@@ -422,7 +460,6 @@ def test_a_killed_creator_leaves_nothing(name, python):
     eventually(gone)
 
 
-@windows
 def test_sizes_are_exact_for_the_creator_and_pages_for_an_opener(name):
     with NamedMap.create(name, 5000) as m, NamedMap.open(name) as whole, NamedMap.open(name, 4999) as part:
         assert (m.size, len(m), len(m.buf), len(m[:])) == (5000,) * 4
@@ -431,7 +468,6 @@ def test_sizes_are_exact_for_the_creator_and_pages_for_an_opener(name):
         assert m[:] == bytes(5000)
 
 
-@windows
 def test_more_than_there_is_names_both_sizes(name):
     with NamedMap.create(name, 100):
         for use in (lambda: NamedMap.open(name, 4097), lambda: NamedMap.create(name, 4097, exist_ok=True)):
@@ -439,24 +475,21 @@ def test_more_than_there_is_names_both_sizes(name):
                 use()
 
 
-@windows
 def test_missing_name(name):
     with pytest.raises(FileNotFoundError, match="nothing has this name now") as caught:
         NamedMap.open(name)
-    error = caught.value
-    assert (error.winerror, error.filename) == (2, name)
+    assert told(caught) == (2, name)
     NamedMap.create(name, 1).close()
     with pytest.raises(FileNotFoundError):  # that was no creation by opening
         NamedMap.open(name)
 
 
-@windows
 def test_taken_name(name):
     with NamedMap.create(name, 100) as m:
         handles = handle_count()
         with pytest.raises(FileExistsError, match="a reader counts") as caught:
             NamedMap.create(name, 100)
-        assert (caught.value.winerror, caught.value.filename) == (183, name)
+        assert told(caught) == (183, name)
         assert handle_count() == handles
         assert m.created
         m[0] = 7
@@ -466,7 +499,6 @@ def test_taken_name(name):
         assert (fresh.created, fresh[0]) == (True, 0)
 
 
-@windows
 def test_a_reader_keeps_the_name(name):
     m = NamedMap.create(name, 100)
     reader = NamedMap.open(name, access="r")
@@ -477,7 +509,6 @@ def test_a_reader_keeps_the_name(name):
     NamedMap.create(name, 100).close()
 
 
-@windows
 def test_without_a_name():
     with NamedMap.create(None, 10) as one, NamedMap.create(None, 10) as two:
         assert one.name is None and one.created and two.created
@@ -486,15 +517,19 @@ def test_without_a_name():
         assert repr(one).startswith("<NamedMap None, size=10")
 
 
-KINDS = {
-    "a mutex": lambda name: kernel32.CreateMutexW(None, False, name),
-    "an event": lambda name: kernel32.CreateEventW(None, False, False, name),
-    "a semaphore": lambda name: kernel32.CreateSemaphoreW(None, 1, 1, name),
-    "a timer": lambda name: kernel32.CreateWaitableTimerW(None, False, name),
-    "a job": lambda name: kernel32.CreateJobObjectW(None, name),
-    "a file mapping object": lambda name: kernel32.CreateFileMappingW(
-        namedmap.INVALID_HANDLE_VALUE, None, namedmap.PAGE_READWRITE, 0, 1, name),
-}
+if ON_WINDOWS:
+    KINDS = {  # made without this module
+        "a mutex": lambda name: RawHandle(kernel32.CreateMutexW(None, False, name)),
+        "an event": lambda name: RawHandle(kernel32.CreateEventW(None, False, False, name)),
+        "a semaphore": lambda name: RawHandle(kernel32.CreateSemaphoreW(None, 1, 1, name)),
+        "a timer": lambda name: RawHandle(kernel32.CreateWaitableTimerW(None, False, name)),
+        "a job": lambda name: RawHandle(kernel32.CreateJobObjectW(None, name)),
+        "a file mapping object": lambda name: RawHandle(kernel32.CreateFileMappingW(
+            namedmap.INVALID_HANDLE_VALUE, None, namedmap.PAGE_READWRITE, 0, 1, name)),
+    }
+else:
+    KINDS = {"a mutex": Mutex.create, "an event": Event.create, "a semaphore": Semaphore.create,
+             "a file mapping object": lambda name: NamedMap.create(name, 1)}
 NAMED = {  # for each kind, everything that takes a name
     "a file mapping object": (
         lambda name: NamedMap.create(name, 1), lambda name: NamedMap.open(name, timeout=None),
@@ -506,11 +541,9 @@ NAMED = {  # for each kind, everything that takes a name
 }
 
 
-@windows
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_name_of_another_kind(kind, name):
-    other = KINDS[kind](name)
-    try:
+    with contextlib.closing(KINDS[kind](name)):
         for attempt in range(2):
             if attempt == 1:  # what the first one loads stays
                 gc.collect()
@@ -518,10 +551,8 @@ def test_a_name_of_another_kind(kind, name):
             for use in itertools.chain(*(uses for own_kind, uses in NAMED.items() if own_kind != kind)):
                 with pytest.raises(OSError, match=f"this is the name of {kind}, and") as caught:
                     use(name)
-                assert (caught.value.winerror, caught.value.filename) == (6, name)
+                assert told(caught) == (6, name)
         assert handle_count() == before
-    finally:
-        kernel32.CloseHandle(other)
 
 
 @windows
@@ -533,11 +564,10 @@ def test_a_name_of_an_unknown_kind(name, monkeypatch):
     monkeypatch.delitem(namedmap._KINDS, "Mutant")
     with pytest.raises(OSError, match="another kind of object") as caught:
         NamedMap.open(name)
-    assert (caught.value.winerror, caught.value.filename) == (6, name)
+    assert told(caught) == (6, name)
     kernel32.CloseHandle(other)
 
 
-@windows
 @pytest.mark.parametrize("text", [" a b ", "$x$", "üöä", "ß" * 200, "日本語", "\U0001f600", "a/b:c*?<>|\"'", "..",
                                   "\ud800", "x" * 240])
 def test_names_of_all_kinds(name, text):
@@ -548,11 +578,11 @@ def test_names_of_all_kinds(name, text):
             assert o.name == full[:259]
 
 
-@windows
 def test_prefixes_and_case(name):
     bare = name[len("Local\\"):]
-    session = wintypes.DWORD()
-    assert kernel32.ProcessIdToSessionId(kernel32.GetCurrentProcessId(), ctypes.byref(session))
+    session = wintypes.DWORD(1)
+    if ON_WINDOWS:
+        assert kernel32.ProcessIdToSessionId(kernel32.GetCurrentProcessId(), ctypes.byref(session))
     with NamedMap.create(name, 10):
         NamedMap.open(bare).close()
         with pytest.raises(FileNotFoundError):
@@ -562,7 +592,6 @@ def test_prefixes_and_case(name):
                 NamedMap.open("Global\\" + bare)
 
 
-@windows
 def test_open_waits_for_its_publisher(name):
     begin = time.monotonic()
     with pytest.raises(FileNotFoundError):
@@ -581,7 +610,7 @@ def test_open_waits_for_its_publisher(name):
 # ---------------------------------------------------------------- security
 
 def denied(*_):
-    raise OSError(0, "Access is denied", None, namedmap.ERROR_ACCESS_DENIED)
+    raise OSError(errno.EACCES, "Access is denied", None, namedmap.ERROR_ACCESS_DENIED)
 
 
 @windows
@@ -596,7 +625,7 @@ def test_creating_in_global_without_the_privilege(monkeypatch, name):
     for exist_ok in (False, True):
         with pytest.raises(PermissionError, match="SeCreateGlobalPrivilege") as caught:
             NamedMap.create("Global\\" + bare, 10, exist_ok=exist_ok)
-        assert (caught.value.winerror, caught.value.filename) == (5, "Global\\" + bare)
+        assert told(caught) == (5, "Global\\" + bare)
         with pytest.raises(PermissionError) as caught:
             NamedMap.create(name, 10, exist_ok=exist_ok)
         assert "Privilege" not in str(caught.value)
@@ -604,7 +633,6 @@ def test_creating_in_global_without_the_privilege(monkeypatch, name):
         NamedMap.create(None, 10)
 
 
-@windows
 def test_creating_what_may_only_be_opened(monkeypatch, name):
     with NamedMap.create(name, 10) as m:
         m[0] = 3
@@ -615,7 +643,6 @@ def test_creating_what_may_only_be_opened(monkeypatch, name):
             assert (again.created, again[0]) == (False, 3)
 
 
-@windows
 def test_what_vanishes_between_creating_and_opening_is_created(monkeypatch, name):
     create, refusals = namedmap._layer.create_file_mapping, [1, 1]
 
@@ -631,7 +658,7 @@ def test_a_descriptor_that_refuses_writing(name, secured_mapping):
     secured_mapping("D:(A;;0x0004;;;WD)")  # FILE_MAP_READ alone, not even SECTION_QUERY
     with pytest.raises(PermissionError, match='access="r" may be allowed') as caught:
         NamedMap.open(name)
-    assert (caught.value.winerror, caught.value.filename) == (5, name)
+    assert told(caught) == (5, name)
     with pytest.raises(FileExistsError):
         NamedMap.create(name, 10)
     with pytest.raises(PermissionError):
@@ -716,7 +743,6 @@ def test_exist_ok_opens_what_creating_may_not_touch(name, secured_mapping, path)
 
 # ---------------------------------------------------------------- reading and writing
 
-@windows
 def test_indexing_is_that_of_a_bytearray(memory):
     model = bytearray(100)
     memory[:5] = model[:5] = b"hello"
@@ -742,7 +768,6 @@ def test_indexing_is_that_of_a_bytearray(memory):
             memory[key]
 
 
-@windows
 def test_slice_assignment_takes_bytes_like_objects_of_the_same_length(memory):
     memory[0:8] = array.array("I", [1, 2])
     assert memory[0:8] == b"\1\0\0\0\2\0\0\0"
@@ -766,7 +791,6 @@ def test_slice_assignment_takes_bytes_like_objects_of_the_same_length(memory):
     assert memory[:] == before
 
 
-@windows
 def test_read_stops_at_the_end(memory):
     memory[:] = bytes(range(100))
     assert memory.read() == memory.read(-1) == memory.read(None) == memory.read(100) == memory.read(2 ** 70)
@@ -781,7 +805,6 @@ def test_read_stops_at_the_end(memory):
             memory.read(*arguments)
 
 
-@windows
 def test_write_fills_exactly_and_nothing_more(memory):
     assert memory.write(b"x" * 100) == 100
     assert memory.write(b"ab", 98) == 2
@@ -805,7 +828,6 @@ def test_write_fills_exactly_and_nothing_more(memory):
     assert memory.write(memoryview(b"").cast("B")) == 0
 
 
-@windows
 def test_read_only_memory_refuses_every_way_of_storing(memory, name):
     with NamedMap.open(name, 100, access="r") as r, memory.view(access="r") as view:
         for m in (r, view):
@@ -819,7 +841,6 @@ def test_read_only_memory_refuses_every_way_of_storing(memory, name):
     assert memory[:] == bytes(100)
 
 
-@windows
 def test_copy_on_write_keeps_changes_private(memory, name):
     memory[:4] = b"base"
     with NamedMap.open(name, access="c") as private, memory.view(access="c") as view:
@@ -836,7 +857,6 @@ class Point(ctypes.Structure):
     _fields_ = [("x", ctypes.c_int32), ("y", ctypes.c_double)]
 
 
-@windows
 def test_overlay_lives_in_the_memory_and_snapshot_does_not(memory):
     point = memory.overlay(Point, 8)
     copy = memory.snapshot(Point, 8)
@@ -871,7 +891,6 @@ class Index:
         return self.value
 
 
-@windows
 def test_offsets_and_sizes_are_whatever_is_an_index(memory):
     memory[10:14] = b"1234"
     assert memory.read(Index(2), Index(10)) == b"12"
@@ -889,7 +908,6 @@ def test_offsets_and_sizes_are_whatever_is_an_index(memory):
 
 # ---------------------------------------------------------------- views
 
-@windows
 def test_views_begin_and_end_anywhere(name):
     with NamedMap.create(name, 300000) as m:
         m[:] = bytes(index * 7 % 251 for index in range(300000))
@@ -901,10 +919,10 @@ def test_views_begin_and_end_anywhere(name):
             assert rest.size == 300000 - 131073
             rest[0] = 255
             assert m[131073] == 255
-            assert rest.address % 0x10000 == 131073 % 0x10000
+            unit = 0x10000 if ON_WINDOWS else os.sysconf("SC_PAGE_SIZE")
+            assert rest.address % unit == 131073 % unit
 
 
-@windows
 def test_views_that_cannot_be(memory, name):
     for offset, size in ((0, 101), (100, 1), (99, 2), (-1, None), (-1, 1), (100, None), (200, None), (2 ** 70, 1),
                          (0, 0), (0, -1), (0, 2 ** 70)):
@@ -920,7 +938,6 @@ def test_views_that_cannot_be(memory, name):
             m.view(access=theirs)
 
 
-@windows
 def test_a_view_outlives_its_map(name):
     m = NamedMap.create(name, 100)
     view = m.view(10, 10)
@@ -934,7 +951,6 @@ def test_a_view_outlives_its_map(name):
     assert is_free(address)
 
 
-@windows
 def test_a_view_keeps_its_map_alive(name):
     view = NamedMap.create(name, 100).view()
     gc.collect()
@@ -944,7 +960,6 @@ def test_a_view_keeps_its_map_alive(name):
         NamedMap.open(name)
 
 
-@windows
 def test_nothing_is_mapped_before_it_is_used(name):
     with NamedMap.create(name, 1 << 20) as m:
         regions = mapped_regions()
@@ -956,11 +971,10 @@ def test_nothing_is_mapped_before_it_is_used(name):
         assert mapped_regions() == regions + 1
 
 
-@windows
 @pytest.mark.skipif(sys.maxsize < 2 ** 32, reason="more than 4 GiB do not fit a 32-bit process")
 def test_memory_beyond_4_gib(name):
     size = 2 ** 32 + 65536 + 5
-    if free_commit() < size + 2 ** 30:
+    if free_memory() < size + 2 ** 30:
         pytest.skip("this machine cannot commit 5 GiB")
     with NamedMap.create(name, size) as m, NamedMap.open(name) as o:
         assert o.size == 2 ** 32 + 65536 + 4096
@@ -974,7 +988,6 @@ def test_memory_beyond_4_gib(name):
             assert view[:] == b"\0\0end"
 
 
-@windows
 def test_many_views_at_once(name):
     with NamedMap.create(name, 1 << 20) as m:
         regions = mapped_regions()
@@ -992,7 +1005,6 @@ def test_many_views_at_once(name):
         assert mapped_regions() == regions
 
 
-@windows
 def test_small_views_of_a_huge_object(name):
     size = 5 * 2 ** 30
     with NamedMap.create(name, size, reserve=True) as m, m.view(2 ** 32 + 70000, 10) as view:
@@ -1026,7 +1038,7 @@ def test_a_view_at_an_address(name, free):
             assert (m[0], m[70001], m[69999]) == (77, 77, 77)
             with pytest.raises(OSError, match="not free") as caught:
                 m.view(0, 10, address=free)
-            assert (caught.value.winerror, caught.value.filename) == (487, name)
+            assert told(caught) == (487, name)
         assert is_free(free)
         with m.view(0, 10, access="r", address=free) as view:
             assert view[0] == 77
@@ -1059,7 +1071,6 @@ def test_what_the_system_says_of_addresses(free):
     assert namedmap._layer.user_space()[1] > free
 
 
-@windows
 @pytest.mark.parametrize("access", ["r", "rw", "c"])
 def test_reserved_pages_are_committed_when_mapped(access, name):
     with NamedMap.create(name, 1 << 20, reserve=True) as m, NamedMap.open(name, access=access) as other:
@@ -1104,7 +1115,7 @@ def test_pages_that_cannot_be_committed_are_unmapped(name, monkeypatch):
         for use in (lambda: m[0], lambda: m.view(0, 1)):
             with pytest.raises(OSError) as caught:
                 use()
-            assert (caught.value.winerror, caught.value.filename) == (1455, name)
+            assert told(caught) == (1455, name)
         assert mapped_regions() == regions
 
 
@@ -1138,11 +1149,11 @@ def test_what_cannot_be_mapped(monkeypatch, name):
         for code in (namedmap.ERROR_INVALID_PARAMETER, namedmap.ERROR_ACCESS_DENIED):
             with pytest.raises(PermissionError, match="created read-only") as caught:
                 m[0]
-            assert (caught.value.winerror, caught.value.filename) == (5, name)
+            assert told(caught) == (5, name)
         code = namedmap.ERROR_INVALID_PARAMETER
         with pytest.raises(OSError) as caught:
             m.view(access="r")
-        assert (caught.value.winerror, caught.value.filename) == (87, name)
+        assert told(caught) == (87, name)
         monkeypatch.undo()
         assert m[0] == 0
         for access in ("r", "rw"):
@@ -1160,7 +1171,7 @@ def test_a_handle_that_something_else_closed(name):
         for use in (lambda: m[0], m.view):
             with pytest.raises(OSError, match="closed by something else") as caught:
                 use()
-            assert (caught.value.winerror, caught.value.filename) == (6, which)
+            assert told(caught) == (6, which)
             assert "None" not in str(caught.value)
         m._closer.detach()  # it must not close whose handle has this value by now
 
@@ -1173,13 +1184,12 @@ def test_only_a_missing_name_is_waited_for(name, monkeypatch):
         NamedMap.open(name, timeout=None)
 
 
-@windows
 def test_a_size_that_cannot_be_asked_for(name, monkeypatch):
     with NamedMap.create(name, 10):
         monkeypatch.setattr(namedmap._layer, "section_size", refused(namedmap.ERROR_NOT_ENOUGH_MEMORY))
         with pytest.raises(OSError) as caught:
             NamedMap.open(name)
-        assert (caught.value.winerror, caught.value.filename) == (8, name)
+        assert told(caught) == (8, name)
 
 
 # ---------------------------------------------------------------- files
@@ -1195,11 +1205,10 @@ def path(tmp_path):
 def refused(code):
     """A function that fails like one of kernel32."""
     def refuse(*_):
-        raise OSError(0, "refused", None, code)
+        raise namedmap._os_error(code, None, "refused")
     return refuse
 
 
-@windows
 def test_a_file_is_read_and_written(path, name):
     with NamedMap.create(name, file=path) as m:
         assert (m.size, m.access, m.created, m[:]) == (10, "rw", True, b"0123456789")
@@ -1211,7 +1220,6 @@ def test_a_file_is_read_and_written(path, name):
             assert m[:] == b"01xy456789"
 
 
-@windows
 def test_another_process_opens_a_file_by_the_name_of_its_mapping(path, name, python):
     with NamedMap.create(name, 20, file=path) as m:
         process = python(
@@ -1224,7 +1232,6 @@ def test_another_process_opens_a_file_by_the_name_of_its_mapping(path, name, pyt
     assert path.read_bytes() == b"0123456789" + bytes(5) + b"there"
 
 
-@windows
 def test_size_makes_a_file_larger_and_never_smaller(path):
     with NamedMap.create(None, 5000, file=path) as m:
         assert m.size == 5000
@@ -1237,13 +1244,12 @@ def test_size_makes_a_file_larger_and_never_smaller(path):
     assert path.stat().st_size == 5000
 
 
-@windows
 def test_a_file_is_made_only_to_be_written(path):
     missing = path.parent / "missing"
     for arguments in ({}, {"access": "r"}, {"access": "c"}, {"access": "r", "size": 10}):
         with pytest.raises(FileNotFoundError, match="no such file") as caught:
             NamedMap.create(None, file=missing, **arguments)
-        assert (caught.value.winerror, caught.value.filename) == (2, str(missing))
+        assert told(caught) == (2, str(missing))
         assert not missing.exists()
     with NamedMap.create(None, 10, file=missing) as m:
         m[:] = b"abcdefghij"
@@ -1252,7 +1258,6 @@ def test_a_file_is_made_only_to_be_written(path):
         NamedMap.create(None, 10, file=path.parent / "missing folder" / "file")
 
 
-@windows
 def test_files_that_cannot_be_mapped_stay_as_they_were(path, tmp_path):
     for access in ("r", "c"):
         with pytest.raises(ValueError, match=r"has 10 bytes, 11 were asked for, and only access=\"rw\""):
@@ -1270,12 +1275,12 @@ def test_files_that_cannot_be_mapped_stay_as_they_were(path, tmp_path):
     for access in ("r", "rw", "c"):
         with pytest.raises(OSError, match="the file is empty; a size makes it larger") as caught:
             NamedMap.create(None, file=empty, access=access)
-        assert (caught.value.winerror, caught.value.filename) == (1006, str(empty))
+        assert told(caught) == (1006, str(empty))
     with NamedMap.create(None, 1, file=empty) as m:
         m[0] = 7
     assert empty.read_bytes() == b"\7"
-    for bad, error in ((tmp_path, PermissionError), ("NUL", OSError), ("", FileNotFoundError), ("a\0b", ValueError),
-                       (5, TypeError), (None, ValueError), (object(), TypeError)):
+    for bad, error in ((tmp_path, PermissionError), (os.devnull, OSError), ("", FileNotFoundError),
+                       ("a\0b", ValueError), (5, TypeError), (None, ValueError), (object(), TypeError)):
         with pytest.raises(error):
             NamedMap.create(None, file=bad)
 
@@ -1294,7 +1299,7 @@ def test_a_file_that_may_only_be_read(path, monkeypatch):
     monkeypatch.setattr(namedmap._win, "CreateFileW", refuse_writing)
     with pytest.raises(PermissionError, match='access="r" may be allowed') as caught:
         NamedMap.create(None, file=path)
-    assert (caught.value.winerror, caught.value.filename) == (5, str(path))
+    assert told(caught) == (5, str(path))
     for access in ("r", "c"):
         with NamedMap.create(None, file=path, access=access) as m:
             assert m[:] == b"0123456789"
@@ -1310,7 +1315,7 @@ def test_nobody_else_opens_a_file_while_its_path_is_mapped(access, path, name):
         for other in (None, name + "2"):
             with pytest.raises(PermissionError, match="open elsewhere") as caught:
                 NamedMap.create(other, file=path, access="r")
-            assert (caught.value.winerror, caught.value.filename) == (32, str(path))
+            assert told(caught) == (32, str(path))
     m.close()
     path.open("r+b").close()
     m = NamedMap.create(name, file=path, access=access)
@@ -1330,7 +1335,6 @@ print(created, flush=True)
 """
 
 
-@windows
 def test_processes_that_create_the_same_file_at_once(name, path, python):
     racers = [python(RACER, name, str(path.parent / "new")) for _ in range(3)]
     created = []
@@ -1341,7 +1345,6 @@ def test_processes_that_create_the_same_file_at_once(name, path, python):
     assert sum(created) > 0
 
 
-@windows
 def test_a_file_is_closed_if_somebody_else_was_first(name, path, monkeypatch):
     open_file, others = namedmap._layer.open_file, []
 
@@ -1360,14 +1363,13 @@ def test_a_file_is_closed_if_somebody_else_was_first(name, path, monkeypatch):
     path.open("r+b").close()
 
 
-@windows
 def test_what_others_append_stays(name, path, monkeypatch):
     create = namedmap._layer.create_file_mapping
 
     def append_and_refuse(*arguments):
         with path.open("ab") as file:
             file.write(b"appended")
-        raise OSError(0, "refused", None, namedmap.ERROR_COMMITMENT_LIMIT)
+        raise OSError(errno.ENOSPC, "refused", None, namedmap.ERROR_COMMITMENT_LIMIT)
 
     monkeypatch.setattr(namedmap._layer, "create_file_mapping", append_and_refuse)
     for size in (None, 5, 20):
@@ -1377,7 +1379,6 @@ def test_what_others_append_stays(name, path, monkeypatch):
     assert path.read_bytes() == b"0123456789" + 3 * b"appended"
 
 
-@windows
 @pytest.mark.parametrize("access", ["r", "rw", "c"])
 def test_an_open_file_is_duplicated(path, name, access):
     with path.open("r+b") as file:
@@ -1396,12 +1397,11 @@ def test_an_open_file_is_duplicated(path, name, access):
         m.flush()
 
 
-@windows
 def test_open_files_that_will_not_do(path):
     for mode, access in (("rb", "rw"), ("ab", "r"), ("ab", "rw")):
         with path.open(mode) as file, pytest.raises(PermissionError, match="not opened for access") as caught:
             NamedMap.create(None, file=file, access=access)
-        assert (caught.value.winerror, caught.value.filename) == (5, str(path))
+        assert told(caught) == (5, str(path))
     with pytest.raises(TypeError, match="not BytesIO"):
         NamedMap.create(None, file=io.BytesIO(b"abc"))
     for descriptor, error in ((2 ** 40, ValueError), (-2 ** 70, ValueError), (987, OSError)):
@@ -1413,7 +1413,7 @@ def test_open_files_that_will_not_do(path):
     file.close()
     with pytest.raises(ValueError, match="closed file"):
         NamedMap.create(None, file=file)
-    with open("NUL", "r+b", buffering=0) as device, pytest.raises(OSError):
+    with open(os.devnull, "r+b", buffering=0) as device, pytest.raises(OSError):
         NamedMap.create(None, 10, file=device)
     assert path.read_bytes() == b"0123456789"
 
@@ -1425,11 +1425,11 @@ def test_growth_is_taken_back_when_creating_fails(opened, path, name, monkeypatc
     create = namedmap._layer.create_file_mapping
 
     def grow_and_refuse(name, size, access, file, *arguments):
-        namedmap._layer.set_file_size(file, size)
-        raise OSError(0, "refused", None, namedmap.ERROR_ACCESS_DENIED)
+        namedmap._layer.take_back_growth(file, size)
+        raise OSError(errno.ENOSPC, "refused", None, namedmap.ERROR_ACCESS_DENIED)
 
     def grow_and_find_another(name, size, access, file, *arguments):
-        namedmap._layer.set_file_size(file, size)
+        namedmap._layer.take_back_growth(file, size)
         return create(None, size, access, None, *arguments)[0], False
 
     for fail, error in ((grow_and_refuse, PermissionError), (grow_and_find_another, FileExistsError)):
@@ -1459,11 +1459,10 @@ def test_what_windows_says_of_a_file(code, text, path, name, monkeypatch):
     for which in (None, name, "Global\\" + name[len("Local\\"):]):
         with pytest.raises(OSError, match=text) as caught:
             NamedMap.create(which, 100, file=path)
-        assert (caught.value.winerror, caught.value.filename) == (code, str(path))
+        assert told(caught) == (code, str(path))
     assert path.read_bytes() == b"0123456789"
 
 
-@windows
 def test_the_name_comes_before_the_file(path, name):
     missing = path.parent / "missing"
     with NamedMap.create(name, 4096) as memory:
@@ -1497,7 +1496,6 @@ def test_a_name_with_a_descriptor_comes_before_the_file_too(path, name, secured_
     assert path.read_bytes() == b"0123456789"
 
 
-@windows
 def test_copy_on_write_leaves_a_file_alone(path, name):
     with NamedMap.create(name, file=path, access="c") as m, m.view(2, 4) as view:
         m[0] = view[0] = 255
@@ -1509,7 +1507,6 @@ def test_copy_on_write_leaves_a_file_alone(path, name):
     assert path.read_bytes() == b"0123456789"
 
 
-@windows
 def test_a_read_only_file_mapping_is_never_written(path, name):
     with NamedMap.create(name, file=path, access="r") as m, m.view(2, 4) as view:
         for memory in (m, view):
@@ -1526,15 +1523,19 @@ def test_a_read_only_file_mapping_is_never_written(path, name):
     assert path.read_bytes() == b"0123456789"
 
 
-def count_calls(monkeypatch, function):
-    calls, call = [], getattr(namedmap._win, function)
-    monkeypatch.setattr(namedmap._win, function, lambda *arguments: calls.append(arguments) or call(*arguments))
+def count_calls(monkeypatch, function, of=namedmap._win):
+    calls, call = [], getattr(of, function)
+    monkeypatch.setattr(of, function, lambda *arguments: calls.append(arguments) or call(*arguments), raising=False)
     return calls
 
 
-@windows
+def count_closes(monkeypatch):
+    """The handles of objects that are made later and then closed."""
+    return count_calls(monkeypatch, "close_handle", namedmap._layer)
+
+
 def test_flush_reaches_the_disk(path, name, monkeypatch):
-    views, disks = count_calls(monkeypatch, "FlushViewOfFile"), count_calls(monkeypatch, "FlushFileBuffers")
+    views, disks = (count_calls(monkeypatch, function, namedmap._layer) for function in ("flush_view", "flush_file"))
     with NamedMap.create(name, 200000, file=path) as m:
         m.flush()
         m.flush(100, 50)
@@ -1560,7 +1561,6 @@ def test_flush_reaches_the_disk(path, name, monkeypatch):
     assert len(disks) == 5
 
 
-@windows
 def test_flush_checks_its_range(memory):
     for offset, size in ((-1, None), (101, None), (0, 101), (50, 51), (0, -1), (-1, 1), (50, -10), (2 ** 70, None)):
         with pytest.raises(ValueError, match="not inside"):
@@ -1592,10 +1592,9 @@ def test_flush_retries_while_the_system_writes(path, monkeypatch):
         answers[:] = [1117]
         with pytest.raises(OSError) as caught:
             m.flush()
-        assert (caught.value.winerror, caught.value.filename) == (1117, str(path))
+        assert told(caught) == (1117, str(path))
 
 
-@windows
 def test_a_new_file_is_deleted_by_its_handle(name, path, monkeypatch):
     # Not by its path, which may lead elsewhere by then.
     other = path.parent / "other"
@@ -1604,7 +1603,7 @@ def test_a_new_file_is_deleted_by_its_handle(name, path, monkeypatch):
 
     def move_and_refuse(*arguments):
         os.chdir(str(other))
-        raise OSError(0, "refused", None, namedmap.ERROR_COMMITMENT_LIMIT)
+        raise OSError(errno.ENOSPC, "refused", None, namedmap.ERROR_COMMITMENT_LIMIT)
 
     monkeypatch.setattr(namedmap._layer, "create_file_mapping", move_and_refuse)
     os.chdir(str(path.parent))
@@ -1619,7 +1618,6 @@ def test_a_new_file_is_deleted_by_its_handle(name, path, monkeypatch):
     assert not (path.parent / "new").exists()
 
 
-@windows
 def test_failing_files_leak_no_handle(path, name):
     opened = path.parent / "opened"
     opened.write_bytes(b"0123456789")
@@ -1632,7 +1630,7 @@ def test_failing_files_leak_no_handle(path, name):
                               {"file": file, "size": 11, "access": "c"}, {"file": path.parent},
                               {"file": path, "sddl": "x"}, {"file": path, "size": 2 ** 60},
                               {"file": path.parent / "new", "size": 2 ** 60}):
-                with pytest.raises((OSError, ValueError)):
+                with pytest.raises((OSError, ValueError, NotImplementedError)):
                     NamedMap.create(name, **arguments)
         with NamedMap.create(name, file=path) as m, m.view() as view:
             view.flush()
@@ -1808,7 +1806,6 @@ def test_a_handle_that_allows_nothing(memory):
     assert kernel32.CloseHandle(handle)
 
 
-@windows
 @pytest.mark.parametrize("access", ["r", "rw", "c"])
 def test_pickling_opens_the_name_again(access, name):
     with NamedMap.create(name, 5000) as made, NamedMap.open(name, 100, access=access) as m:
@@ -1829,7 +1826,6 @@ def test_pickling_opens_the_name_again(access, name):
         pickle.dumps(m)
 
 
-@windows
 def test_what_cannot_be_pickled(memory):
     with NamedMap.create(None, 100) as m, pytest.raises(TypeError, match="inheritance or duplicate"):
         pickle.dumps(m)
@@ -1837,7 +1833,6 @@ def test_what_cannot_be_pickled(memory):
         pickle.dumps(view)
 
 
-@windows
 def test_multiprocessing_takes_a_map_as_argument(memory):
     process = multiprocessing.get_context("spawn").Process(target=memory.write, args=(b"from the child",))
     process.start()
@@ -1910,17 +1905,16 @@ def gone(cls, name):
     return False
 
 
-@windows
 @every_waitable
 def test_waitables_are_created_and_opened_like_maps(cls, name):
     with pytest.raises(FileNotFoundError, match="nothing has this name now") as caught:
         cls.open(name)
-    assert (caught.value.winerror, caught.value.filename) == (2, name)
+    assert told(caught) == (2, name)
     made = cls.create(name)
     assert (made.name, made.created, made.closed) == (name, True, False)
     with pytest.raises(FileExistsError, match="the name is taken") as caught:
         cls.create(name)
-    assert (caught.value.winerror, caught.value.filename) == (183, name)
+    assert told(caught) == (183, name)
     again, opened = cls.create(name, exist_ok=True), cls.open(name)
     assert (again.created, opened.created, opened.name) == (False, False, name)
     assert len({made.handle, again.handle, opened.handle}) == 3
@@ -1936,7 +1930,6 @@ def test_waitables_are_created_and_opened_like_maps(cls, name):
     assert (made.name, made.created, made.closed) == (name, True, True)
 
 
-@windows
 @every_waitable
 def test_a_closed_waitable_refuses_everything_else(cls, name):
     closed = cls.create(name)
@@ -1951,7 +1944,6 @@ def test_a_closed_waitable_refuses_everything_else(cls, name):
             closed.abandoned
 
 
-@windows
 @every_waitable
 def test_waitables_without_a_name(cls):
     first, second = ready_to_take(cls), ready_to_take(cls)
@@ -1965,7 +1957,6 @@ def test_waitables_without_a_name(cls):
     second.close()
 
 
-@windows
 @every_waitable
 def test_waitables_in_global(cls, name):
     # Windows asks for no privilege here, other than for memory.
@@ -1974,7 +1965,6 @@ def test_waitables_in_global(cls, name):
         assert gone(cls, bare) and not gone(cls, "Global\\" + bare)
 
 
-@windows
 @every_waitable
 def test_what_may_not_be_created(cls, name, monkeypatch):
     create = "create_" + cls.__name__.lower()
@@ -1990,12 +1980,13 @@ def test_what_may_not_be_created(cls, name, monkeypatch):
         with pytest.raises(FileExistsError):
             cls.create(name)
         with contextlib.closing(cls.create(name, exist_ok=True)) as again:
-            assert not again.created and not is_inheritable(again.handle)
-        with contextlib.closing(cls.create(name, exist_ok=True, inheritable=True)) as again:
-            assert is_inheritable(again.handle)
+            assert not again.created
+            if ON_WINDOWS:
+                assert not is_inheritable(again.handle)
+                with contextlib.closing(cls.create(name, exist_ok=True, inheritable=True)) as inheritable:
+                    assert is_inheritable(inheritable.handle)
 
 
-@windows
 @every_waitable
 def test_open_waits_for_a_waitable(cls, name):
     made = []
@@ -2079,7 +2070,6 @@ def test_from_handle_of_waitables_checks_the_kind(cls, memory):
                 cls.from_handle(bad)
 
 
-@windows
 @every_waitable
 def test_pickling_a_waitable_opens_its_name_again(cls, name):
     with contextlib.closing(ready_to_take(cls, name)) as waitable:
@@ -2094,7 +2084,6 @@ def test_pickling_a_waitable_opens_its_name_again(cls, name):
         pickle.loads(kept)
 
 
-@windows
 @every_waitable
 def test_what_was_forgotten_of_waitables_is_closed(cls, name):
     cls.create(name)
@@ -2106,7 +2095,6 @@ def test_what_was_forgotten_of_waitables_is_closed(cls, name):
     assert gone(cls, name)
 
 
-@windows
 @every_waitable
 def test_cycles_of_waitables_leak_nothing(cls, name):
     def cycle():
@@ -2159,7 +2147,7 @@ def test_what_a_descriptor_leaves_is_used(attach, name):
         for use in (event.set, event.clear, event.is_set):
             with pytest.raises(PermissionError, match="this handle does not allow it") as caught:
                 use()
-            assert (caught.value.winerror, caught.value.filename) == (5, name)
+            assert told(caught) == (5, name)
     with Event.create(name, sddl=SYNCHRONIZE_AND_MODIFY) as made, attach(Event, name) as event:
         event.set()
         assert event.wait(0) and made.is_set()
@@ -2200,11 +2188,10 @@ def test_a_waitable_whose_handle_something_else_closed(cls, name):
     for use in [lambda: take(waitable)] + [getattr(waitable, method) for method in own]:
         with pytest.raises(OSError, match="closed by something else") as caught:
             use()
-        assert (caught.value.winerror, caught.value.filename) == (6, name)
+        assert told(caught) == (6, name)
     waitable.close()
 
 
-@windows
 @every_waitable
 def test_a_wait_takes_its_time_and_lets_other_threads_run(cls, monkeypatch):
     slices, wait = [], namedmap._layer.wait
@@ -2230,7 +2217,10 @@ def test_a_wait_takes_its_time_and_lets_other_threads_run(cls, monkeypatch):
                 seconds = time.perf_counter() - begin
                 assert timeout <= seconds < timeout + 5
                 assert counted[0] >= int(50 * timeout)
-                assert max(slices) <= 0.1 and len(slices) >= 10 * timeout
+                if ON_WINDOWS:  # where nothing else would interrupt it
+                    assert max(slices) <= 0.1 and len(slices) >= 10 * timeout
+                else:
+                    assert len(slices) <= 2
         finally:
             stop.set()
             counter.join()
@@ -2250,7 +2240,6 @@ def test_a_wait_does_not_spin(monkeypatch):
     assert milliseconds == [1]
 
 
-@windows
 @pytest.mark.parametrize("bad, error", [
     (-1, ValueError), (-0.001, ValueError), (math.nan, ValueError), (math.inf, ValueError), (1e300, ValueError),
     (threading.TIMEOUT_MAX * 1.01, ValueError), ("1", TypeError), ([1], TypeError),
@@ -2268,7 +2257,6 @@ def test_bad_timeouts_of_waits(cls, bad, error):
             waitable.release()
 
 
-@windows
 @every_waitable
 @pytest.mark.parametrize("timeout", [None, 60])
 def test_ctrl_c_interrupts_a_wait(cls, timeout):
@@ -2277,7 +2265,7 @@ def test_ctrl_c_interrupts_a_wait(cls, timeout):
 
         def interrupt():
             moments.append(time.perf_counter())
-            _thread.interrupt_main()
+            send()
         timer = threading.Timer(0.25, interrupt)
         timer.start()
         with pytest.raises(KeyboardInterrupt):
@@ -2293,7 +2281,6 @@ def interrupted(function):
     return call
 
 
-@windows
 @pytest.mark.parametrize("cls, held", [(Mutex, 0), (Mutex, 2), (Event, 0), (Semaphore, 0)])
 @pytest.mark.parametrize("moment", ["got", "noted", "returning"])
 def test_what_was_got_when_ctrl_c_arrives_is_given_back(cls, moment, held, monkeypatch):
@@ -2323,7 +2310,6 @@ def test_what_was_got_when_ctrl_c_arrives_is_given_back(cls, moment, held, monke
             assert waitable.is_set()
 
 
-@windows
 def test_an_abandoned_mutex_is_given_back_too(mutex, monkeypatch):
     assert in_thread(mutex.acquire)
     with monkeypatch.context() as patch:
@@ -2333,7 +2319,6 @@ def test_an_abandoned_mutex_is_given_back_too(mutex, monkeypatch):
     assert is_free_for_others(mutex)
 
 
-@windows
 @pytest.mark.parametrize("cls", [Mutex, Semaphore])
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_release_is_done_although_ctrl_c_arrives(cls, moment, monkeypatch):
@@ -2358,7 +2343,6 @@ def test_release_is_done_although_ctrl_c_arrives(cls, moment, monkeypatch):
             assert waitable.release() == 1
 
 
-@windows
 def test_a_cleared_manual_reset_event_is_not_set_again_by_ctrl_c(monkeypatch):
     with Event.create(initial_state=True) as event:
         wait = namedmap._layer.wait
@@ -2383,13 +2367,12 @@ def test_who_may_only_wait_is_interrupted_all_the_same(name, monkeypatch):
                     take(waitable)
 
 
-@windows
 @every_waitable
 def test_closing_ends_the_waits_of_other_threads(cls, name, monkeypatch):
     with contextlib.closing(ready_to_take(cls, name)) as holder:
         assert take(holder)
+        closed = count_closes(monkeypatch)
         waitable, errors = cls.open(name), []
-        closed = count_calls(monkeypatch, "CloseHandle")
         handle = waitable.handle
 
         def wait():
@@ -2420,7 +2403,6 @@ def test_closing_ends_the_waits_of_other_threads(cls, name, monkeypatch):
     assert gone(cls, name)
 
 
-@windows
 @every_waitable
 def test_what_is_got_when_another_thread_closes_is_given_back(cls, name, monkeypatch):
     wait = namedmap._layer.wait
@@ -2437,9 +2419,9 @@ def test_what_is_got_when_another_thread_closes_is_given_back(cls, name, monkeyp
         assert in_thread(take, holder)
 
 
-@windows
 @pytest.mark.parametrize("close_in", [lambda close: close(), in_thread], ids=["signal handler", "thread"])
 def test_closing_leaves_the_handle_to_the_calls_that_have_it(close_in, monkeypatch):
+    closed = count_closes(monkeypatch)
     event, set_event = Event.create(), namedmap._layer.set_event
     handle = event.handle
 
@@ -2453,10 +2435,9 @@ def test_closing_leaves_the_handle_to_the_calls_that_have_it(close_in, monkeypat
     event.set()
     with pytest.raises(ValueError, match="is closed"):
         event.set()
-    assert not kernel32.GetHandleInformation(handle, ctypes.byref(wintypes.DWORD()))
+    assert [call[0] is handle for call in closed].count(True) == 1
 
 
-@windows
 @pytest.mark.parametrize("cls", [Mutex, Semaphore])
 def test_closing_and_ctrl_c_at_once_lose_nothing(cls, name, monkeypatch):
     wait = namedmap._layer.wait
@@ -2474,7 +2455,6 @@ def test_closing_and_ctrl_c_at_once_lose_nothing(cls, name, monkeypatch):
     assert gone(cls, name)
 
 
-@windows
 @every_waitable
 @pytest.mark.parametrize("code", [5, 288, 298])
 def test_what_cannot_be_given_back_does_not_hide_ctrl_c(cls, code, monkeypatch):
@@ -2490,7 +2470,6 @@ def test_what_cannot_be_given_back_does_not_hide_ctrl_c(cls, code, monkeypatch):
         take(waitable)
 
 
-@windows
 def test_abandonment_is_told_whatever_was_noted(mutex):
     assert in_thread(mutex.acquire)
     mutex._hold = (threading.get_ident(), 1)  # as if the number of the thread that has ended were in use again
@@ -2500,7 +2479,6 @@ def test_abandonment_is_told_whatever_was_noted(mutex):
     mutex.close()
 
 
-@windows
 def test_a_mutex_is_closed_after_a_thread_that_is_not_of_threading(name):
     mutex, started = Mutex.create(name), threading.Semaphore(0)
 
@@ -2514,7 +2492,6 @@ def test_a_mutex_is_closed_after_a_thread_that_is_not_of_threading(name):
     assert gone(Mutex, name)
 
 
-@windows
 def test_a_forgotten_mutex_is_closed_although_its_thread_has_it(name):
     class Worker(threading.Thread):
         def run(self):
@@ -2567,7 +2544,6 @@ def test_as_many_rights_as_a_descriptor_grants(cls, allowed, usable, name, monke
     holder.close()
 
 
-@windows
 @every_waitable
 def test_the_interpreter_ends_while_threads_wait(cls, python):
     process = python(
@@ -2586,7 +2562,6 @@ def test_the_interpreter_ends_while_threads_wait(cls, python):
     assert process.end() == (0, [], "")
 
 
-@windows
 @every_waitable
 def test_multiprocessing_takes_a_waitable_as_argument(cls, name):
     with contextlib.closing(ready_to_take(cls, name)) as waitable:
@@ -2602,7 +2577,6 @@ def test_multiprocessing_takes_a_waitable_as_argument(cls, name):
 
 # ---------------------------------------------------------------- mutexes
 
-@windows
 def test_a_mutex_is_held_by_one_thread(mutex, name):
     assert mutex.acquire() is True
     assert not is_free_for_others(mutex)
@@ -2614,7 +2588,6 @@ def test_a_mutex_is_held_by_one_thread(mutex, name):
     assert is_free_for_others(mutex)
 
 
-@windows
 def test_a_mutex_is_recursive(mutex):
     for _ in range(3):
         assert mutex.acquire(timeout=0)
@@ -2626,7 +2599,6 @@ def test_a_mutex_is_recursive(mutex):
     assert is_free_for_others(mutex)
 
 
-@windows
 def test_with_unlocks_and_does_not_close(mutex):
     with pytest.raises(ZeroDivisionError):
         with mutex:
@@ -2635,7 +2607,6 @@ def test_with_unlocks_and_does_not_close(mutex):
     assert is_free_for_others(mutex) and not mutex.closed
 
 
-@windows
 def test_only_the_holder_releases(mutex, name):
     def release():
         with pytest.raises(RuntimeError, match="does not hold Mutex"):
@@ -2658,7 +2629,6 @@ def test_a_failing_release_leaves_the_last_error_alone(mutex):
     assert ctypes.get_last_error() == 77
 
 
-@windows
 def test_a_mutex_that_something_else_released(mutex):
     mutex.acquire()
     mutex.acquire()
@@ -2669,7 +2639,6 @@ def test_a_mutex_that_something_else_released(mutex):
     mutex.close()
 
 
-@windows
 def test_a_held_mutex_is_not_closed(mutex, name):
     def is_refused():
         with pytest.raises(RuntimeError, match="is held, and has to be released before"):
@@ -2685,7 +2654,6 @@ def test_a_held_mutex_is_not_closed(mutex, name):
     assert mutex.closed and gone(Mutex, name)
 
 
-@windows
 def test_a_mutex_is_closed_after_its_thread_has_ended(mutex, name):
     with contextlib.closing(Mutex.open(name)) as other:
         assert in_thread(mutex.acquire)
@@ -2695,7 +2663,6 @@ def test_a_mutex_is_closed_after_its_thread_has_ended(mutex, name):
         other.release()
 
 
-@windows
 def test_abandoned_by_a_thread(mutex):
     assert in_thread(mutex.acquire)
     assert mutex.acquire(timeout=10) is True
@@ -2718,7 +2685,6 @@ sys.stdin.readline()
 """
 
 
-@windows
 @pytest.mark.parametrize("ends", [Process.kill, Process.enter], ids=["killed", "ended"])
 def test_abandoned_by_a_process(ends, mutex, name, python):
     holder = python(HOLDER, name)
@@ -2735,7 +2701,6 @@ def test_abandoned_by_a_process(ends, mutex, name, python):
     assert is_free_for_others(mutex)
 
 
-@windows
 def test_an_owner_killed_at_20_random_moments_never_blocks_others(mutex, name, python):
     moments, abandoned = random.Random(4), 0
     for _ in range(20):
@@ -2766,7 +2731,6 @@ def go_on_together(processes):
         assert process.end() == (0, [], "")
 
 
-@windows
 def test_no_increment_is_lost(mutex, name, python):
     with NamedMap.create(name + " counter", 8) as memory:
         processes = [python(
@@ -2782,7 +2746,6 @@ def test_no_increment_is_lost(mutex, name, python):
         assert memory.overlay(ctypes.c_uint64).value == 20000
 
 
-@windows
 def test_two_threads_share_a_mutex_object(mutex):
     inside, most = [], []
 
@@ -2804,7 +2767,6 @@ def test_two_threads_share_a_mutex_object(mutex):
 
 # ---------------------------------------------------------------- events
 
-@windows
 def test_an_event_is_set_and_cleared(name):
     with Event.create(name) as event, Event.open(name) as other:
         assert not event.is_set() and event.wait(0) is False
@@ -2817,7 +2779,6 @@ def test_an_event_is_set_and_cleared(name):
         assert event.is_set()
 
 
-@windows
 def test_an_event_that_resets_itself():
     with Event.create(manual_reset=False, initial_state=True) as event:
         assert event.is_set() and event.is_set()  # which changes nothing
@@ -2825,7 +2786,6 @@ def test_an_event_that_resets_itself():
         assert not event.is_set() and event.wait(0) is False
 
 
-@windows
 def test_attaching_to_an_event_changes_nothing(name):
     with Event.create(name, manual_reset=False, initial_state=True):
         with Event.create(name, manual_reset=True, initial_state=False, exist_ok=True) as event:
@@ -2843,7 +2803,6 @@ print("woken", flush=True)
 """
 
 
-@windows
 @pytest.mark.parametrize("manual_reset", [False, True])
 def test_how_many_waiters_an_event_wakes(manual_reset, name, python):
     with Event.create(name, manual_reset=manual_reset) as event:
@@ -2878,13 +2837,15 @@ def test_how_many_waiters_an_event_wakes(manual_reset, name, python):
 
 # ---------------------------------------------------------------- semaphores
 
-@windows
+MOST = 2 ** 31 - 1 if ON_WINDOWS else 4096  # what the count of a semaphore can be
+
+
 def test_a_semaphore_counts(name):
     with contextlib.closing(Semaphore.create(name, 2, 3)) as semaphore:
         with contextlib.closing(Semaphore.open(name)) as other:
             assert semaphore.acquire() and other.acquire(timeout=0) and not semaphore.acquire(False)
             assert (semaphore.release(), other.release(2)) == (0, 1)
-            for n in (1, 2, 2 ** 31 - 1):
+            for n in (1, 2, MOST, 2 ** 31 - 1):
                 with pytest.raises(ValueError, match=f"{n} more would exceed the maximum"):
                     semaphore.release(n)
             assert [other.acquire(False) for _ in range(4)] == [True, True, True, False]
@@ -2893,7 +2854,7 @@ def test_a_semaphore_counts(name):
             assert semaphore.release(3) == 0
     with contextlib.closing(Semaphore.create()) as semaphore:
         assert semaphore.acquire(False) and not semaphore.acquire(False)
-        assert semaphore.release(2 ** 31 - 1) == 0
+        assert semaphore.release(MOST) == 0
         with pytest.raises(ValueError, match="maximum"):
             semaphore.release()
     with contextlib.closing(Semaphore.create(name, 1, 1)):
@@ -2901,7 +2862,6 @@ def test_a_semaphore_counts(name):
             assert semaphore.acquire(False) and not semaphore.acquire(False)
 
 
-@windows
 def test_with_gives_a_semaphore_back():
     with contextlib.closing(Semaphore.create()) as semaphore:
         with semaphore as entered:
@@ -2922,7 +2882,6 @@ def test_bad_counts(arguments, error, text):
         Semaphore.create("x", *arguments)
 
 
-@windows
 def test_bad_counts_to_release():
     with contextlib.closing(Semaphore.create(None, 0)) as semaphore:
         for bad, error in ((0, ValueError), (-1, ValueError), (2 ** 31, ValueError), (2 ** 32 + 1, ValueError),
@@ -2932,7 +2891,6 @@ def test_bad_counts_to_release():
         assert semaphore.release() == 0
 
 
-@windows
 def test_a_semaphore_of_2_never_lets_3_in(name, python):
     class Inside(ctypes.Structure):
         _fields_ = [("now", ctypes.c_uint32), ("most", ctypes.c_uint32), ("entered", ctypes.c_uint32)]
@@ -2964,7 +2922,6 @@ def test_a_semaphore_of_2_never_lets_3_in(name, python):
 
 # ---------------------------------------------------------------- lifetime
 
-@windows
 def test_after_close_every_use_is_a_value_error(name):
     m = NamedMap.create(name, 100)
     view = m.view(1, 2)
@@ -2990,7 +2947,6 @@ def test_after_close_every_use_is_a_value_error(name):
             closed.nonsense
 
 
-@windows
 def test_with_closes(name):
     with NamedMap.create(name, 100) as m:
         with m.view() as view:
@@ -3025,7 +2981,6 @@ def borrow_overlay(m):
 BORROWERS = [borrow_numpy, borrow_buf, borrow_slice, borrow_overlay]
 
 
-@windows
 @pytest.mark.parametrize("borrow", BORROWERS)
 @pytest.mark.parametrize("of_view", [False, True], ids=["map", "view"])
 def test_what_was_borrowed_outlives_close(borrow, of_view, name):
@@ -3046,7 +3001,6 @@ def test_what_was_borrowed_outlives_close(borrow, of_view, name):
     assert is_free(address)
 
 
-@windows
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
 def test_closing_in_every_order(order, name):
     m = NamedMap.create(name, 100)
@@ -3062,7 +3016,6 @@ def test_closing_in_every_order(order, name):
     assert all(map(is_free, addresses))
 
 
-@windows
 def test_a_finalizer_in_a_reference_cycle_can_still_read(name):
     seen = []
 
@@ -3086,7 +3039,6 @@ def test_a_finalizer_in_a_reference_cycle_can_still_read(name):
         NamedMap.open(name)
 
 
-@windows
 @pytest.mark.parametrize("again", [False, True])
 def test_what_a_finalizer_resurrects_stays_valid(again, name):
     saved, read = [], []
@@ -3122,7 +3074,6 @@ def test_what_a_finalizer_resurrects_stays_valid(again, name):
     assert is_free(address)
 
 
-@windows
 def test_what_was_forgotten_is_closed(name):
     m = NamedMap.create(name, 10)
     m[0] = 1
@@ -3133,16 +3084,15 @@ def test_what_was_forgotten_is_closed(name):
         NamedMap.open(name)
 
 
-@windows
 def test_two_threads_close_once(monkeypatch, name):
     closed = []
-    close = namedmap._win.CloseHandle
+    close = namedmap._layer.close_handle
 
     def counted(handle):
         closed.append(handle)
         time.sleep(0.001)
         return close(handle)
-    monkeypatch.setattr(namedmap._win, "CloseHandle", counted)
+    monkeypatch.setattr(namedmap._layer, "close_handle", counted)
     for _ in range(50):
         m = NamedMap.create(name, 10)
         handle = m.handle
@@ -3156,7 +3106,6 @@ def test_two_threads_close_once(monkeypatch, name):
         closed.clear()
 
 
-@windows
 def test_threads_that_use_and_close_at_once(name):
     unexpected = []
 
@@ -3188,7 +3137,6 @@ def test_threads_that_use_and_close_at_once(name):
     assert unexpected == []
 
 
-@windows
 def test_first_use_in_many_threads_maps_once(name):
     with NamedMap.create(name, 10) as m:
         regions = mapped_regions()
@@ -3202,7 +3150,6 @@ def test_first_use_in_many_threads_maps_once(name):
         assert mapped_regions() == regions + 1
 
 
-@windows
 def test_10_000_cycles_leak_nothing(name):
     def cycle():
         with NamedMap.create(name, 5000) as m:
@@ -3219,15 +3166,14 @@ def test_10_000_cycles_leak_nothing(name):
     assert handle_count() < handles + 50 and mapped_regions() < regions + 50  # Windows itself may have opened some
 
 
-@windows
-def test_failures_leak_nothing(monkeypatch, name, secured_mapping):
-    secured_mapping("D:(A;;0x0004;;;WD)")
+def test_failures_leak_nothing(monkeypatch, name, path):
+    made = NamedMap.create(name, file=path, access="r")  # which may not be opened for writing everywhere
     for attempt in range(21):
         if attempt == 1:  # what the first one loads stays
             gc.collect()
             before = handle_count(), mapped_regions()
         for fail in (lambda: NamedMap.open(name, 5000, access="r"), lambda: NamedMap.create(name, 1),
-                     lambda: NamedMap.create(name, 1, exist_ok=True), lambda: NamedMap.open(name),
+                     lambda: NamedMap.create(name, 5000, exist_ok=True), lambda: Mutex.open(name),
                      lambda: NamedMap.open(name + "x")):
             with pytest.raises((OSError, ValueError)):
                 fail()
@@ -3236,9 +3182,9 @@ def test_failures_leak_nothing(monkeypatch, name, secured_mapping):
         with pytest.raises(PermissionError):
             NamedMap.open(name, access="r")
     assert (handle_count(), mapped_regions()) == before
+    made.close()
 
 
-@windows
 def test_the_interpreter_ends_with_everything_open(name, python):
     process = python(
         "import sys, threading, time, namedmap\n"
@@ -3258,7 +3204,6 @@ def test_the_interpreter_ends_with_everything_open(name, python):
     assert process.end() == (0, [], "")
 
 
-@windows
 def test_nothing_is_unmapped_or_closed_at_exit(name, python, path):
     process = python(
         "import os, sys, namedmap\n"
@@ -3270,13 +3215,12 @@ def test_nothing_is_unmapped_or_closed_at_exit(name, python, path):
         "    def __init__(self, buf): self.buf = buf\n"
         "    def __del__(self): del self.buf\n"  # the last reference, while the interpreter ends
         "late = Late(m.view().buf)\n"
-        "for function in 'UnmapViewOfFile', 'CloseHandle':\n"
-        "    setattr(namedmap._win, function, lambda *_, write=os.write: write(1, b'called'))\n",
+        "for function in 'unmap_view', 'close_handle':\n"
+        "    setattr(namedmap._layer, function, lambda *_, write=os.write: write(1, b'called'))\n",
         name, str(path))
     assert process.end() == (0, [], "")
 
 
-@windows
 def test_closing_while_the_interpreter_ends(name, python):
     process = python(
         "import atexit, sys\n"
@@ -3292,7 +3236,6 @@ def test_closing_while_the_interpreter_ends(name, python):
     assert process.end() == (0, ["gone"], "")
 
 
-@windows
 @pytest.mark.parametrize("moment, use_as", [
     (moment, use_as) for moment in ("before", "reused", "after", "used") for use_as in ("map", "view")
     if (moment, use_as) != ("used", "view")])
@@ -3355,7 +3298,6 @@ def test_the_last_error_survives_what_is_called_before_it_is_read(name, monkeypa
             assert not other.created
 
 
-@windows
 def test_weak_references_and_buffer_protocol(memory):
     assert weakref.ref(memory)() is memory
     assert hash(memory) and memory == memory
@@ -3374,7 +3316,6 @@ def test_weak_references_and_buffer_protocol(memory):
             memoryview(memory)
 
 
-@windows
 def test_whoever_releases_buf_breaks_nothing_else(memory):
     with memory.buf as buf:
         buf[0] = 1
@@ -3383,7 +3324,6 @@ def test_whoever_releases_buf_breaks_nothing_else(memory):
     assert memory.read(1) == b"\2"
 
 
-@windows
 def test_repr_tells_what_one_wants_to_know(memory, name):
     assert repr(memory) == f"<NamedMap {name!r}, size=100, access='rw', handle={memory.handle:#x}>"
     assert repr(memory.view(1, 2, access="r")) == f"<View of {name!r}, size=2, access='r'>"
@@ -3485,7 +3425,6 @@ def test_text_ends_at_the_first_nul():
     assert text([b"+AEEAAABC"], "utf-7") == "A"  # which tells what it has only at its end
 
 
-@windows
 def test_create_in_one_process_and_read_in_another(name, cli):
     first = cli("create", name, "Message from first process.")
     assert first.line() == f"{name}: 256 bytes, held until Enter or Ctrl+C"
@@ -3500,7 +3439,6 @@ def test_create_in_one_process_and_read_in_another(name, cli):
                    "and is it in Global\\ or in Local\\?\n")
 
 
-@windows
 def test_create_holds_on_when_its_input_ends(name, cli):
     first = cli("create", name, "text", "--hold", "600")
     assert first.line() == f"{name}: 256 bytes, held for 600 seconds, or until Enter or Ctrl+C"
@@ -3511,12 +3449,11 @@ def test_create_holds_on_when_its_input_ends(name, cli):
     first.kill()
 
 
-@windows
-@pytest.mark.parametrize("signal_name", ["SIGINT", "SIGTERM", "SIGBREAK"])
+@pytest.mark.parametrize("signal_name", ["SIGINT", "SIGTERM"] + ON_WINDOWS * ["SIGBREAK"])
 def test_signals_end_create_and_release_the_name(signal_name, name, capsys, monkeypatch):
     number = getattr(signal, signal_name)
     before = signal.getsignal(number)
-    timer = threading.Timer(0.3, signal.raise_signal, [number])
+    timer = threading.Timer(0.3, send, [number])
     announce = namedmap._print
     monkeypatch.setattr(namedmap, "_print", lambda text: announce(text) or timer.start())  # then it has its handlers
     begin = time.monotonic()
@@ -3532,14 +3469,13 @@ def test_signals_end_create_and_release_the_name(signal_name, name, capsys, monk
 def interrupt_the_wait(monkeypatch):
     """Let Ctrl+C arrive half a second after something begins to wait for a name."""
     def wait_until_there(*arguments):
-        threading.Timer(0.5, signal.raise_signal, [signal.SIGINT]).start()
+        threading.Timer(0.5, send).start()
         return wait(*arguments)
 
     wait = namedmap._wait_until_there
     monkeypatch.setattr(namedmap, "_wait_until_there", wait_until_there)
 
 
-@windows
 def test_ctrl_c_ends_a_waiting_read(name, capsys, monkeypatch):
     interrupt_the_wait(monkeypatch)
     begin = time.monotonic()
@@ -3547,7 +3483,6 @@ def test_ctrl_c_ends_a_waiting_read(name, capsys, monkeypatch):
     assert time.monotonic() - begin < 10
 
 
-@windows
 def test_create_in_this_process(name, capsys):
     with NamedMap.create(name, 4096) as m:
         status, out, err = run(capsys, "create", name, "text")
@@ -3564,7 +3499,6 @@ def test_create_in_this_process(name, capsys):
         assert (status, out, err) == (1, "", f"namedmap: {name}: {name!r} has 4096 bytes, and 8192 were asked for\n")
 
 
-@windows
 def test_create_makes_room_for_the_text_and_its_nul(name, capsys):
     for text, options, size in (("x" * 127, (), 256), ("x" * 128, (), 258), ("abc", ("--size", "6"), 6),
                                 ("abc", ("--size", "7"), 7), ("abc", ("--size", "0x10"), 16)):
@@ -3573,7 +3507,6 @@ def test_create_makes_room_for_the_text_and_its_nul(name, capsys):
         assert out.startswith(f"{name}: {size} bytes, ")
 
 
-@windows
 def test_read_in_this_process(name, capsys):
     with NamedMap.create(name, 4096) as m:
         m.write("Gr\u00fc\u00dfe \u65e5\u672c \U0001f600\0old".encode("utf-16-le"))
@@ -3590,7 +3523,6 @@ def test_read_in_this_process(name, capsys):
         assert run(capsys, "read", name, "--encoding", "utf-8") == (0, "\n", "")
 
 
-@windows
 def test_read_waits_for_the_name_and_the_first_character(name, capsys):
     def publish():
         time.sleep(0.3)
@@ -3609,19 +3541,14 @@ def test_read_waits_for_the_name_and_the_first_character(name, capsys):
     assert (status, out) == (1, "") and "nothing has this name now" in err
 
 
-@windows
 def test_another_kind_of_object_on_the_command_line(name, capsys):
-    mutex = kernel32.CreateMutexW(None, False, name)
-    try:
+    with contextlib.closing(KINDS["a mutex"](name)):
         for arguments in (("create", name), ("read", name), ("write", name, "text")):
             assert run(capsys, *arguments) == (
                 1, "", f"namedmap: {name}: this is the name of a mutex, and objects of different kinds cannot have "
                        "the same name\n")
-    finally:
-        kernel32.CloseHandle(mutex)
 
 
-@windows
 def test_read_shows_a_part(name, capsys):
     with NamedMap.create(name, 4096) as m:
         m[0x100:0x10a] = b"HWiS\1\0\0\0\2\xff"
@@ -3639,7 +3566,6 @@ def test_read_shows_a_part(name, capsys):
                     1, "", f"namedmap: {name}: offset {offset} is not inside the memory, which has 4096 bytes\n")
 
 
-@windows
 def test_read_shows_fields(name, capsys):
     with NamedMap.create(name, 4096) as m:
         m[:24] = b"HWiS" + bytes([1, 0, 0, 0, 255, 255, 255, 255]) + bytes(6) + b"\xf0\x3f" + b"\1\0\xe4\0"
@@ -3657,12 +3583,11 @@ def test_read_shows_fields(name, capsys):
         assert run(capsys, "read", name, *arguments) == (0, "1\n2\n3\n", "")
 
 
-@windows
 def test_a_part_of_a_huge_object_is_read_without_mapping_the_rest(name, capsys, monkeypatch):
     with NamedMap.create(name, 2 ** 33, reserve=True) as m:
         with m.view(2 ** 33 - 100) as view:
             view.write("the end".encode("utf-16-le"))
-        mapped = count_calls(monkeypatch, "MapViewOfFileEx")
+        mapped = count_calls(monkeypatch, "map_view", namedmap._layer)
         assert run(capsys, "read", name) == (0, "\n", "")
         assert run(capsys, "read", name, "--offset", str(2 ** 33 - 100)) == (0, "the end\n", "")
         assert run(capsys, "read", name, "--offset", str(2 ** 33 - 100), "--size", "4", "--hex") == (
@@ -3670,7 +3595,7 @@ def test_a_part_of_a_huge_object_is_read_without_mapping_the_rest(name, capsys, 
         assert run(capsys, "write", name, "END", "--offset", str(2 ** 33 - 92)) == (0, "", "")
         assert run(capsys, "read", name, "--offset", str(2 ** 33 - 100)) == (0, "the END\n", "")
         assert len(mapped) >= 5
-        assert max(arguments[4] for arguments in mapped) <= namedmap._CHUNK + namedmap._GRANULARITY
+        assert max(arguments[3] for arguments in mapped) <= namedmap._CHUNK + namedmap._GRANULARITY
 
 
 def piped(*arguments, **options):
@@ -3680,7 +3605,6 @@ def piped(*arguments, **options):
     return process.returncode, process.stdout, process.stderr
 
 
-@windows
 def test_raw_bytes_come_out_and_go_in_as_they_are(name, path):
     octets = bytes(range(256)) * (namedmap._CHUNK // 100) + b"\r\n\n\x1a\0end"
     with NamedMap.create(name, len(octets) + 10) as m:
@@ -3695,7 +3619,6 @@ def test_raw_bytes_come_out_and_go_in_as_they_are(name, path):
         assert m[:len(octets)] == octets[::-1][5:] + octets[-15:-10]
 
 
-@windows
 def test_text_in_a_file_has_the_line_ends_of_the_system(name, path):
     with NamedMap.create(name, 100) as m, open(path, "wb") as file:
         m.write("one\r\ntwo\nthree\0".encode("utf-16-le"))
@@ -3704,7 +3627,6 @@ def test_text_in_a_file_has_the_line_ends_of_the_system(name, path):
         assert file.read() == os.linesep.join(["one", "two", "three", ""]).encode()
 
 
-@windows
 def test_watch_prints_again_what_changes(name, cli):
     with NamedMap.create(name, 100) as m:
         m.write(b"one\0")
@@ -3734,7 +3656,6 @@ def publish(name, size):
             time.sleep(0.001)
 
 
-@windows
 def test_watch_does_not_keep_the_memory_of_its_publisher(name, cli):
     process = cli("read", name, "--struct", "<I", "--watch", "--timeout", "60")
     for number in range(1, 4):
@@ -3751,9 +3672,8 @@ def test_what_watch_has_shown_is_known_again():
     assert one == namedmap._digest(["a\ud800", b"b"], used.append) != namedmap._digest(["a\ud801", b"b"], used.append)
 
 
-@windows
 def test_waiting_for_text_does_not_keep_the_memory_of_its_publisher(name, capsys, monkeypatch):
-    opened = count_calls(monkeypatch, "OpenFileMappingW")
+    opened = count_calls(monkeypatch, "open_file_mapping", namedmap._layer)
     thread = threading.Thread(target=namedmap.main, args=[["read", name, "--timeout", "60"]])
     thread.start()
     for number in range(4):
@@ -3766,12 +3686,11 @@ def test_waiting_for_text_does_not_keep_the_memory_of_its_publisher(name, capsys
     assert capsys.readouterr() == ("at last\n", "")
 
 
-@windows
 @pytest.mark.parametrize("form", [["--hex"], ["--raw"], ["--struct", "<I"], ["--encoding", "utf-8"]])
 def test_ctrl_c_ends_watch(form, name, capsys, monkeypatch):
     with NamedMap.create(name, 4) as m:
         m.write(b"abc")
-        timers = [threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])]
+        timers = [threading.Timer(0.5, send)]
         flush = namedmap._flush
         monkeypatch.setattr(namedmap, "_flush", lambda: flush() or timers and timers.pop().start())  # then it is shown
         status, out, err = run(capsys, "read", name, "--size", "4", "--watch", "0.01", *form)
@@ -3783,11 +3702,10 @@ def test_ctrl_c_ends_watch(form, name, capsys, monkeypatch):
     assert run(capsys, "read", name + " missing", "--watch", "--timeout", "60", *form) == (0, "", "")
 
 
-@windows
 @pytest.mark.parametrize("options", [["--watch", "0"], ["--timeout", "60"]])
 def test_ctrl_c_is_not_lost_while_a_view_is_unmapped(options, name, capsys, monkeypatch):
-    def unmap(base):
-        unmapped(base)
+    def unmap(base, size):
+        unmapped(base, size)
         calls.append(base)
         if len(calls) == 3:
             signal.raise_signal(signal.SIGINT)  # in a __del__, out of which no exception comes
@@ -3797,8 +3715,8 @@ def test_ctrl_c_is_not_lost_while_a_view_is_unmapped(options, name, capsys, monk
         assert len(pauses) < 1000
         sleep(seconds)
 
-    calls, pauses, unmapped, sleep = [], [], namedmap._win.UnmapViewOfFile, time.sleep
-    monkeypatch.setattr(namedmap._win, "UnmapViewOfFile", unmap)
+    calls, pauses, unmapped, sleep = [], [], namedmap._layer.unmap_view, time.sleep
+    monkeypatch.setattr(namedmap._layer, "unmap_view", unmap)
     monkeypatch.setattr(time, "sleep", pause)
     before = signal.getsignal(signal.SIGINT)
     with NamedMap.create(name, 4):
@@ -3808,7 +3726,6 @@ def test_ctrl_c_is_not_lost_while_a_view_is_unmapped(options, name, capsys, monk
     assert signal.getsignal(signal.SIGINT) is before
 
 
-@windows
 def test_ctrl_c_is_left_to_who_has_it(name, capsys):
     got, before = [], signal.signal(signal.SIGINT, lambda number, frame: got.append(number))
     try:
@@ -3821,7 +3738,6 @@ def test_ctrl_c_is_left_to_who_has_it(name, capsys):
         signal.signal(signal.SIGINT, before)
 
 
-@windows
 def test_write_ends_text_where_a_nul_fits(name, capsys, path):
     with NamedMap.create(name, file=path, size=10) as m:
         m[:] = b"." * 10
@@ -3856,7 +3772,6 @@ def test_write_ends_text_where_a_nul_fits(name, capsys, path):
         assert m[:] == bytes(3 << 19)
 
 
-@windows
 def test_text_may_come_after_options(name, capsys):
     with NamedMap.create(name, 100) as m:
         for arguments in (("--offset", "0", "one"), ("--encoding", "utf-8", "two"), ("--offset=2", "--", "-three-"),
@@ -3873,7 +3788,6 @@ def test_text_may_come_after_options(name, capsys):
     assert (status, out) == (2, "") and "exclude each other" in err
 
 
-@windows
 @pytest.mark.parametrize("encoding, size", [("utf-16", 6), ("utf-8-sig", 7), ("iso2022_jp", 9), ("hz", 7),
                                             ("utf-7", 8)])
 def test_texts_in_encodings_that_begin_or_end_with_something(encoding, size, name, capsys):
@@ -3888,7 +3802,6 @@ def test_texts_in_encodings_that_begin_or_end_with_something(encoding, size, nam
         assert m[4096 - len(plain):] == plain
 
 
-@windows
 def test_inputs_are_closed(name, path, capsys):
     with warnings.catch_warnings(record=True) as caught, NamedMap.create(name, file=path, size=5000):
         warnings.simplefilter("always")
@@ -3901,7 +3814,6 @@ def test_inputs_are_closed(name, path, capsys):
     assert [str(warning.message) for warning in caught] == []
 
 
-@windows
 def test_an_input_that_cannot_be_read_is_named(name, path, capsys, monkeypatch):
     class Failing(io.BytesIO):
         def read(self, *arguments, **options):
@@ -3933,7 +3845,6 @@ def test_write_says_that_memory_is_read_only(name, capsys, secured_mapping):
                                          "creator gave it; opening it for reading with access=\"r\" may be allowed\n")
 
 
-@windows
 def test_create_stores_a_file(name, path, capsys, tmp_path, monkeypatch):
     octets, path = bytes(range(256)) * 20, str(path)
     with open(path, "wb") as file:
@@ -3957,7 +3868,6 @@ def test_create_stores_a_file(name, path, capsys, tmp_path, monkeypatch):
     assert not os.path.exists(path)  # so that it was not in use
 
 
-@windows
 def test_create_attaches_to_memory_of_any_size(name, capsys, path):
     held = "held for 1234567 seconds, or until Enter or Ctrl+C\n"
     hold = namedmap._hold
@@ -3973,7 +3883,6 @@ def test_create_attaches_to_memory_of_any_size(name, capsys, path):
     assert run(capsys, "create", name, "--exist-ok", "--hold", "0")[1].startswith(f"{name}: 256 bytes, held")
 
 
-@windows
 def test_a_pipe_is_not_read_in_vain(name, cli, start):
     process = cli("write", name, "--input", "-")  # while its standard input stays open
     status, out, err = process.end()
@@ -3992,7 +3901,6 @@ def test_a_pipe_is_not_read_in_vain(name, cli, start):
         assert m[:] == b"." * 4096
 
 
-@windows
 def test_an_input_that_becomes_shorter(path, name, capsys, monkeypatch):
     with open(path, "wb") as file:
         file.write(b"x" * 100)
@@ -4003,7 +3911,6 @@ def test_an_input_that_becomes_shorter(path, name, capsys, monkeypatch):
             1, "", f"namedmap: {name}: {path}: it became shorter while it was being copied\n")
 
 
-@windows
 def test_create_reads_a_pipe_to_its_end_and_holds(name, cli):
     octets = b"\r\n\x1a" * namedmap._CHUNK
     process = cli("create", name, "--input", "-")
@@ -4015,7 +3922,6 @@ def test_create_reads_a_pipe_to_its_end_and_holds(name, cli):
     assert process.popen.poll() is None
 
 
-@windows
 def test_create_over_a_file(name, tmp_path, capsys):
     path = str(tmp_path / "new file")
     status, out, err = run(capsys, "create", name, "--file", path, "--hold", "0")
@@ -4044,24 +3950,24 @@ def test_create_with_a_security_descriptor(name, cli, capsys):
         assert (status, out) == (2, "") and "argument --sddl: " in err and "usage: " in err
 
 
-@windows
 def test_info_tells_size_access_and_pages(name, path, capsys, monkeypatch):
     rounded = "4096 bytes; the system rounds sizes up to whole pages"
     with NamedMap.create(name, 100):
         assert run(capsys, "info", name) == (
             0, f"name:   {name}\nkind:   file mapping object\nsize:   {rounded}\npages:  committed\naccess: rw\n", "")
-    committed = count_calls(monkeypatch, "VirtualAlloc")
+    mapped = count_calls(monkeypatch, "map_view", namedmap._layer)
     with NamedMap.create(name, 2 ** 33, reserve=True):
         status, out, err = run(capsys, "info", name)
         assert (status, err) == (0, "")
         assert out.splitlines()[2:] == ["size:   8589934592 bytes; the system rounds sizes up to whole pages",
                                         "pages:  only reserved, until they are mapped", "access: rw"]
-        assert not committed
+        assert not mapped
     with NamedMap.create(name, 5000, file=path):
         assert run(capsys, "info", name)[1].splitlines()[2:] == [
             "size:   5000 bytes", "pages:  of a file", "access: rw"]
-        # Wine forgives mapping memory for writing that was created to be read; Windows answers with this error.
-        monkeypatch.setattr(namedmap._win, "MapViewOfFileEx", denied)
+    with NamedMap.create(name, file=path, access="r"):
+        if ON_WINDOWS:  # which answers with this error; Wine forgives mapping for writing what was created to be read
+            monkeypatch.setattr(namedmap._win, "MapViewOfFileEx", denied)
         assert run(capsys, "info", name)[1].splitlines()[4:] == ["access: r"]
     assert run(capsys, "info", name) == (
         1, "", f"namedmap: {name}: nothing has this name now: is the publisher running, "
@@ -4083,21 +3989,18 @@ def test_info_tells_what_a_descriptor_leaves(sddl, facts, name, capsys, secured_
     assert out.splitlines() == [f"name:   {name}", "kind:   file mapping object", *facts]
 
 
-@windows
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "a file mapping object"])
 def test_info_tells_what_else_has_a_name(kind, name, capsys):
-    other = KINDS[kind](name)
-    try:
+    with contextlib.closing(KINDS[kind](name)):
         assert run(capsys, "info", name) == (0, f"name:   {name}\nkind:   {kind.split(' ')[1]}\n", "")
-    finally:
-        kernel32.CloseHandle(other)
 
 
-@windows
 def test_list_shows_this_session_and_global(name, capsys, cli):
     bare = name.partition("\\")[2]
-    others = [KINDS[kind](f"{name} {kind}") for kind in KINDS if kind != "a file mapping object"]
-    try:
+    with contextlib.ExitStack() as others:
+        for kind in KINDS:
+            if kind != "a file mapping object":
+                others.enter_context(contextlib.closing(KINDS[kind](f"{name} {kind}")))
         with NamedMap.create(name, 100), NamedMap.create(bare + " big", 2 ** 33, reserve=True), \
                 Event.create(f"Global\\{bare} global"):  # which needs no privilege, unlike memory
             mappings = [f"        4096  Local\\{bare}", f"  8589934592  Local\\{bare} big"]
@@ -4111,20 +4014,16 @@ def test_list_shows_this_session_and_global(name, capsys, cli):
             status, out, err = run(capsys, "list", bare + "*", "--all")
             lines = out.splitlines()
             assert (status, err) == (0, "")
-            assert event in lines[7:] and everything <= set(lines)  # and in session 0 all of them twice
+            assert event in lines[len(everything):] and everything <= set(lines)  # and in session 0 all of them twice
             for pattern, shown in ((name + "*", mappings), (name, mappings[:1]), (name.upper(), []),
                                    ("Local\\*" + bare[-6:] + " b?g", mappings[1:]),
                                    (f"Local\\[!{bare[0]}]{bare[1:]}", [])):
                 assert run(capsys, "list", pattern) == (0, "".join(line + "\n" for line in shown), "")
             assert run(capsys, "list", bare)[1].splitlines()[:1] == mappings[:1]
             assert run(capsys, "list", "--all", f"Global\\{bare} global") == (0, event + "\n", "")
-    finally:
-        for other in others:
-            kernel32.CloseHandle(other)
     assert run(capsys, "list", bare + "*", "--all") == (0, "", "")
 
 
-@windows
 def test_list_shows_the_size_of_global_memory(name, capsys):
     full = "Global\\" + name.partition("\\")[2]
     try:
@@ -4156,10 +4055,9 @@ def test_list_shows_a_dash_where_it_may_not_look(name, capsys, secured_mapping):
     assert run(capsys, "list", name) == (0, f"           -  {name}\n", "")
 
 
-@windows
 def test_list_passes_over_what_has_gone_meanwhile(name, capsys, monkeypatch):
     with NamedMap.create(name, 1):
-        monkeypatch.setattr(namedmap._win, "OpenFileMappingW", refused(namedmap.ERROR_FILE_NOT_FOUND))
+        monkeypatch.setattr(namedmap._layer, "open_file_mapping", refused(namedmap.ERROR_FILE_NOT_FOUND))
         assert run(capsys, "list", name) == (0, "", "")
 
 
@@ -4202,7 +4100,7 @@ def test_list_says_which_directory_it_may_not_read(capsys, monkeypatch):
 def test_what_the_kernel_says_of_directories():
     with pytest.raises(FileNotFoundError) as caught:
         namedmap._layer._open_directory("\\no such directory")
-    assert (caught.value.winerror, caught.value.filename) == (2, "\\no such directory")
+    assert told(caught) == (2, "\\no such directory")
     with pytest.raises(OSError, match="handle 0x4321 is closed") as caught:
         list(namedmap._layer._directory_entries(0x4321))
     assert caught.value.winerror == 6
@@ -4211,7 +4109,6 @@ def test_what_the_kernel_says_of_directories():
 STRANGE = [" a  b ", "$x$ %PATH% ^&|", "\u00fc\u00f6\u00e4\u00df", "\u65e5\u672c", "\U0001f600"]
 
 
-@windows
 @pytest.mark.parametrize("text", STRANGE)
 def test_names_and_texts_of_all_kinds(text, name, cli):
     process = cli("create", name + text, text)
@@ -4221,7 +4118,6 @@ def test_names_and_texts_of_all_kinds(text, name, cli):
     assert process.end() == (0, [], "")
 
 
-@windows
 def test_every_command_as_a_process(name, cli, path):
     name += "".join(STRANGE)
     process = cli("create", name, "--input", __file__, "--file", str(path), "--size", "1M", "--hold", "600")
@@ -4237,7 +4133,6 @@ def test_every_command_as_a_process(name, cli, path):
     assert cli("list", name[:30] + "*").end() == (0, [f"     1048576  {name}"], "")
 
 
-@windows
 def test_every_line_stays_one_line(name, capsys):
     strange = name + "\n\t\x1b[31m\x85"
     shown = name + "\\x0a\\x09\\x1b[31m\\x85"
@@ -4248,7 +4143,6 @@ def test_every_line_stays_one_line(name, capsys):
         assert run(capsys, "info", strange)[1].startswith(f"name:   {shown}\nkind: ")
 
 
-@windows
 def test_a_console_that_lacks_characters(name, start):
     full = name + "\u00fc\u65e5"
     with NamedMap.create(full, 4096) as m:
@@ -4291,7 +4185,6 @@ def test_errors_into_a_broken_pipe(arguments, expected):
     assert (process.returncode, process.stdout) == (expected, b"")
 
 
-@windows
 def test_broken_pipes(name):
     with NamedMap.create(name, 4 << 20) as m:
         m.write("short\0".encode("utf-16-le"))
@@ -4347,7 +4240,6 @@ def test_an_output_that_takes_only_a_part_at_once(monkeypatch):
     assert b"".join(written) == b"text" * 20000
 
 
-@windows
 def test_an_output_that_takes_no_bytes(name, capsys, monkeypatch):
     with NamedMap.create(name, 10) as m:
         m.write("text\0".encode("utf-16-le"))
@@ -4358,7 +4250,6 @@ def test_an_output_that_takes_no_bytes(name, capsys, monkeypatch):
     assert capsys.readouterr().err == f"namedmap: {name}: standard output: it takes text, not bytes\n"
 
 
-@windows
 def test_without_standard_streams(name, monkeypatch):
     for stream in ("stdin", "stdout", "stderr"):
         monkeypatch.setattr(sys, stream, None)
@@ -4385,7 +4276,6 @@ def test_without_standard_error(capsys, monkeypatch):
     assert capsys.readouterr().out == ""
 
 
-@windows
 def test_memory_use_does_not_grow_with_the_object(name, path, monkeypatch):
     size, path = 16 << 20, str(path)
     with open(path, "wb") as file:
@@ -4464,8 +4354,7 @@ def test_500_mutated_command_lines(name, capsys, monkeypatch, tmp_path):
     statuses = []
     with contextlib.ExitStack() as stack:
         number = -1
-        if ON_WINDOWS:
-            stack.enter_context(NamedMap.create(name, 4096)).write(b"t\0e\0x\0t\0")
+        stack.enter_context(NamedMap.create(name, 4096)).write(b"t\0e\0x\0t\0")
         for number in range(500):
             arguments = [argument.replace("NAME", name) for argument in mutated(chance, chance.choice(valid))]
             try:
@@ -4483,8 +4372,7 @@ def test_500_mutated_command_lines(name, capsys, monkeypatch, tmp_path):
                 assert status == 2 and "usage: python -m namedmap" in err, (arguments, err)
     assert len(reached - {-1}) >= 200
     assert statuses.count(2) >= 50
-    if ON_WINDOWS:
-        assert statuses.count(0) >= 50 and statuses.count(1) >= 50
+    assert statuses.count(0) >= 50 and statuses.count(1) >= 50
 
 
 # ---------------------------------------------------------------- examples and C
@@ -4551,7 +4439,6 @@ def example(start):
     return lambda name, *arguments: start(sys.executable, os.path.join(HERE, "examples", name), *arguments)
 
 
-@windows
 def test_first_and_second_process(name, example):
     first = example("first_process.py", name)
     assert first.line() == f"{name} holds the message; Enter ends this process."
@@ -4562,7 +4449,6 @@ def test_first_and_second_process(name, example):
     assert (status, out) == (1, []) and err.startswith("Could not open the memory: ")
 
 
-@windows
 def test_file_backed(name, example, tmp_path):
     for number in (1, 2):
         process = example("file_backed.py", str(tmp_path / "runs.dat"), name)
@@ -4579,7 +4465,6 @@ def test_inherit_handle(example):
     assert example("inherit_handle.py").end() == (0, ["the child answers: 42"], "")
 
 
-@windows
 def test_struct_publisher_and_reader(name, example):
     reader = example("struct_reader.py", name)
     publisher = example("struct_publisher.py", name)
@@ -4595,7 +4480,6 @@ def test_c_publishes_a_structure(name, peer, start, example):
     assert example("struct_reader.py", name).end() == (0, ["Suzuka: gear -1, 99.5 km/h at 0.25 s (packet 7)"], "")
 
 
-@windows
 def test_numpy_frames(name, example):
     pytest.importorskip("numpy")
     consumer, producer = example("numpy_frames.py", "consume", name), example("numpy_frames.py", "produce", name)
@@ -4603,7 +4487,6 @@ def test_numpy_frames(name, example):
     assert producer.end() == (0, [f"{name} is ready"], "")
 
 
-@windows
 def test_locked_counter(name, example):
     status, lines, err = example("locked_counter.py", name).end(120)
     assert (status, err) == (0, "")
@@ -4613,7 +4496,6 @@ def test_locked_counter(name, example):
     assert int(total) + int(lost) == 20000 and int(lost) > 0
 
 
-@windows
 def test_latest_value(name, example):
     writer = example("latest_value.py", "write", name)
     assert writer.line() == f"{name} holds the latest position; Enter ends this process."
@@ -4655,9 +4537,3 @@ def test_examples_say_what_they_lack(example, start):
         1, [], "This example needs numpy: python -m pip install numpy\n")
     status, _, err = example("file_backed.py").end()
     assert status == 1 and "runs.dat" in err
-    if not ON_WINDOWS:
-        for arguments in (["first_process.py"], ["second_process.py"], ["file_backed.py", "x"], ["inherit_handle.py"],
-                          ["struct_publisher.py"], ["struct_reader.py"], ["locked_counter.py"],
-                          ["latest_value.py", "write"], ["latest_value.py", "read"], ["debug_monitor.py"]):
-            status, out, err = example(*arguments).end()
-            assert (status, out) == (1, []) and err.startswith("Could not") and "needs Windows" in err
