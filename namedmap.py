@@ -1049,6 +1049,7 @@ if sys.platform != "win32":
     import fcntl
     import select
     import stat
+    from itertools import chain, starmap
 
     # sys/mman.h
     PROT_READ = 0x1
@@ -1170,7 +1171,8 @@ if sys.platform != "win32":
             self.all[:] = filter(None, map(close_range, self.all, map((1).__add__, self.all)))
 
         def __del__(self) -> None:
-            self.close()
+            if hasattr(self, "all"):  # else not even __init__() came to its end
+                self.close()
 
         def __enter__(self) -> _Descriptors:
             return self
@@ -1466,17 +1468,22 @@ if sys.platform != "win32":
             self.write_end = self.open(data, os.O_WRONLY | os.O_NONBLOCK)
             self.read_end = self.open(data, os.O_RDONLY | os.O_NONBLOCK)
 
-        def is_set(self, seconds: float = 0) -> bool:
+        def is_set(self) -> bool:
             poll = select.poll()
             poll.register(self.read_end, select.POLLIN)
-            if seconds:
-                with self._lock:
-                    if not self._bell.all:
-                        self._bell.all += os.pipe()
-                    if self.closing:
-                        return False
-                poll.register(self._bell.all[0], select.POLLIN)
-            return any(descriptor == self.read_end for descriptor, _ in poll.poll(ceil(1000 * seconds)))
+            return bool(poll.poll(0))
+
+        def _sleep(self, seconds: float) -> None:
+            """Wait until it is set or closed."""
+            with self._lock:
+                if not self._bell.all:
+                    self._bell.all += chain.from_iterable(starmap(os.pipe, [()]))
+                if self.closing:
+                    return
+            poll = select.poll()
+            for descriptor in (self.read_end, self._bell.all[0]):
+                poll.register(descriptor, select.POLLIN)
+            poll.poll(ceil(1000 * seconds))
 
         def end_waits(self) -> None:
             with self._lock:
@@ -1485,7 +1492,9 @@ if sys.platform != "win32":
                     os.write(self._bell.all[1], b"\0")
 
         def wait(self, seconds: float, result: List[int]) -> None:
-            if not self.is_set(seconds):
+            if seconds and not self.is_set():
+                self._sleep(seconds)
+            if not self.is_set():
                 return
             take = self.facts["take"]
             if not take:
