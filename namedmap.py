@@ -1204,19 +1204,10 @@ if sys.platform != "win32":
             super().__init__()
             self.facts = {"kind": kind, **facts}
 
-        def make(self, data: str) -> None:
-            """Make the data file, and use it."""
-            raise NotImplementedError
+        # Each kind has make(), to make its data file and use it, and attach(), to use the one of somebody else.
 
         def unmake(self) -> None:
             """Undo what make() did to anything but the data file."""
-
-        def attach(self, data: str) -> None:
-            """Use the data file; FileNotFoundError or ENXIO if whoever had the object is just dying."""
-            raise NotImplementedError
-
-        def wait(self, seconds: float, result: List[int]) -> None:
-            raise NotImplementedError
 
         def end_waits(self) -> None:
             """Let the waits of other threads return."""
@@ -1332,6 +1323,8 @@ if sys.platform != "win32":
 
         def acquire(self, holder: _Mutant, end: Optional[float], result: List[int]) -> None:
             recursive, depth, mark = self._is_mine(), self._depth, b""
+            if recursive and not self._locked:
+                raise RuntimeError("a signal handler that has interrupted acquire() or release() cannot acquire, too")
             try:
                 if recursive:
                     code = WAIT_OBJECT_0
@@ -1487,9 +1480,9 @@ if sys.platform != "win32":
 
         def end_waits(self) -> None:
             with self._lock:
-                self.closing = True
-                if self._bell.all:
+                if self._bell.all and not self.closing:
                     os.write(self._bell.all[1], b"\0")
+                self.closing = True
 
         def wait(self, seconds: float, result: List[int]) -> None:
             if seconds and not self.is_set():
@@ -1529,22 +1522,16 @@ if sys.platform != "win32":
             result[:] = map(os.write, (self.write_end,), (bytes(n),))
             return count[0]
 
-    def _mapped_at(base: int, function: Any, arguments: Tuple[Any, ...]) -> int:
-        if base == MAP_FAILED:
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code))
-        return base
-
-    def _synchronized(result: int, function: Any, arguments: Tuple[Any, ...]) -> int:
-        if result:
+    def _libc_done(result: int, function: Any, arguments: Tuple[Any, ...]) -> int:
+        if result in (-1, MAP_FAILED):
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code))
         return result
 
-    # What Python does not have, or not so that memory which is only read can be used: restype, argtypes and check.
+    # What Python lacks, or has so that memory which is only read cannot be used: restype, argtypes and check.
     _LIBC_PROTOTYPES = {
-        "mmap": (LPVOID, (LPVOID, SIZE_T, c_int, c_int, c_int, c_longlong), _mapped_at),
-        "msync": (c_int, (LPVOID, SIZE_T, c_int), _synchronized),
+        "mmap": (LPVOID, (LPVOID, SIZE_T, c_int, c_int, c_int, c_longlong), _libc_done),
+        "msync": (c_int, (LPVOID, SIZE_T, c_int), _libc_done),
         # No check: it can only fail for what was not mapped.
         "munmap": (c_int, (LPVOID, SIZE_T), None),
     }
@@ -1697,10 +1684,17 @@ if sys.platform != "win32":
             try:
                 path = self._place(name)
                 created = self._locked(os.path.dirname(path), self._find_or_make, path, name, holder, new)
-            except BaseException as error:
+            except OSError as error:
                 holder.close()  # and not only when the exception is forgotten
-                raise _explained(error, name) if isinstance(error, OSError) else error
+                raise _explained(error, name)
+            except BaseException:
+                holder.close()
+                raise
             return _Handle(holder), created
+
+        def _open(self, name: Optional[str], inheritable: bool, holder: _Holder) -> int:
+            self._check_inheritable(inheritable)
+            return self._hold(name, holder, False)[0]
 
         def _find_or_make(self, path: str, name: Optional[str], holder: Any, new: bool) -> bool:
             """Whether the object is new."""
@@ -1739,13 +1733,14 @@ if sys.platform != "win32":
             """Use an object; False if those who had it are just dying."""
             if facts["kind"] != holder.facts["kind"]:
                 raise _other_kind(name, _KINDS[facts["kind"]][1])
-            holder.facts = facts
+            wanted, holder.facts = holder.facts, facts
             try:
                 holder.attach(path + ".data")
             except OSError as error:
                 if error.errno not in (errno.ENOENT, errno.ENXIO) or error.filename != path + ".data":
                     raise
                 holder.close()
+                holder.facts = wanted
                 return False
             return True
 
@@ -1773,7 +1768,9 @@ if sys.platform != "win32":
                     _remove_if_dead(path)
 
         def _handle_files(self, directory: str) -> Set[str]:
-            return {f"{directory}/{entry.partition('.')[0]}" for entry in os.listdir(directory)}
+            """Of all objects, dead or alive; what somebody else may have put there is no business of this module."""
+            stems = {entry.partition(".")[0] for entry in os.listdir(directory)}
+            return {f"{directory}/{stem}" for stem in stems if len(stem) == 32}
 
         def _living(self, directory: str) -> List[Tuple[str, str]]:
             """The names, without their prefix, and the kinds of all that lives."""
@@ -1850,8 +1847,7 @@ if sys.platform != "win32":
             return self._hold(name, _Section(access, size, reserve, file), True)
 
         def open_file_mapping(self, name: Optional[str], access: str, inheritable: bool) -> int:
-            self._check_inheritable(inheritable)
-            return self._hold(name, _Section(access), False)[0]
+            return self._open(name, inheritable, _Section(access))
 
         def section_size(self, handle: Any) -> int:
             size: int = handle.to.facts["size"]
@@ -1937,8 +1933,7 @@ if sys.platform != "win32":
             return self._hold(name, _Mutant(self._gates), True)
 
         def open_mutex(self, name: Optional[str], inheritable: bool) -> int:
-            self._check_inheritable(inheritable)
-            return self._hold(name, _Mutant(self._gates), False)[0]
+            return self._open(name, inheritable, _Mutant(self._gates))
 
         def release_mutex(self, handle: Any, result: List[int]) -> None:
             handle.to.gate.release(result)
@@ -1949,8 +1944,7 @@ if sys.platform != "win32":
             return self._hold(name, _Fifo("Event", int(initial_state), take=0 if manual_reset else _PIPE_SIZE), True)
 
         def open_event(self, name: Optional[str], inheritable: bool) -> int:
-            self._check_inheritable(inheritable)
-            return self._hold(name, _Fifo("Event"), False)[0]
+            return self._open(name, inheritable, _Fifo("Event"))
 
         def set_event(self, handle: Any) -> None:
             handle.to.set()
@@ -1970,8 +1964,7 @@ if sys.platform != "win32":
             return self._hold(name, _Fifo("Semaphore", value, take=1, maximum=maximum), True)
 
         def open_semaphore(self, name: Optional[str], inheritable: bool) -> int:
-            self._check_inheritable(inheritable)
-            return self._hold(name, _Fifo("Semaphore"), False)[0]
+            return self._open(name, inheritable, _Fifo("Semaphore"))
 
         def release_semaphore(self, handle: Any, n: int, result: List[int]) -> int:
             count: int = self._locked(os.path.dirname(handle.to.path), handle.to.add, n, result)

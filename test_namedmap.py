@@ -146,10 +146,11 @@ else:
 
     def is_committed(memory):
         """Whether the file behind the memory has at least that much space of its own."""
+        address = memory.address
         with open("/proc/self/maps") as file:
             for line in file:
-                start, end = (int(address, 16) for address in line.split(" ")[0].split("-"))
-                if start <= memory.address < end:
+                start, end = (int(number, 16) for number in line.split(" ")[0].split("-"))
+                if start <= address < end:
                     return os.stat(line[line.index("/"):-1]).st_blocks * 512 >= memory.size
 
     def mapped_regions():
@@ -3967,8 +3968,10 @@ def test_a_wait_for_a_mutex_of_another_process(mutex, name, python):
     holder = python(HOLDER, name)
     assert holder.line() == "holding"
     before = time.process_time()
-    threading.Timer(1, holder.kill).start()
+    killer = threading.Timer(1, holder.kill)
+    killer.start()
     assert mutex.acquire()  # blocks in the system
+    killer.join()
     assert time.process_time() - before < 0.1 and mutex.abandoned
     mutex.release()
 
