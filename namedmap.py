@@ -21,6 +21,8 @@
 # SOFTWARE.
 r"""Named shared memory of Windows, and what coordinates it: file mapping objects, mutexes, events and semaphores.
 
+Linux and macOS have the same objects from this module, with the same lifetime.
+
 One process makes memory under a name and writes to it:
 
     import namedmap
@@ -70,6 +72,15 @@ memory, and need names of their own:
 
 If a process dies while it holds the mutex, the next one gets it, and
 ``mutex.abandoned`` tells that the data may be half written.
+
+Linux and macOS.  There the objects are files in /dev/shm, or else /tmp, in a
+directory that only the user may use.  They, too, are gone when the last process
+that has them open closes them or dies, however it dies; a forked child has open
+what its parent has, and holds no mutex.  ``Local\`` and ``Global\`` are two
+namespaces of the same user: nothing is shared between users, or with programs
+that do not use this module.  A semaphore counts to 4096 at most.  Handles are
+not for other libraries, and what needs Windows raises NotImplementedError:
+``sddl``, ``inheritable``, ``address``, ``duplicate()`` and ``from_handle()``.
 
 On the command line, ``python -m namedmap create NAME TEXT`` and
 ``python -m namedmap read NAME`` show whether two processes see the same memory;
@@ -2638,7 +2649,8 @@ class NamedMap(_Object, _Memory):
         without a name, for child processes (`inheritable`) and duplicate().  Memory in the paging file is all zero.
 
         `file` is a path or an open file.  A path is opened with no sharing (CreateFileW) and held open as long as
-        this object; a missing file is made if `size` is given.  An open file is flushed and duplicated.  `size` None is
+        this object (other systems than Windows cannot keep others out); a missing file is made if `size` is given.
+        An open file is flushed and duplicated.  `size` None is
         that of the file, and a larger one makes the file larger.  `access` is ``"rw"``, or with a file also ``"r"``, or
         ``"c"`` (copy-on-write) to read and write with the changes kept private.
 
@@ -2929,8 +2941,9 @@ class _Lock(_Waitable):
         """Wait until it is free and take it (WaitForSingleObject); return whether it was taken.
 
         `timeout` is in seconds; None waits for ever, and 0, like `blocking` False, only tries.  Other threads run
-        meanwhile.  Ctrl+C interrupts within 0.1 seconds; for that, the wait is made of slices, and since each of them
-        queues anew, who has waited for longer can be overtaken by who has just come.
+        meanwhile.  Ctrl+C interrupts within 0.1 seconds; for that, the wait on Windows is made of slices, and since
+        each of them queues anew, who has waited for longer can be overtaken by who has just come.  On other systems,
+        so can who waits with a timeout.
 
         Raises ValueError for a negative or too large timeout, for one without blocking, and if the object is closed,
         by another thread during the wait, too; PermissionError if its handle does not allow to wait; TypeError for an
@@ -3033,6 +3046,9 @@ class Mutex(_Lock):
     def close(self) -> None:
         """Close the handle (CloseHandle), once; waits in other threads end with ValueError within 0.1 seconds.
 
+        On other systems than Windows, one without a timeout for a mutex that another process holds ends only when that
+        process releases it.
+
         Raises RuntimeError while a thread holds the mutex through this object: nobody could release it any more, and
         others would wait until that thread ends.
         """
@@ -3078,7 +3094,8 @@ class Event(_Waitable):
 
     Event.create() makes one, Event.open() opens one that exists, and Event.from_handle() takes one whose handle came
     from another process; `with` closes it.  A manual-reset event lets all waiters go on until it is cleared; one that
-    resets itself lets one waiter go on each time it is set.
+    resets itself lets one waiter go on each time it is set.  On other systems than Windows, two set() in quick
+    succession may wake only one of two waiters.
 
     A named one can be pickled, to be opened by its name where it is unpickled.
     """
@@ -3159,7 +3176,9 @@ class Semaphore(_Lock):
     @classmethod
     def create(cls, name: Optional[str] = None, value: int = 1, maximum: Optional[int] = None, *,
                exist_ok: bool = False, sddl: Optional[str] = None, inheritable: bool = False) -> Semaphore:
-        r"""Make a semaphore with the count `value`, and at most `maximum` (None: 2**31-1) (CreateSemaphoreW).
+        r"""Make a semaphore with the count `value`, and at most `maximum` (CreateSemaphoreW).
+
+        `maximum` None is as much as the system can count: 2**31-1 on Windows, 4096 on others.
 
         `name` is at most 259 UTF-16 units, with the prefix ``Local\`` or ``Global\`` or none; None makes one without a
         name, for threads, child processes (`inheritable`) and duplicate().  `exist_ok` attaches to the semaphore if

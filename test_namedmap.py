@@ -61,7 +61,9 @@ def memory(name):
 
 # ---------------------------------------------------------------- the other side
 
-if ON_WINDOWS:
+if not ON_WINDOWS:
+    import fcntl
+else:
     import msvcrt
     kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
     advapi32 = ctypes.WinDLL("advapi32", use_last_error=True)
@@ -4131,6 +4133,86 @@ def test_interrupted_at_random_moments(name, python):
 
 
 @posix
+def test_whoever_is_just_dying_is_dead(name):
+    """The system closes the files of a process one after the other, and others may come in between."""
+    def dying(made, header=None):
+        """Leave of an object only its lock, as if the rest were closed already."""
+        path = namedmap._layer._place(name)
+        lock = os.open(path, os.O_RDWR)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        made._closer.detach()
+        made._handle.to.close()
+        if header is not None:
+            os.truncate(path, header)
+        return lock
+
+    for header in (None, 0, 30):
+        for use in (lambda: Event.open(name), lambda: Event.create(name, manual_reset=True, exist_ok=True)):
+            lock = dying(Event.create(name, manual_reset=False, initial_state=True), header)
+            try:
+                with use() as event:
+                    assert event.created and not event.is_set()
+                    event.set()
+                    assert event.wait(0) and event.is_set()  # nothing was taken from the other one
+                    with Event.open(name) as other:
+                        assert other.is_set()
+            except FileNotFoundError:
+                assert "open" in use.__code__.co_names
+            os.close(lock)
+    lock = dying(NamedMap.create(name, 10))
+    os.unlink(namedmap._layer._place(name) + ".data")
+    with NamedMap.create(name, 10000) as m:
+        assert (m.created, m.size) == (True, 10000)
+    os.close(lock)
+
+
+@posix
+def test_whoever_was_killed_while_he_tested_is_no_holder(name):
+    made = NamedMap.create(name, 10)
+    lock = os.open(namedmap._layer._place(name), os.O_RDWR)
+    made._closer.detach()
+    made._handle.to.close()
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    threading.Timer(0.2, os.close, [lock]).start()
+    with pytest.raises(FileNotFoundError):
+        NamedMap.open(name)
+    with pytest.raises(OSError):
+        os.fstat(lock)  # it was waited for
+
+
+@posix
+def test_what_somebody_else_put_into_the_directory_is_left_alone(name):
+    directory = os.path.dirname(namedmap._layer._place(name))
+    strange = [f"{directory}/strange folder", f"{directory}/{'0' * 31}", f"{directory}/.data"]
+    for each in strange:
+        os.mkdir(each)
+    try:
+        namedmap._layer._swept.clear()
+        with NamedMap.create(name, 10):
+            assert (name, "file mapping object") in list(namedmap._layer.named_objects())
+        assert all(map(os.path.isdir, strange))
+    finally:
+        for each in strange:
+            os.rmdir(each)
+
+
+@posix
+def test_a_signal_handler_does_not_believe_that_it_has_the_mutex(mutex, monkeypatch):
+    refused_here, flock = [], fcntl.flock
+
+    def interrupt(*arguments):
+        monkeypatch.undo()
+        with pytest.raises(RuntimeError, match="signal handler"):
+            mutex.acquire(False)
+        refused_here.append(arguments)
+        return flock(*arguments)
+    monkeypatch.setattr(fcntl, "flock", interrupt)
+    assert mutex.acquire() and len(refused_here) == 1
+    mutex.release()
+    assert is_free_for_others(mutex)
+
+
+@posix
 def test_where_there_is_no_dev_shm(name, monkeypatch, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     for missing in (tmp_path / "missing", tmp_path / "file"):
@@ -5291,9 +5373,12 @@ def test_file_backed(name, example, tmp_path):
     assert (tmp_path / "runs.dat").read_bytes() == b"\2" + bytes(7)
 
 
-@windows
 def test_inherit_handle(example):
-    assert example("inherit_handle.py").end() == (0, ["the child answers: 42"], "")
+    if ON_WINDOWS:
+        assert example("inherit_handle.py").end() == (0, ["the child answers: 42"], "")
+    else:
+        status, out, err = example("inherit_handle.py").end()
+        assert (status, out) == (1, []) and err.startswith("Could not create the memory: a handle that child processes")
 
 
 def test_struct_publisher_and_reader(name, example):
@@ -5368,3 +5453,6 @@ def test_examples_say_what_they_lack(example, start):
         1, [], "This example needs numpy: python -m pip install numpy\n")
     status, _, err = example("file_backed.py").end()
     assert status == 1 and "runs.dat" in err
+    if not ON_WINDOWS:
+        assert example("debug_monitor.py").end() == (
+            1, [], "This example needs Windows: other systems have no OutputDebugString.\n")

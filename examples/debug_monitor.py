@@ -36,11 +36,13 @@ def monitor():
 
 
 if __name__ == "__main__":
+    if sys.platform != "win32":
+        raise SystemExit("This example needs Windows: other systems have no OutputDebugString.")
     try:
         monitor()
     except FileExistsError as error:
         raise SystemExit(f"Another monitor is running: {error}")
-    except (OSError, NotImplementedError) as error:
+    except OSError as error:
         raise SystemExit(f"Could not monitor: {error}")
     except KeyboardInterrupt:
         pass

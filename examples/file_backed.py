@@ -24,7 +24,7 @@ def main(path, name=NAME):
     try:
         # The file is made when it is missing, and nobody else can open it before close().
         memory = namedmap.NamedMap.create(name, ctypes.sizeof(Record), file=path)
-    except (OSError, NotImplementedError) as error:
+    except OSError as error:
         raise SystemExit(f"Could not map the file: {error}")
     with memory:
         record = memory.overlay(Record)

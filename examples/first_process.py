@@ -19,7 +19,7 @@ MESSAGE = "Message from first process."
 def main():
     try:
         memory = namedmap.NamedMap.create(NAME, SIZE)
-    except (OSError, NotImplementedError) as error:
+    except OSError as error:
         raise SystemExit(f"Could not create the memory: {error}")
     with memory:
         memory.write((MESSAGE + "\0").encode("utf-16-le"))  # as a C program would store a wide string

@@ -70,5 +70,5 @@ if __name__ == "__main__":
         raise SystemExit(__doc__)
     try:
         command(*sys.argv[2:])
-    except (OSError, NotImplementedError) as error:
+    except OSError as error:
         raise SystemExit(f"Could not {sys.argv[1]}: {error}")

@@ -65,5 +65,5 @@ def main(prefix=r"Local\namedmap_counter", increments=INCREMENTS):
 if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
-    except (OSError, NotImplementedError) as error:
+    except OSError as error:
         raise SystemExit(f"Could not create the objects: {error}")

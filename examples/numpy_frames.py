@@ -70,5 +70,5 @@ if __name__ == "__main__":
         raise SystemExit(__doc__)
     try:
         roles[sys.argv[1]](*sys.argv[2:] or [NAME])
-    except (OSError, ValueError, NotImplementedError) as error:
+    except (OSError, ValueError) as error:
         raise SystemExit(f"Could not share the frames: {error}")

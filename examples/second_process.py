@@ -16,7 +16,7 @@ NAME = sys.argv[1] if len(sys.argv) > 1 else r"Local\MyFileMappingObject"
 def main():
     try:
         memory = namedmap.NamedMap.open(NAME, access="r")
-    except (OSError, NotImplementedError) as error:
+    except OSError as error:
         raise SystemExit(f"Could not open the memory: {error}")
     with memory:
         print(memory.read().decode("utf-16-le").split("\0")[0])

@@ -42,7 +42,7 @@ class Telemetry(ctypes.Structure):
 def main(name=NAME):
     try:
         memory = namedmap.NamedMap.create(name, ctypes.sizeof(Telemetry))
-    except (OSError, NotImplementedError) as error:
+    except OSError as error:
         raise SystemExit(f"Could not create the memory: {error}")
     with memory:
         telemetry = memory.overlay(Telemetry)  # storing to its fields stores to the memory

@@ -19,7 +19,7 @@ def main(name=NAME):
     try:
         # The size is checked here, so that an older publisher with a smaller structure is an error and not a crash.
         memory = namedmap.NamedMap.open(name, ctypes.sizeof(Telemetry), access="r", timeout=10)
-    except (OSError, ValueError, NotImplementedError) as error:
+    except (OSError, ValueError) as error:
         raise SystemExit(f"Could not open the memory: {error}")
     with memory:
         telemetry = memory.snapshot(Telemetry)  # a private copy, while the publisher goes on writing
