@@ -1105,18 +1105,24 @@ if sys.platform != "win32":
             return error
         return _os_error(code, path, _FILE_CAUSES[code])
 
-    def _is_dead(path: str) -> bool:
-        """Whether nobody has the lock of a handle file."""
+    def _join(path: str, descriptors: _Descriptors) -> bool:
+        """Become a holder of an object, by a lock on its handle file; False if it has none, and so is dead."""
         with _Descriptors() as test:
-            # Who was killed while he made this very test may still have his lock for a moment, and would be taken for
-            # a holder.  Nobody else tests now, since the directory is locked.
-            fcntl.flock(test.open(path, os.O_RDWR), fcntl.LOCK_SH)
-        with _Descriptors() as test:
+            test.open(path, os.O_RDWR)
             try:
-                fcntl.flock(test.open(path, os.O_RDWR), fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+                fcntl.flock(test.all[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return False
-        return True
+            except BlockingIOError:
+                # This may be the lock of somebody who was killed while he made this very test, and only lasts until
+                # the system has closed all his files.  Nobody else tests now, since the directory is locked.
+                fcntl.flock(test.all[0], fcntl.LOCK_SH)
+        holder = descriptors.open(path, os.O_RDWR)
+        try:
+            fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return False
+        except BlockingIOError:
+            fcntl.flock(holder, fcntl.LOCK_SH)
+            return True
 
     def _remove(path: str) -> None:
         """Remove the files of an object; the data first, so that they never exist without a handle file."""
@@ -1127,11 +1133,12 @@ if sys.platform != "win32":
                 pass
 
     def _remove_if_dead(path: str) -> None:
-        try:
-            if _is_dead(path):
-                _remove(path)
-        except FileNotFoundError:
-            _remove(path)  # the data that somebody left when he deleted files by hand
+        with _Descriptors() as descriptors:
+            try:
+                if not _join(path, descriptors):
+                    _remove(path)
+            except FileNotFoundError:
+                _remove(path)  # the data that somebody left when he deleted files by hand
 
     def _allocate(descriptor: int, start: int, end: int) -> None:
         """Give a part of a file its space, so that no page of it kills the process that touches it."""
@@ -1182,7 +1189,7 @@ if sys.platform != "win32":
             self.all[:] = filter(None, map(close_range, self.all, map((1).__add__, self.all)))
 
         def __del__(self) -> None:
-            if hasattr(self, "all"):  # else not even __init__() came to its end
+            if getattr(self, "all", None):  # there is none if not even __init__() came to its end
                 self.close()
 
         def __enter__(self) -> _Descriptors:
@@ -1521,7 +1528,7 @@ if sys.platform != "win32":
             except BlockingIOError:
                 pass  # it has been set so often that the FIFO is full
 
-        def add(self, n: int, result: List[int]) -> int:
+        def add(self, path: str, n: int, result: List[int]) -> int:
             """Add to the count of a semaphore, and return what it was; nobody else adds meanwhile."""
             from array import array
             from termios import FIONREAD
@@ -1601,38 +1608,41 @@ if sys.platform != "win32":
             return f"{self._scope(scope or 'Local')}/{key}"
 
         def _scope(self, scope: str) -> str:
+            """The path of a directory."""
             for parent in _PARENTS:
-                directory = f"{parent}/namedmap-{os.geteuid()}"
                 try:
+                    directory = f"{parent}/namedmap-{os.geteuid()}"
                     self._own(directory)
+                    return f"{directory}/{scope}"
                 except OSError as error:
                     if error.errno not in _NO_PARENT:
                         raise
                     failure = error
-                else:
-                    return f"{directory}/{scope}"
             raise failure
 
-        def _own(self, directory: str) -> None:
+        def _own(self, directory: str) -> os.stat_result:
             """Make a directory unless it is there, and refuse one that others have made or may use."""
             try:
-                os.mkdir(directory, 0o700)
-            except FileExistsError:
-                pass
-            found = os.lstat(directory)
+                found = os.lstat(directory)
+            except FileNotFoundError:
+                try:
+                    os.mkdir(directory, 0o700)
+                except FileExistsError:
+                    pass  # somebody else was faster
+                found = os.lstat(directory)
             if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
                 raise OSError(errno.EPERM, "this must be a directory of this user, which nobody else may use (mode "
                               "700), and is not: find out who made it, and remove it", directory)
+            return found
 
-        def _locked(self, directory: str, action: Callable[..., Any], *arguments: Any) -> Any:
-            """Call a function while the directory is locked against other processes and threads."""
+        def _locked(self, path: str, action: Callable[..., Any], *arguments: Any) -> Any:
+            """Call a function with a path while its directory is locked against other processes and threads."""
             if self._is_inside():
                 raise RuntimeError("a signal handler or __del__ that has interrupted this module while it makes, opens "
                                    "or closes an object cannot do the same")
-            result = self._in_locked_directory(directory, action, *arguments)
+            result = self._in_locked_directory(path, action, *arguments)
             while self._postponed:
-                path = self._postponed.pop()
-                self._in_locked_directory(os.path.dirname(path), _remove_if_dead, path)
+                self._in_locked_directory(self._postponed.pop(), _remove_if_dead)
             return result
 
         def _is_inside(self) -> bool:
@@ -1645,20 +1655,17 @@ if sys.platform != "win32":
                 frame = frame.f_back
             return frame is not None
 
-        def _in_locked_directory(self, directory: str, action: Callable[..., Any], *arguments: Any) -> Any:
+        def _in_locked_directory(self, path: str, action: Callable[..., Any], *arguments: Any) -> Any:
+            directory = path.rpartition("/")[0]
             with self._lock, _Descriptors() as lock:
                 self._prepare()
-                while True:
+                while not lock.all:
                     self._own(directory)
                     fcntl.flock(lock.open(directory, os.O_RDONLY | os.O_DIRECTORY), fcntl.LOCK_EX)
-                    try:
-                        if os.path.samestat(os.fstat(lock.all[0]), os.lstat(directory)):
-                            break
-                    except FileNotFoundError:
-                        pass
-                    lock.close()  # somebody has removed the directory meanwhile
+                    if not os.path.samestat(os.fstat(lock.all[0]), self._own(directory)):
+                        lock.close()  # somebody has removed the directory meanwhile
                 try:
-                    return action(*arguments)
+                    return action(path, *arguments)
                 finally:
                     # Closing is not enough: a program that another thread just starts may have a copy for a moment.
                     fcntl.flock(lock.all[0], fcntl.LOCK_UN)
@@ -1684,7 +1691,7 @@ if sys.platform != "win32":
                 if holder.all:
                     os.close(holder.all.pop(0))
                     try:
-                        self._locked(os.path.dirname(holder.path), _remove_if_dead, holder.path)
+                        self._locked(holder.path, _remove_if_dead)
                     except OSError:
                         pass
 
@@ -1693,8 +1700,7 @@ if sys.platform != "win32":
         def _hold(self, name: Optional[str], holder: Any, new: bool) -> Tuple[int, bool]:
             """A handle, and whether the object is new."""
             try:
-                path = self._place(name)
-                created = self._locked(os.path.dirname(path), self._find_or_make, path, name, holder, new)
+                created = self._locked(self._place(name), self._find_or_make, name, holder, new)
             except OSError as error:
                 holder.close()  # and not only when the exception is forgotten
                 raise _explained(error, name)
@@ -1711,7 +1717,7 @@ if sys.platform != "win32":
             """Whether the object is new."""
             holder.path = path
             if new:
-                self._sweep(os.path.dirname(path))
+                self._sweep(path)
             facts = self._find(path, holder)
             if facts is not None and self._attach(path, name, holder, facts):
                 self._holders.add(holder)
@@ -1726,19 +1732,16 @@ if sys.platform != "win32":
             """What is known of an object that lives, which the descriptors hold from now on; None if none does."""
             import json
             try:
-                if _is_dead(path):
-                    _remove(path)
-                    return None
-                handle_file = descriptors.open(path, os.O_RDWR)
-                fcntl.flock(handle_file, fcntl.LOCK_SH)
-                facts: Dict[str, Any] = json.loads(os.read(handle_file, 0x10000))
+                if _join(path, descriptors):
+                    facts: Dict[str, Any] = json.loads(os.read(descriptors.all[0], 0x10000))
+                    return facts
             except FileNotFoundError:
                 return None
-            except ValueError:  # whoever is making it is just dying
-                descriptors.close()
-                _remove(path)
-                return None
-            return facts
+            except ValueError:
+                pass  # whoever is making it is just dying
+            descriptors.close()
+            _remove(path)
+            return None
 
         def _attach(self, path: str, name: Optional[str], holder: Any, facts: Dict[str, Any]) -> bool:
             """Use an object; False if those who had it are just dying."""
@@ -1770,25 +1773,26 @@ if sys.platform != "win32":
                 _remove(path)
                 raise
 
-        def _sweep(self, directory: str) -> None:
-            """Remove what killed processes left, at most once a second."""
-            now = time.monotonic()
+        def _sweep(self, path: str) -> None:
+            """Remove what killed processes left in the same directory, at most once a second."""
+            directory, now = path.rpartition("/")[0], time.monotonic()
             if now - self._swept.get(directory, now - 1) >= 1:
                 self._swept[directory] = now
-                for path in self._handle_files(directory):
-                    _remove_if_dead(path)
+                for found in self._handle_files(path):
+                    _remove_if_dead(found)
 
-        def _handle_files(self, directory: str) -> Set[str]:
+        def _handle_files(self, path: str) -> Set[str]:
             """Of all objects, dead or alive; what somebody else may have put there is no business of this module."""
+            directory = path.rpartition("/")[0]
             stems = {entry.partition(".")[0] for entry in os.listdir(directory)}
             return {f"{directory}/{stem}" for stem in stems if len(stem) == 32}
 
-        def _living(self, directory: str) -> List[Tuple[str, str]]:
+        def _living(self, path: str) -> List[Tuple[str, str]]:
             """The names, without their prefix, and the kinds of all that lives."""
             found = []
-            for path in self._handle_files(directory):
+            for each in self._handle_files(path):
                 with _Descriptors() as descriptors:
-                    facts = self._find(path, descriptors)
+                    facts = self._find(each, descriptors)
                     if facts is not None and facts["name"] is not None:
                         found.append((facts["name"], _KINDS[facts["kind"]][1]))
             return sorted(found)
@@ -1801,26 +1805,24 @@ if sys.platform != "win32":
                 elif self._is_inside():  # called by the garbage collector
                     self._postponed.append(holder.path)
                 else:
-                    self._locked(os.path.dirname(holder.path), self._close, holder)
+                    self._locked(holder.path, self._close, holder)
             except OSError:
                 pass  # the directory was removed, or this process now runs for another user
             finally:
                 holder.close()
 
-        def _close(self, holder: _Holder) -> None:
+        def _close(self, path: str, holder: _Holder) -> None:
             holder.close()
-            _remove_if_dead(holder.path)
+            _remove_if_dead(path)
 
         def kind_of_name(self, name: str) -> Optional[str]:
-            path = self._place(name)
             with _Descriptors() as descriptors:
-                facts = self._locked(os.path.dirname(path), self._find, path, descriptors)
+                facts = self._locked(self._place(name), self._find, descriptors)
                 return _KINDS[facts["kind"]][1] if facts else None
 
         def named_objects(self) -> Iterator[Tuple[str, str]]:
             for scope in ("Local", "Global"):
-                directory = self._scope(scope)
-                for name, kind in self._locked(directory, self._living, directory):
+                for name, kind in self._locked(self._scope(scope) + "/", self._living):
                     yield f"{scope}\\{name}", kind
 
         # ---- what has no counterpart
@@ -1978,7 +1980,7 @@ if sys.platform != "win32":
             return self._open(name, inheritable, _Fifo("Semaphore"))
 
         def release_semaphore(self, handle: Any, n: int, result: List[int]) -> int:
-            count: int = self._locked(os.path.dirname(handle.to.path), handle.to.add, n, result)
+            count: int = self._locked(handle.to.path, handle.to.add, n, result)
             return count
 
         def wait(self, handle: Any, seconds: float, result: List[int]) -> None:

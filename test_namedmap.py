@@ -4035,14 +4035,14 @@ def test_what_only_windows_has(cls, name, capsys):
 
 @posix
 def test_a_finalizer_in_the_middle_is_put_off(name, monkeypatch):
-    forgotten, is_dead = [NamedMap.create(name + "2", 10)], namedmap._is_dead
+    forgotten, join = [NamedMap.create(name + "2", 10)], namedmap._join
 
-    def forget(path):
+    def forget(*arguments):
         if forgotten:
             forgotten.clear()
             assert handle_files(name + "2")  # it is removed later
-        return is_dead(path)
-    monkeypatch.setattr(namedmap, "_is_dead", forget)
+        return join(*arguments)
+    monkeypatch.setattr(namedmap, "_join", forget)
     NamedMap.create(name, 10).close()
     assert not forgotten and handle_files(name + "2") == []
     assert gone(NamedMap, name + "2")
@@ -4050,17 +4050,17 @@ def test_a_finalizer_in_the_middle_is_put_off(name, monkeypatch):
 
 @posix
 def test_a_signal_handler_in_the_middle_is_refused(name, monkeypatch):
-    errors, is_dead = [], namedmap._is_dead
+    errors, join = [], namedmap._join
 
-    def interrupt(path):
+    def interrupt(*arguments):
         for use in (lambda: NamedMap.create(name + "2", 10), lambda: NamedMap.open(name), Mutex.create):
             with pytest.raises(RuntimeError, match="signal handler") as caught:
                 use()
             errors.append(caught.value)
-        return is_dead(path)
+        return join(*arguments)
     with NamedMap.create(name, 10):
         with monkeypatch.context() as patch:
-            patch.setattr(namedmap, "_is_dead", interrupt)
+            patch.setattr(namedmap, "_join", interrupt)
             NamedMap.open(name).close()
     assert len(errors) >= 3 and gone(NamedMap, name + "2")
 
@@ -4070,15 +4070,15 @@ def test_another_copy_of_the_file_in_the_middle(name, monkeypatch):
     specification = importlib.util.spec_from_file_location("another_copy", namedmap.__file__)
     copy = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(copy)
-    forgotten, is_dead = [copy.NamedMap.create(name + "2", 10)], namedmap._is_dead
+    forgotten, join = [copy.NamedMap.create(name + "2", 10)], namedmap._join
     with NamedMap.open(name + "2") as m:
         assert m.size == 4096
 
-    def forget(path):
+    def forget(*arguments):
         forgotten.clear()
-        return is_dead(path)
+        return join(*arguments)
     with monkeypatch.context() as patch:
-        patch.setattr(namedmap, "_is_dead", forget)
+        patch.setattr(namedmap, "_join", forget)
         NamedMap.create(name, 10).close()
     assert gone(NamedMap, name + "2")
 
