@@ -354,6 +354,27 @@ def test_importing_is_cheap_and_loads_no_dll():
     assert bound == ""
 
 
+def test_without_the_posix_section_it_is_a_file_for_windows(name, tmp_path, start):
+    with open(namedmap.__file__, encoding="utf-8") as file:
+        source = file.read()
+    ruler = "# " + 64 * "-" + " "
+    begin, end = source.index(ruler + "POSIX\n"), source.index(ruler + "kernel objects\n")
+    (tmp_path / "windows_only.py").write_text(source[:begin] + source[end:], encoding="utf-8")
+    code = ("import sys; sys.path.insert(0, sys.argv[1]); from windows_only import *\n"
+            "with NamedMap.create(sys.argv[2], 100) as m, NamedMap.open(sys.argv[2]) as other:\n"
+            "    m.write(b'hello'); print(other.read(5))\n"
+            "mutex = Mutex.create()\n"
+            "with mutex: print(mutex.abandoned)\n"
+            "with Event.create(initial_state=True) as event: print(event.wait())\n"
+            "print(Semaphore.create().release())\n")
+    status, out, err = start(sys.executable, "-c", code, str(tmp_path), name).end()
+    if ON_WINDOWS:
+        assert (status, out, err) == (0, ["b'hello'", "False", "True", "1"], "")
+    else:
+        assert status == 1 and err.endswith(
+            "NotImplementedError: namedmap needs Windows: this system has no file mapping objects\n")
+
+
 # ---------------------------------------------------------------- arguments
 
 @pytest.mark.parametrize("bad, text", [
