@@ -1060,7 +1060,9 @@ if sys.platform != "win32":
     import fcntl
     import select
     import stat
-    from itertools import chain, starmap
+    from array import array
+    from itertools import chain, repeat, starmap
+    from termios import FIONREAD
 
     # sys/mman.h
     PROT_READ = 0x1
@@ -1078,9 +1080,10 @@ if sys.platform != "win32":
     _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
     _PIPE_SIZE = 0x10000  # bytes that a FIFO holds
     _MAX_TOKENS = 4096  # of a semaphore: what a FIFO holds at the least, and what one write() puts there as a whole
-    _LONGEST_WAIT = 1e6  # seconds, which poll() can count in milliseconds; the system interrupts a wait for Ctrl+C
+    _LOOK_AGAIN = 1.0  # seconds after which a waiter looks again whether a mutex is free
     _PARENTS = ("/dev/shm", "/tmp")  # not $TMPDIR: processes that have another one would not find each other
     _NO_PARENT = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EROFS)
+    _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO)
     _SYSTEM_CAUSES = {
         errno.ENOMEM: _NO_MEMORY,
         errno.EFBIG: _NO_MEMORY,
@@ -1107,26 +1110,21 @@ if sys.platform != "win32":
 
     def _join(path: str, descriptors: _Descriptors) -> bool:
         """Become a holder of an object, by a lock on its handle file; False if it has none, and so is dead."""
-        with _Descriptors() as test:
-            test.open(path, os.O_RDWR)
+        # The first lock may be that of somebody who was killed while he made this very test; it only lasts until the
+        # system has closed all his files.  Nobody else tests now, since the directory is locked.
+        for _ in range(2):
+            descriptors.close()
+            holder = descriptors.open(path, os.O_RDWR)
             try:
-                fcntl.flock(test.all[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return False
             except BlockingIOError:
-                # This may be the lock of somebody who was killed while he made this very test, and only lasts until
-                # the system has closed all his files.  Nobody else tests now, since the directory is locked.
-                fcntl.flock(test.all[0], fcntl.LOCK_SH)
-        holder = descriptors.open(path, os.O_RDWR)
-        try:
-            fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return False
-        except BlockingIOError:
-            fcntl.flock(holder, fcntl.LOCK_SH)
-            return True
+                fcntl.flock(holder, fcntl.LOCK_SH)
+        return True
 
     def _remove(path: str) -> None:
-        """Remove the files of an object; the data first, so that they never exist without a handle file."""
-        for victim in (path + ".data", path):
+        """Remove the files of an object; the others first, so that they never exist without a handle file."""
+        for victim in (path + ".data", path + ".wake", path):
             try:
                 os.unlink(victim)
             except FileNotFoundError:
@@ -1141,29 +1139,27 @@ if sys.platform != "win32":
                 _remove(path)  # the data that somebody left when he deleted files by hand
 
     def _allocate(descriptor: int, start: int, end: int) -> None:
-        """Give a part of a file its space, so that no page of it kills the process that touches it."""
-        try:
+        """Give a part of a file its space, so that no page of it kills the process that touches it.
+
+        What is there stays, unless the system cannot do that, for then zeros are written.
+        """
+        if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(descriptor, start, end - start)
             return
-        except AttributeError:
-            pass  # as on macOS
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
-                raise
-        while start < end:
-            hole = os.lseek(descriptor, start, os.SEEK_HOLE)
-            try:
-                start = min(os.lseek(descriptor, hole, os.SEEK_DATA), end)
-            except OSError:
-                start = end  # there is none behind the hole
-            for offset in range(hole, start, _PIPE_SIZE):
-                os.pwrite(descriptor, bytes(min(_PIPE_SIZE, start - offset)), offset)
+        found = os.fstatvfs(descriptor)
+        if end - start > found.f_bavail * found.f_frsize:  # before the disk is full of zeros
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        for offset in range(start, end, _PIPE_SIZE):
+            os.pwrite(descriptor, bytes(min(_PIPE_SIZE, end - offset)), offset)
 
     def _path_of(descriptor: int) -> str:
         """The path of an open file, without links; none that exists if the file has none."""
-        if sys.platform == "darwin":
-            return os.fsdecode(fcntl.fcntl(descriptor, F_GETPATH, bytes(1024)).rstrip(b"\0"))
-        return os.readlink(f"/proc/self/fd/{descriptor}")
+        try:
+            if sys.platform == "darwin":
+                return os.fsdecode(fcntl.fcntl(descriptor, F_GETPATH, bytes(1024)).rstrip(b"\0"))
+            return os.readlink(f"/proc/self/fd/{descriptor}")
+        except OSError:
+            return ""
 
     class _Descriptors:
         """File descriptors; they are closed at the latest when nobody has this object any more.
@@ -1190,7 +1186,7 @@ if sys.platform != "win32":
 
         def __del__(self) -> None:
             if getattr(self, "all", None):  # there is none if not even __init__() came to its end
-                self.close()
+                _Descriptors.close(self)
 
         def __enter__(self) -> _Descriptors:
             return self
@@ -1200,6 +1196,8 @@ if sys.platform != "win32":
 
     class _File(_Descriptors):
         """An open file of the user."""
+
+        grown = False  # by this module
 
         def __init__(self, path: str = "") -> None:
             super().__init__()
@@ -1217,6 +1215,7 @@ if sys.platform != "win32":
 
         path: str  # of the handle file
         facts: Dict[str, Any]  # what the handle file says of the object
+        shared = False  # with a forked process
 
         def __init__(self, kind: str, **facts: Any) -> None:
             super().__init__()
@@ -1224,8 +1223,14 @@ if sys.platform != "win32":
 
         # Each kind has make(), to make its data file and use it, and attach(), to use the one of somebody else.
 
-        def unmake(self) -> None:
-            """Undo what make() did to anything but the data file."""
+        def close(self, close_range: Callable[[int, int], None] = os.closerange) -> None:
+            try:
+                if self.all and not self.shared:
+                    # Closing is not enough: a program that another thread just starts may have a copy for a moment.
+                    fcntl.flock(self.all[0], fcntl.LOCK_UN)
+            except OSError:
+                pass  # somebody else has closed it
+            super().close(close_range)
 
         def end_waits(self) -> None:
             """Let the waits of other threads return."""
@@ -1248,38 +1253,39 @@ if sys.platform != "win32":
 
         def __init__(self, access: str, size: int = 0, reserve: bool = False, file: Any = None) -> None:
             super().__init__("Section", size=size, access=access, reserve=reserve)
-            self._access, self._file, self._grown_from = access, file, -1
+            self._access, self._file = access, file
+            self.missing: Optional[OSError] = None
 
         def make(self, data: str) -> None:
-            if self._file is None:
-                page = os.sysconf("SC_PAGE_SIZE")
-                size = self.facts["size"] = -(-self.facts["size"] // page) * page
-                if size > _MAX_SIZE:
-                    raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-                self.data = self.open(data, _NEW)
-                os.ftruncate(self.data, size)
-                if not self.facts["reserve"]:
-                    _allocate(self.data, 0, size)
+            if self._file is not None:
+                try:
+                    self._make_over(self._file.to)
+                except OSError as error:
+                    raise _file_explained(error, None) from None
                 return
-            self.data = self.duplicate(self._file.to.all[0])
-            try:
-                self._make_over_file(os.fstat(self.data))
-            except OSError as error:
-                raise _file_explained(error, None) from None
+            page = os.sysconf("SC_PAGE_SIZE")
+            size = self.facts["size"] = -(-self.facts["size"] // page) * page
+            if size > _MAX_SIZE:
+                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+            self.data = self.open(data, _NEW)
+            os.ftruncate(self.data, size)
+            self.facts["reserve"] = self.facts["reserve"] and hasattr(os, "posix_fallocate")
+            if not self.facts["reserve"]:
+                _allocate(self.data, 0, size)
 
-        def _make_over_file(self, found: os.stat_result) -> None:
+        def _make_over(self, file: _File) -> None:
+            self.data = self.duplicate(file.all[0])
+            found = os.fstat(self.data)
             size = self.facts["size"] = self.facts["size"] or found.st_size
             if not size:
                 raise _os_error(ERROR_FILE_INVALID, None, _FILE_CAUSES[ERROR_FILE_INVALID])
             self.facts.update(path=_path_of(self.data), device=found.st_dev, inode=found.st_ino)
             if size > found.st_size:
-                self._grown_from = found.st_size
-                os.ftruncate(self.data, size)
+                # Not by ftruncate(), which would cut off what others append meanwhile; and to its full size at once,
+                # by which take_back_growth() knows it again.
+                file.grown = True
+                _allocate(self.data, size - 1, size)
                 _allocate(self.data, found.st_size, size)
-
-        def unmake(self) -> None:
-            if self._grown_from >= 0:
-                os.ftruncate(self.data, self._grown_from)
 
         def attach(self, data: str) -> None:
             if self._access == "rw" and self.facts["access"] != "rw":
@@ -1289,14 +1295,18 @@ if sys.platform != "win32":
                 self.data = self.open(data, os.O_RDWR)
                 return
             try:
-                self.data = self.open(path, _FILE_MODES[self._access])
-                found: Optional[os.stat_result] = os.fstat(self.data)
+                self.data = self.open(path, _FILE_MODES[self._access] | os.O_NONBLOCK)  # it may be a FIFO by now
+                found = os.fstat(self.data)
+                is_same = (found.st_dev, found.st_ino) == (self.facts["device"], self.facts["inode"])
             except PermissionError:
                 raise _os_error(ERROR_ACCESS_DENIED, None, f"access to the file {path!r} behind it is denied") from None
-            except FileNotFoundError:
-                found = None
-            if found is None or (found.st_dev, found.st_ino) != (self.facts["device"], self.facts["inode"]):
-                raise _os_error(ERROR_FILE_NOT_FOUND, path, "the file behind the memory was renamed or deleted")
+            except OSError as error:
+                if error.errno not in _NO_FILE:
+                    raise
+                is_same = False
+            if not is_same:  # which only matters to who goes on to use it
+                cause = f"the file {path!r} behind it was renamed or deleted"
+                self.missing = _os_error(ERROR_FILE_NOT_FOUND, None, cause)
 
         def map(self, access: str, offset: int, size: int) -> int:
             if self.facts["reserve"]:
@@ -1306,186 +1316,27 @@ if sys.platform != "win32":
             base: int = _libc.mmap(None, size, *_VIEW_MODES[access], self.data, offset)
             return base
 
-    class _Thread:
-        """What a gate keeps of a thread as long as the thread runs."""
-
-    class _Gate:
-        """The lock of a mutex as this process has it, shared by all its handles.
-
-        flock() locks an open file against other open files, and knows no threads.
-        """
-
-        def __init__(self, data: str) -> None:
-            self._path = data
-            self._after_fork()
-
-        def _after_fork(self) -> None:
-            """Start with nothing: an open file that a forked process shares with its parent has one lock for both."""
-            self._file = _Descriptors()
-            self._changed = threading.Condition()
-            self._threads = threading.local()
-            self._owner: Optional[weakref.ref[_Thread]] = None
-            self._depth = 0  # how often the owner has acquired it
-            self._locked: List[Any] = []  # has an item while the file is locked
-
-        def _this_thread(self) -> _Thread:
-            try:
-                thread: _Thread = self._threads.thread
-            except AttributeError:
-                thread = self._threads.thread = _Thread()
-            return thread
-
-        def _is_mine(self) -> bool:
-            owner = self._owner
-            return owner is not None and owner() is self._this_thread()
-
-        def acquire(self, holder: _Mutant, end: Optional[float], result: List[int]) -> None:
-            recursive, depth, mark = self._is_mine(), self._depth, b""
-            if recursive and not self._locked:
-                raise RuntimeError("a signal handler that has interrupted acquire() or release() cannot acquire, too")
-            try:
-                if recursive:
-                    code = WAIT_OBJECT_0
-                elif self._claim(holder, end) and self._lock_file(holder, end):
-                    mark = os.pread(self._file.all[0], 1, 0)
-                    code = WAIT_ABANDONED if mark == b"\1" else WAIT_OBJECT_0
-                    os.pwrite(self._file.all[0], b"\1", 0)
-                else:
-                    return
-                self._depth = depth + 1 if recursive else 1
-                result[:] = (code,)
-            finally:
-                if result[0] == WAIT_TIMEOUT:  # also if a signal handler has raised an exception
-                    if recursive:
-                        self._depth = depth
-                    elif self._is_mine():
-                        self._give_up(mark)
-
-        def _claim(self, holder: _Mutant, end: Optional[float]) -> bool:
-            """Get ahead of the other threads of this process."""
-            with self._changed:
-                left = None if end is None else max(end - time.perf_counter(), 0)
-                self._changed.wait_for(lambda: self._owner is None or holder.closing, left)
-                if self._owner is not None or holder.closing:
-                    return False
-                self._owner = weakref.ref(self._this_thread(), self._abandon)
-                return True
-
-        def _abandon(self, owner: weakref.ref[_Thread]) -> None:
-            """Called when a thread has ended."""
-            if self._owner is owner:
-                self._give_up(b"\1")
-
-        def _lock_file(self, holder: _Mutant, end: Optional[float]) -> bool:
-            if not self._file.all:
-                self._file.open(self._path, os.O_RDWR)
-            if end is None:
-                self._locked[:] = map(fcntl.flock, self._file.all, (fcntl.LOCK_EX,))
-                return True
-            pauses = iter(_PAUSES)
-            while True:
-                try:
-                    self._locked[:] = map(fcntl.flock, self._file.all, (fcntl.LOCK_EX | fcntl.LOCK_NB,))
-                    return True
-                except BlockingIOError:
-                    left = end - time.perf_counter()
-                    if left <= 0 or holder.closing:
-                        return False
-                    time.sleep(min(next(pauses, 0.02), 0.02, left))
-
-        def _give_up(self, mark: bytes) -> None:
-            if self._locked:
-                os.pwrite(self._file.all[0], mark, 0)
-                self._locked[:] = filter(None, map(fcntl.flock, self._file.all, (fcntl.LOCK_UN,)))
-            with self._changed:
-                self._owner = None
-                self._changed.notify_all()
-
-        def release(self, result: List[int]) -> None:
-            """Not done as long as `result` is empty; can be repeated after an exception of a signal handler."""
-            depth = self._depth
-            if not self._is_mine():
-                result[:] = (False,)
-                raise _not_owner()
-            try:
-                if depth == 1:
-                    self._give_up(b"\0")
-                else:
-                    self._depth = depth - 1
-                result[:] = (True,)
-            except BaseException:
-                if not result and depth > 1:
-                    self._depth = depth
-                raise
-
-        def end_waits(self) -> None:
-            with self._changed:
-                self._changed.notify_all()
-
-    class _Mutant(_Holder):
-        """A mutex: a data file that is locked, and whose only byte is 1 meanwhile, to tell that an owner has died."""
+    class _Pollable(_Holder):
+        """What a thread can wait for: it can be read from a FIFO, or its other end is closed, when the wait is over."""
 
         closing = False
+        read_end: int
 
-        def __init__(self, gates: weakref.WeakValueDictionary[Tuple[int, int], _Gate]) -> None:
-            super().__init__("Mutant")
-            self._gates = gates
-            self.gate: Any = None
-
-        def make(self, data: str) -> None:
-            with _Descriptors() as new:
-                os.write(new.open(data, _NEW), b"\0")
-            self.attach(data)
-
-        def attach(self, data: str) -> None:
-            found = os.stat(data)
-            identity = found.st_dev, found.st_ino
-            self.gate = self._gates.get(identity) or self._gates.setdefault(identity, _Gate(data))
-
-        def wait(self, seconds: float, result: List[int]) -> None:
-            end = None if seconds >= _LONGEST_WAIT else time.perf_counter() + seconds
-            self.gate.acquire(self, end, result)
-
-        def end_waits(self) -> None:
-            self.closing = True
-            self.gate.end_waits()
-
-        def close(self, close_range: Callable[[int, int], None] = os.closerange) -> None:
-            super().close(close_range)
-            self.gate = None
-
-    class _Fifo(_Holder):
-        """An event or a semaphore: a FIFO that has bytes in it while it is set or can be acquired."""
-
-        closing = False
-
-        def __init__(self, kind: str, tokens: int = 0, **facts: Any) -> None:
+        def __init__(self, kind: str, **facts: Any) -> None:
             super().__init__(kind, **facts)
-            self._tokens = tokens  # at first
             self._after_fork()
 
         def _after_fork(self) -> None:
             self._bell = _Descriptors()  # a pipe that ends the waits of this process, once there are any
             self._lock = threading.RLock()
 
-        def make(self, data: str) -> None:
-            os.mkfifo(data, 0o600)
-            self.read_end = self.open(data, os.O_RDONLY | os.O_NONBLOCK)
-            self.write_end = self.open(data, os.O_WRONLY | os.O_NONBLOCK)
-            os.write(self.write_end, bytes(self._tokens))
-
-        def attach(self, data: str) -> None:
-            # The write end first, which cannot be opened any more when the holders, and with them the bytes, are gone.
-            self.write_end = self.open(data, os.O_WRONLY | os.O_NONBLOCK)
-            self.read_end = self.open(data, os.O_RDONLY | os.O_NONBLOCK)
-
-        def is_set(self) -> bool:
+        def is_ready(self) -> bool:
             poll = select.poll()
             poll.register(self.read_end, select.POLLIN)
             return bool(poll.poll(0))
 
-        def _sleep(self, seconds: float) -> None:
-            """Wait until it is set or closed."""
+        def sleep(self, seconds: float) -> None:
+            """Wait until it is ready or being closed."""
             with self._lock:
                 if not self._bell.all:
                     self._bell.all += chain.from_iterable(starmap(os.pipe, [()]))
@@ -1502,10 +1353,28 @@ if sys.platform != "win32":
                     os.write(self._bell.all[1], b"\0")
                 self.closing = True
 
+    class _Fifo(_Pollable):
+        """An event or a semaphore: a FIFO that has bytes in it while it is set or can be acquired."""
+
+        def __init__(self, kind: str, tokens: int = 0, **facts: Any) -> None:
+            super().__init__(kind, **facts)
+            self._tokens = tokens  # at first
+
+        def make(self, data: str) -> None:
+            os.mkfifo(data, 0o600)
+            self.read_end = self.open(data, os.O_RDONLY | os.O_NONBLOCK)
+            self.write_end = self.open(data, os.O_WRONLY | os.O_NONBLOCK)
+            os.write(self.write_end, bytes(self._tokens))
+
+        def attach(self, data: str) -> None:
+            # The write end first, which cannot be opened any more when the holders, and with them the bytes, are gone.
+            self.write_end = self.open(data, os.O_WRONLY | os.O_NONBLOCK)
+            self.read_end = self.open(data, os.O_RDONLY | os.O_NONBLOCK)
+
         def wait(self, seconds: float, result: List[int]) -> None:
-            if seconds and not self.is_set():
-                self._sleep(seconds)
-            if not self.is_set():
+            if seconds and not self.is_ready():
+                self.sleep(seconds)
+            if not self.is_ready():
                 return
             take = self.facts["take"]
             if not take:
@@ -1516,22 +1385,18 @@ if sys.platform != "win32":
             except BlockingIOError:
                 pass  # another waiter was faster
 
+        def set(self) -> None:
+            if not self.is_ready():  # so that it never gets full
+                os.write(self.write_end, b"\0")
+
         def clear(self) -> None:
             try:
                 os.read(self.read_end, _PIPE_SIZE)
             except BlockingIOError:
                 pass  # it was not set
 
-        def set(self) -> None:
-            try:
-                os.write(self.write_end, b"\0")
-            except BlockingIOError:
-                pass  # it has been set so often that the FIFO is full
-
         def add(self, path: str, n: int, result: List[int]) -> int:
             """Add to the count of a semaphore, and return what it was; nobody else adds meanwhile."""
-            from array import array
-            from termios import FIONREAD
             count = array("i", [0])
             fcntl.ioctl(self.read_end, FIONREAD, count)
             if count[0] + n > self.facts["maximum"]:
@@ -1539,6 +1404,135 @@ if sys.platform != "win32":
                 raise _too_many(n)
             result[:] = map(os.write, (self.write_end,), (bytes(n),))
             return count[0]
+
+    class _Hold(_Descriptors):
+        """What a thread has of a mutex: a data file that it has opened for itself, and locks.
+
+        So the threads of a process exclude each other as processes do, and if a thread ends, its lock ends, too.  Who
+        has the lock has the FIFO open for writing; when he closes it, or dies, those who wait for that are woken.  The
+        only byte of the data file is 1 meanwhile, so that the next one sees that somebody has died.
+        """
+
+        def __init__(self, path: str) -> None:
+            super().__init__()
+            self._path = path
+            self._alive = _Descriptors()
+            self._locked: List[Any] = []  # has an item while the file is locked
+            self._depth = 0  # how often it was acquired
+            self._mark = b""  # what the byte was before
+
+        def acquire(self, result: List[int]) -> None:
+            """Try it.  Whatever exception a signal handler raises, `result` tells whether it was done."""
+            depth = self._depth if self._locked else 0
+            if self._locked and not depth and self._is_interrupted():
+                raise RuntimeError("a signal handler that has interrupted acquire() or release() cannot acquire, too")
+            try:
+                if depth or self._lock_file():
+                    self._depth = depth + 1
+                    result[:] = (WAIT_ABANDONED if not depth and self._mark == b"\1" else WAIT_OBJECT_0,)
+            except BaseException:
+                if result[0] == WAIT_TIMEOUT:
+                    self._depth = depth
+                    if not depth:
+                        self._unlock(self._mark)
+                raise
+
+        def _is_interrupted(self) -> bool:
+            frame: Any = sys._getframe(2)
+            while frame is not None and frame.f_code not in (_Hold.acquire.__code__, _Hold.release.__code__):
+                frame = frame.f_back
+            return frame is not None
+
+        def _lock_file(self) -> bool:
+            self._mark = b""
+            if not self.all:
+                self.open(self._path + ".data", os.O_RDWR)
+            try:
+                self._locked[:] = map(fcntl.flock, self.all, (fcntl.LOCK_EX | fcntl.LOCK_NB,))
+            except BlockingIOError:
+                return False
+            self._alive.open(self._path + ".wake", os.O_WRONLY | os.O_NONBLOCK)
+            self._mark = os.pread(self.all[0], 1, 0)
+            os.pwrite(self.all[0], b"\1", 0)
+            return True
+
+        def _unlock(self, mark: bytes) -> None:
+            if self._locked:
+                os.pwrite(self.all[0], mark, 0)
+                self._locked[:] = filter(None, map(fcntl.flock, self.all, (fcntl.LOCK_UN,)))
+            self._alive.close()
+
+        def release(self, result: List[int]) -> None:
+            """Not done as long as `result` is empty; can be repeated after an exception of a signal handler."""
+            depth = self._depth
+            if not self._locked or not depth:
+                self._alive.close()
+                result[:] = (False,)
+                raise _not_owner()
+            try:
+                if depth == 1:
+                    self._unlock(b"\0")
+                self._depth = depth - 1
+                result[:] = (True,)
+            except BaseException:
+                if not result:
+                    self._depth = depth
+                raise
+
+    class _Gate(threading.local):
+        """What the threads of this process have of a mutex, by whatever handle."""
+
+        def __init__(self, path: str) -> None:  # called in each thread
+            self.hold = _Hold(path)
+
+    class _Mutant(_Pollable):
+        """A mutex: a data file that is locked, and a FIFO that tells when it is unlocked."""
+
+        gate: Any
+
+        def __init__(self, gates: weakref.WeakValueDictionary[Tuple[int, int], _Gate]) -> None:
+            self._gates = gates
+            super().__init__("Mutant")
+
+        def _after_fork(self) -> None:
+            super()._after_fork()
+            if self.all:  # an open file that a forked process shares with its parent would share its lock, too
+                try:
+                    self._enter_gate()
+                except OSError:
+                    self.gate = _Gate(self.path)  # somebody has deleted the files, which acquire() will tell
+
+        def _enter_gate(self) -> None:
+            found = os.stat(self.path + ".data")
+            key = found.st_dev, found.st_ino
+            self.gate = self._gates.get(key) or self._gates.setdefault(key, _Gate(self.path))
+
+        def make(self, data: str) -> None:
+            with _Descriptors() as new:
+                os.write(new.open(data, _NEW), b"\0")
+            os.mkfifo(self.path + ".wake", 0o600)
+            self.attach(data)
+
+        def attach(self, data: str) -> None:
+            self.read_end = self.open(self.path + ".wake", os.O_RDONLY | os.O_NONBLOCK)
+            self._enter_gate()
+
+        def wait(self, seconds: float, result: List[int]) -> None:
+            end, pauses = time.perf_counter() + seconds, chain(_PAUSES[:5], repeat(0.02))
+            while True:
+                self.gate.hold.acquire(result)
+                left = end - time.perf_counter()
+                if result[0] != WAIT_TIMEOUT or self.closing or left <= 0:
+                    return
+                if self.is_ready():  # its owner is just in between two steps
+                    time.sleep(min(next(pauses), left))
+                else:
+                    # An owner who is killed in between wakes nobody.
+                    self.sleep(min(_LOOK_AGAIN, left))
+
+        def close(self, close_range: Callable[[int, int], None] = os.closerange) -> None:
+            super().close(close_range)
+            self.gate = None
 
     def _libc_done(result: int, function: Any, arguments: Tuple[Any, ...]) -> int:
         if result in (-1, MAP_FAILED):
@@ -1579,14 +1573,14 @@ if sys.platform != "win32":
         An object is two files in the directory of its scope, which only the user may use.  On the first, the handle
         file, every holder keeps a shared lock, which the system takes away from whoever dies.  So a handle file that
         nobody has locked is garbage, and its object does not exist.  The second has the data: it is the memory, the
-        FIFO of an event or semaphore, or what is locked for a mutex; it has descriptors of its own, since a view that
-        is still mapped would keep the lock.  Its contents are complete before the handle file has any.
+        FIFO of an event or semaphore, or what is locked for a mutex, which has a FIFO, too; it has descriptors of its
+        own, since a view that is still mapped would keep the lock.  It is complete before the handle file has contents.
 
         Whoever makes, opens or closes an object has the directory locked meanwhile.  Wherever he is killed, he leaves
         nothing, or a living object, or garbage, which the next to come removes.
         """
 
-        longest_wait = _LONGEST_WAIT
+        longest_wait = 1e6  # seconds, which poll() can count in milliseconds; Ctrl+C interrupts it
 
         def __init__(self) -> None:
             self._lock = threading.RLock()  # of this process, which fork() takes, too
@@ -1617,8 +1611,7 @@ if sys.platform != "win32":
                 except OSError as error:
                     if error.errno not in _NO_PARENT:
                         raise
-                    failure = error
-            raise failure
+            raise OSError(errno.EPERM, "no directory can be made in any of " + ", ".join(_PARENTS))
 
         def _own(self, directory: str) -> os.stat_result:
             """Make a directory unless it is there, and refuse one that others have made or may use."""
@@ -1627,10 +1620,11 @@ if sys.platform != "win32":
             except FileNotFoundError:
                 try:
                     os.mkdir(directory, 0o700)
+                    os.chmod(directory, 0o700)  # whatever the umask
                 except FileExistsError:
                     pass  # somebody else was faster
                 found = os.lstat(directory)
-            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o777 != 0o700:
                 raise OSError(errno.EPERM, "this must be a directory of this user, which nobody else may use (mode "
                               "700), and is not: find out who made it, and remove it", directory)
             return found
@@ -1639,11 +1633,22 @@ if sys.platform != "win32":
             """Call a function with a path while its directory is locked against other processes and threads."""
             if self._is_inside():
                 raise RuntimeError("a signal handler or __del__ that has interrupted this module while it makes, opens "
-                                   "or closes an object cannot do the same")
-            result = self._in_locked_directory(path, action, *arguments)
-            while self._postponed:
-                self._in_locked_directory(self._postponed.pop(), _remove_if_dead)
-            return result
+                                   "or closes an object cannot make or open one")
+            try:
+                return self._in_locked_directory(path, action, *arguments)
+            finally:
+                while self._postponed:
+                    self._tidy(self._postponed.pop())
+
+        def _tidy(self, path: str) -> None:
+            """Remove what is left of an object if nobody has it; later, if the directory is locked by this thread."""
+            if self._is_inside():
+                self._postponed.append(path)
+                return
+            try:
+                self._locked(path, _remove_if_dead)
+            except OSError:
+                pass  # the directory was removed, or this process now runs for another user
 
         def _is_inside(self) -> bool:
             """Whether this thread has the directory locked, perhaps by another copy of this file.
@@ -1673,27 +1678,35 @@ if sys.platform != "win32":
         def _prepare(self) -> None:
             if not self._ready:
                 import atexit
-                os.register_at_fork(before=lambda: self._lock.acquire(), after_in_parent=lambda: self._lock.release(),
-                                    after_in_child=self._after_fork)
+                # The lock by C code, in which no signal handler can raise an exception.  What is registered later is
+                # called earlier before the fork, and later after it.
+                os.register_at_fork(before=self._before_fork)
+                os.register_at_fork(before=self._lock.acquire, after_in_parent=self._lock.release,
+                                    after_in_child=self._lock.release)
+                os.register_at_fork(after_in_child=self._after_fork)
                 atexit.register(self._at_exit)
                 self._ready = True
 
+        def _before_fork(self) -> None:
+            for holder in self._holders:
+                holder.shared = True
+
         def _after_fork(self) -> None:
-            """A forked child has copies of all descriptors, so that it is a holder, too, and has nobody's locks."""
-            self._lock = threading.RLock()
+            """A forked child has copies of all descriptors, so that it is a holder, too, but no mutex and no waits."""
             self._postponed.clear()
-            for shared in (*self._gates.values(), *self._holders, *self._forkable):
-                shared._after_fork()
+            self._gates.clear()
+            for each in (*self._holders, *self._forkable):
+                each._after_fork()
 
         def _at_exit(self) -> None:
             """Remove what nobody else has.  Memory stays mapped, and threads that still run can go on waiting."""
-            for holder in list(self._holders):
-                if holder.all:
+            with self._lock:
+                holders = [holder for holder in self._holders if holder.all]
+                for holder in holders:
+                    holder.shared = True  # so that close() does not take another descriptor for this one
                     os.close(holder.all.pop(0))
-                    try:
-                        self._locked(holder.path, _remove_if_dead)
-                    except OSError:
-                        pass
+            for holder in holders:
+                self._tidy(holder.path)
 
         # ---- objects
 
@@ -1701,11 +1714,10 @@ if sys.platform != "win32":
             """A handle, and whether the object is new."""
             try:
                 created = self._locked(self._place(name), self._find_or_make, name, holder, new)
-            except OSError as error:
+            except BaseException as error:
                 holder.close()  # and not only when the exception is forgotten
-                raise _explained(error, name)
-            except BaseException:
-                holder.close()
+                if isinstance(error, OSError):
+                    raise _explained(error, name) from None
                 raise
             return _Handle(holder), created
 
@@ -1751,7 +1763,8 @@ if sys.platform != "win32":
             try:
                 holder.attach(path + ".data")
             except OSError as error:
-                if error.errno not in (errno.ENOENT, errno.ENXIO) or error.filename != path + ".data":
+                own = (path + ".data", path + ".wake")
+                if error.errno not in (errno.ENOENT, errno.ENXIO) or error.filename not in own:
                     raise
                 holder.close()
                 holder.facts = wanted
@@ -1769,7 +1782,6 @@ if sys.platform != "win32":
                 if os.write(holder.all[0], facts) < len(facts):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             except BaseException:
-                holder.unmake()
                 _remove(path)
                 raise
 
@@ -1798,22 +1810,9 @@ if sys.platform != "win32":
             return sorted(found)
 
         def close_handle(self, handle: Any) -> None:
-            holder = handle.to
-            try:
-                if not isinstance(holder, _Holder):
-                    pass  # a file of the user, of which nothing is to be removed
-                elif self._is_inside():  # called by the garbage collector
-                    self._postponed.append(holder.path)
-                else:
-                    self._locked(holder.path, self._close, holder)
-            except OSError:
-                pass  # the directory was removed, or this process now runs for another user
-            finally:
-                holder.close()
-
-        def _close(self, path: str, holder: _Holder) -> None:
-            holder.close()
-            _remove_if_dead(path)
+            handle.to.close()
+            if isinstance(handle.to, _Holder):  # and not a file of the user
+                self._tidy(handle.to.path)
 
         def kind_of_name(self, name: str) -> Optional[str]:
             with _Descriptors() as descriptors:
@@ -1863,6 +1862,8 @@ if sys.platform != "win32":
             return self._open(name, inheritable, _Section(access))
 
         def section_size(self, handle: Any) -> int:
+            if handle.to.missing:
+                raise handle.to.missing
             size: int = handle.to.facts["size"]
             return size
 
@@ -1879,7 +1880,9 @@ if sys.platform != "win32":
             try:
                 base: int = handle.to.map(access, offset, size)
             except OSError as error:
-                raise _too_large(ERROR_NOT_ENOUGH_MEMORY) if error.errno == errno.ENOMEM else _explained(error, None)
+                if error.errno == errno.ENOMEM:
+                    raise _too_large(ERROR_NOT_ENOUGH_MEMORY) from None
+                raise _explained(error, None) from None
             return base
 
         def unmap_view(self, base: int, size: int) -> None:
@@ -1925,11 +1928,12 @@ if sys.platform != "win32":
         def delete_file(self, file: Any) -> None:
             """Delete a new file, and none that has its path by now or that somebody else has begun to use."""
             found = os.fstat(file.to.all[0])
-            if not found.st_size and os.path.samestat(found, os.lstat(file.to.path)):
+            if (file.to.grown or not found.st_size) and os.path.samestat(found, os.lstat(file.to.path)):
                 os.unlink(file.to.path)
 
-        def take_back_growth(self, file: int, size: int) -> None:
-            pass  # create_file_mapping() has left the file as it was
+        def take_back_growth(self, file: Any, size: int) -> None:
+            if file.to.grown:  # and not by somebody else who wants it to have that size
+                os.ftruncate(file.to.all[0], size)
 
         def file_size(self, file: Any) -> int:
             return os.fstat(file.to.all[0]).st_size
@@ -1949,7 +1953,7 @@ if sys.platform != "win32":
             return self._open(name, inheritable, _Mutant(self._gates))
 
         def release_mutex(self, handle: Any, result: List[int]) -> None:
-            handle.to.gate.release(result)
+            handle.to.gate.hold.release(result)
 
         def create_event(self, name: Optional[str], manual_reset: bool, initial_state: bool,
                          security: Any) -> Tuple[int, bool]:
@@ -1966,7 +1970,7 @@ if sys.platform != "win32":
             handle.to.clear()
 
         def query_event(self, handle: Any) -> Tuple[bool, bool]:
-            return bool(handle.to.facts["take"]), handle.to.is_set()
+            return bool(handle.to.facts["take"]), handle.to.is_ready()
 
         def create_semaphore(self, name: Optional[str], value: int, maximum: int, security: Any) -> Tuple[int, bool]:
             if maximum == _MAX_COUNT:  # the default, which is to say as many as possible
@@ -1980,6 +1984,8 @@ if sys.platform != "win32":
             return self._open(name, inheritable, _Fifo("Semaphore"))
 
         def release_semaphore(self, handle: Any, n: int, result: List[int]) -> int:
+            if self._is_inside():  # a signal handler, which has to give back what it has got
+                return int(handle.to.add(handle.to.path, n, result))
             count: int = self._locked(handle.to.path, handle.to.add, n, result)
             return count
 
@@ -2023,8 +2029,8 @@ def _attach(name: Optional[str], exist_ok: bool, open_it: Callable[[], int]) -> 
     """A handle of the object that has the name; FileNotFoundError if none has."""
     try:
         handle = open_it()
-    except PermissionError:
-        if exist_ok:
+    except PermissionError as error:
+        if exist_ok or not _is(error, ERROR_ACCESS_DENIED):
             raise
         raise _taken(name) from None
     if not exist_ok:
@@ -2944,8 +2950,8 @@ class _Lock(_Waitable):
 
         `timeout` is in seconds; None waits for ever, and 0, like `blocking` False, only tries.  Other threads run
         meanwhile.  Ctrl+C interrupts within 0.1 seconds; for that, the wait on Windows is made of slices, and since
-        each of them queues anew, who has waited for longer can be overtaken by who has just come.  On other systems,
-        so can who waits with a timeout.
+        each of them queues anew, who has waited for longer can be overtaken by who has just come.  On other systems, so
+        can who waits for a mutex.
 
         Raises ValueError for a negative or too large timeout, for one without blocking, and if the object is closed,
         by another thread during the wait, too; PermissionError if its handle does not allow to wait; TypeError for an
@@ -2986,7 +2992,8 @@ class Mutex(_Lock):
 
     The thread that holds it may acquire it again, and has to release it as often.  If a thread or process ends while it
     holds it, the next one gets it all the same, and `abandoned` tells that what it protects may be half changed.  A
-    Mutex object that is forgotten before it was released leaves the mutex locked until its thread ends.
+    Mutex object that is forgotten before it was released leaves the mutex locked until its thread ends; on other
+    systems than Windows, the last one of a process leaves it abandoned at once.
 
     A named one can be pickled, to be opened by its name where it is unpickled.
     """
@@ -3047,9 +3054,6 @@ class Mutex(_Lock):
 
     def close(self) -> None:
         """Close the handle (CloseHandle), once; waits in other threads end with ValueError within 0.1 seconds.
-
-        On other systems than Windows, one without a timeout for a mutex that another process holds ends only when that
-        process releases it.
 
         Raises RuntimeError while a thread holds the mutex through this object: nobody could release it any more, and
         others would wait until that thread ends.
@@ -3699,14 +3703,16 @@ def _listed_size(name: str) -> Optional[str]:
     """The size of memory in bytes, or "-" where this process cannot read it; None if it has gone meanwhile."""
     try:
         handle = _layer.open_file_mapping(name, "r", False)
-        try:
-            return str(_layer.section_size(handle))
-        finally:
-            _layer.close_handle(handle)
     except FileNotFoundError:
         return None
     except OSError:
         return "-"
+    try:
+        return str(_layer.section_size(handle))
+    except OSError:
+        return "-"
+    finally:
+        _layer.close_handle(handle)
 
 
 def _parser() -> ArgumentParser:
@@ -3831,7 +3837,7 @@ def _is_broken_pipe(error: OSError) -> bool:
 
 
 class _Interrupts:
-    """Ctrl+C as KeyboardInterrupt, also if it comes while a view is unmapped: Python drops what a __del__ raises."""
+    """Ctrl+C as KeyboardInterrupt, also if it comes while a view is unmapped: Python drops what __del__ raises."""
 
     def __enter__(self) -> None:
         import signal
@@ -3848,7 +3854,7 @@ class _Interrupts:
 
     def _interrupt(self, number: int, frame: Any) -> None:
         while frame is not None:
-            if frame.f_code is _Unmapper.__del__.__code__:
+            if frame.f_code.co_name == "__del__":
                 threading.Timer(0.01, self._signal.raise_signal, [number]).start()  # once more, when it is over
                 return
             frame = frame.f_back

@@ -3880,9 +3880,11 @@ def test_space_where_the_system_has_no_call_for_it(name, path, monkeypatch):
         assert m[:] == b"\2" + bytes(65535) + b"\1" + bytes(300000 - 65537)
     with NamedMap.create(name, 5000, file=path) as m:
         assert m[:] == b"0123456789" + bytes(4990)
-    monkeypatch.setattr(os, "posix_fallocate", refused_by_system(errno.EOPNOTSUPP), raising=False)
-    with NamedMap.create(name, 5000) as m:
-        assert m[:] == bytes(5000)
+    writes, write = [], os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda *arguments: writes.append(arguments) or write(*arguments))
+    with pytest.raises(OSError, match="ask for less"):
+        NamedMap.create(name, 2 ** 60)
+    assert not writes  # the disk is not filled with zeros before
 
 
 def refused_by_system(code):
@@ -3932,9 +3934,23 @@ def test_the_file_behind_the_memory_is_opened_by_its_path(path, name, monkeypatc
         NamedMap.open(name).close()
         path.rename(path.parent / "renamed")
         for _ in range(2):
-            with pytest.raises(FileNotFoundError, match="renamed or deleted") as caught:
-                NamedMap.open(name)
-            assert caught.value.filename == os.path.realpath(str(path))
+            for use in (lambda: NamedMap.open(name), lambda: NamedMap.open(name, timeout=60),
+                        lambda: NamedMap.create(name, 5, exist_ok=True), lambda: NamedMap.open(name, access="r")):
+                with pytest.raises(FileNotFoundError, match=f"{path.name}.* was renamed or deleted") as caught:
+                    use()
+                assert caught.value.filename == name
+            for arguments in ({"size": 5}, {"file": path}):
+                with pytest.raises(FileExistsError):
+                    NamedMap.create(name, **arguments)
+            for strange in (lambda: path.symlink_to("/etc/passwd"), path.mkdir, lambda: os.mkfifo(str(path))):
+                if path.exists():
+                    break
+                strange()
+                with pytest.raises(FileNotFoundError, match="renamed or deleted"):
+                    NamedMap.open(name, access="r")
+                with pytest.raises(FileNotFoundError, match="renamed or deleted"):
+                    NamedMap.open(name)
+                os.rmdir(str(path)) if path.is_dir() and not path.is_symlink() else path.unlink()
             path.write_bytes(b"another file")
         m[0] = 1
     assert (path.parent / "renamed").read_bytes() == b"\x01123456789"
@@ -4218,17 +4234,25 @@ def test_what_somebody_else_put_into_the_directory_is_left_alone(name):
 
 
 @posix
-def test_a_signal_handler_does_not_believe_that_it_has_the_mutex(mutex, monkeypatch):
-    refused_here, flock = [], fcntl.flock
+@pytest.mark.parametrize("module, function", [(fcntl, "flock"), (os, "pwrite")] if not ON_WINDOWS else [(None, "")],
+                         ids=lambda value: value if isinstance(value, str) else "")
+def test_a_signal_handler_does_not_believe_that_it_has_the_mutex(module, function, mutex, monkeypatch):
+    """When it has interrupted acquire() before the file is locked, and after that."""
+    called, call = [], getattr(module, function)
 
     def interrupt(*arguments):
         monkeypatch.undo()
-        with pytest.raises(RuntimeError, match="signal handler"):
-            mutex.acquire(False)
-        refused_here.append(arguments)
-        return flock(*arguments)
-    monkeypatch.setattr(fcntl, "flock", interrupt)
-    assert mutex.acquire() and len(refused_here) == 1
+        called.append(arguments)
+        if function == "flock":
+            assert mutex.acquire(False) and not is_free_for_others(mutex)
+            mutex.release()
+        else:
+            with pytest.raises(RuntimeError, match="signal handler"):
+                mutex.acquire(False)
+        return call(*arguments)
+    monkeypatch.setattr(module, function, interrupt)
+    assert mutex.acquire() and len(called) == 1
+    assert not is_free_for_others(mutex)
     mutex.release()
     assert is_free_for_others(mutex)
 
@@ -4240,9 +4264,11 @@ def test_where_there_is_no_dev_shm(name, monkeypatch, tmp_path):
         monkeypatch.setattr(namedmap, "_PARENTS", (str(missing), str(tmp_path)))
         with NamedMap.create(name, 10), NamedMap.open(name):
             assert os.path.dirname(namedmap._layer._place(name)) == f"{tmp_path}/namedmap-{os.geteuid()}/Local"
-    monkeypatch.setattr(namedmap, "_PARENTS", (str(tmp_path / "missing"),))
-    with pytest.raises(FileNotFoundError):
-        NamedMap.create(name, 10)
+    monkeypatch.setattr(namedmap, "_PARENTS", (str(tmp_path / "missing"), str(tmp_path / "file")))
+    for use in (lambda: NamedMap.create(name, 10), lambda: NamedMap.create(name, 10, file=__file__, access="r"),
+                lambda: Event.create(name), lambda: Mutex.open(name)):
+        with pytest.raises(PermissionError, match="no directory can be made in any of .*missing, .*file"):
+            use()
 
 
 @posix
