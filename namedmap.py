@@ -1152,6 +1152,10 @@ if sys.platform != "win32":
         for offset in range(start, end, _PIPE_SIZE):
             os.pwrite(descriptor, bytes(min(_PIPE_SIZE, end - offset)), offset)
 
+    def _create_fifo(path: str) -> None:
+        os.mkfifo(path)
+        os.chmod(path, 0o600)
+
     def _path_of(descriptor: int) -> str:
         """The path of an open file, without links; none that exists if the file has none."""
         try:
@@ -1171,8 +1175,13 @@ if sys.platform != "win32":
         def __init__(self) -> None:
             self.all: List[int] = []
 
-        def open(self, path: str, flags: int, mode: int = 0o600) -> int:
-            self.all += map(os.open, (path,), (flags | os.O_NOFOLLOW,), (mode,))
+        def open(self, path: str, flags: int) -> int:
+            self.all += map(os.open, (path,), (flags | os.O_NOFOLLOW,), (0o666,))
+            return self.all[-1]
+
+        def create(self, path: str) -> int:
+            """Open a new file of this module, which is for this user whatever the umask is."""
+            os.fchmod(self.open(path, _NEW), 0o600)
             return self.all[-1]
 
         def duplicate(self, descriptor: int) -> int:
@@ -1267,7 +1276,7 @@ if sys.platform != "win32":
             size = self.facts["size"] = -(-self.facts["size"] // page) * page
             if size > _MAX_SIZE:
                 raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-            self.data = self.open(data, _NEW)
+            self.data = self.create(data)
             os.ftruncate(self.data, size)
             self.facts["reserve"] = self.facts["reserve"] and hasattr(os, "posix_fallocate")
             if not self.facts["reserve"]:
@@ -1361,7 +1370,7 @@ if sys.platform != "win32":
             self._tokens = tokens  # at first
 
         def make(self, data: str) -> None:
-            os.mkfifo(data, 0o600)
+            _create_fifo(data)
             self.read_end = self.open(data, os.O_RDONLY | os.O_NONBLOCK)
             self.write_end = self.open(data, os.O_WRONLY | os.O_NONBLOCK)
             os.write(self.write_end, bytes(self._tokens))
@@ -1509,8 +1518,8 @@ if sys.platform != "win32":
 
         def make(self, data: str) -> None:
             with _Descriptors() as new:
-                os.write(new.open(data, _NEW), b"\0")
-            os.mkfifo(self.path + ".wake", 0o600)
+                os.write(new.create(data), b"\0")
+            _create_fifo(self.path + ".wake")
             self.attach(data)
 
         def attach(self, data: str) -> None:
@@ -1775,7 +1784,7 @@ if sys.platform != "win32":
             import json
             _remove(path)
             holder.facts["name"] = name and name.rpartition("\\")[2]
-            fcntl.flock(holder.open(path, _NEW), fcntl.LOCK_SH)
+            fcntl.flock(holder.create(path), fcntl.LOCK_SH)
             try:
                 holder.make(path + ".data")
                 facts = json.dumps(holder.facts).encode()
@@ -1907,7 +1916,7 @@ if sys.platform != "win32":
         def _opened_file(self, path: str, flags: int, missing: int) -> int:
             file = _File(path and os.path.realpath(path))
             try:
-                file.open(file.path, flags, 0o666)
+                file.open(file.path, flags)
                 return file.checked()
             except FileNotFoundError:
                 raise _os_error(missing, path, _FILE_CAUSES[missing]) from None

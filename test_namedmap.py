@@ -3359,10 +3359,9 @@ def test_repr_tells_what_one_wants_to_know(memory, name):
 # ---------------------------------------------------------------- the POSIX layer
 
 def handle_files(name):
-    """The files of an object, or of all with None."""
-    directory = namedmap._layer._scope("Local") if not ON_WINDOWS else ""
-    path = namedmap._layer._place(name) if name else ""
-    return [entry for entry in os.listdir(directory) if not name or entry.startswith(os.path.basename(path))]
+    """The files of an object."""
+    directory, key = os.path.split(namedmap._layer._place(name))
+    return [entry for entry in os.listdir(directory) if entry.startswith(key)]
 
 
 EVERY_CLASS = [NamedMap, Mutex, Event, Semaphore]
@@ -3434,13 +3433,12 @@ def child(cls):
     os.kill(os.getpid(), signal.SIGSTOP)
     try:
         made = make(cls, name, exist_ok=True)
-        if not keep:
+        if not keep or cls is Mutex:
             use_up(made)
         opened = cls.open(name)
         opened.close()
-        if cls is Semaphore or cls is Mutex:
-            if not keep:
-                made.release()
+        if cls is Mutex or cls is Semaphore and not keep:
+            made.release()
         made.close()
     except BaseException:
         os._exit(76)
@@ -3463,7 +3461,7 @@ def killed_before_call(cls, number):
     os.waitpid(pid, 0)
     return True
 
-total = 0
+total = abandonments = 0
 for cls in NamedMap, Mutex, Event, Semaphore:
     for keep in False, True:
         number = 1
@@ -3472,6 +3470,10 @@ for cls in NamedMap, Mutex, Event, Semaphore:
             killed = killed_before_call(cls, number)
             if keep:
                 with_it = cls.open(name)  # somebody holds it
+                if cls is Mutex:
+                    assert with_it.acquire(timeout=5), number
+                    abandonments += with_it.abandoned
+                    with_it.release()
                 assert is_fresh(with_it), (cls, number)
                 with_it.close()
                 keeper.close()
@@ -3485,6 +3487,7 @@ for cls in NamedMap, Mutex, Event, Semaphore:
             number += 1
         assert number > 20, (cls, number)
         total += number
+assert 10 < abandonments < total, abandonments
 print("killed before each of", total, "calls")
 """
 
@@ -3561,36 +3564,47 @@ def test_killed_at_random_moments(name, python):
     assert python(AT_RANDOM, name).end(300) == (0, ["killed 200"], "")
 
 
+PATHS = """
+import glob, os, sys, threading, namedmap
+m, cycle = namedmap.NamedMap.create(sys.argv[1], 1 << 20), [namedmap.Event.create()]
+cycle.append(cycle)
+mutex = namedmap.Mutex.create()
+mutex.acquire()
+threading.Thread(target=cycle[0].wait, daemon=True).start()
+view = m.view()
+print(*[path for thing in (m, cycle[0], mutex) for path in glob.glob(thing._handle.to.path + "*")], sep="\\n")
+print("ready", flush=True)
+sys.stdin.readline()
+"""
+
+
+def paths_of(process):
+    paths = list(iter(process.line, "ready"))
+    assert len(paths) == 7 and all(map(os.path.exists, paths))
+    return paths
+
+
 @posix
 @pytest.mark.parametrize("ends", ["os.kill(os.getpid(), 9)", "os._exit(0)"])
 def test_what_was_left_behind_is_swept(ends, name, python):
-    process = python("import os, sys, namedmap\n"
-                     "objects = [namedmap.NamedMap.create(sys.argv[1], 1 << 20), namedmap.Event.create()]\n"
-                     "print(os.path.basename(namedmap._layer._place(sys.argv[1])), flush=True)\n" + ends, name)
-    key = process.line()
+    process = python(PATHS + ends, name)
+    paths = paths_of(process)
+    process.enter()
     process.end()
-    left = handle_files(None)
-    assert key in left and key + ".data" in left and len(left) >= 4
     NamedMap.create(None, 1).close()
-    if key in handle_files(None):  # there was a sweep less than a second before
+    if any(map(os.path.exists, paths)):  # there was a sweep less than a second before
         time.sleep(1.1)
         NamedMap.create(None, 1).close()
-    assert not {key, key + ".data"} & set(handle_files(None))
-    assert len(handle_files(None)) <= len(left) - 4
+    assert not any(map(os.path.exists, paths))
 
 
 @posix
 def test_a_program_that_ends_leaves_no_files(name, python):
-    process = python("import sys, threading, namedmap\n"
-                     "m, cycle = namedmap.NamedMap.create(sys.argv[1], 100), [namedmap.Event.create()]\n"
-                     "cycle.append(cycle)\n"
-                     "held = namedmap.Mutex.create(sys.argv[1] + ' mutex')\n"
-                     "held.acquire()\n"
-                     "threading.Thread(target=cycle[0].wait, daemon=True).start()\n"
-                     "view = m.view()\n", name)
-    before = set(handle_files(None))
+    process = python(PATHS, name)
+    paths = paths_of(process)
+    process.enter()
     assert process.end() == (0, [], "")
-    assert set(handle_files(None)) <= before
+    assert not any(map(os.path.exists, paths))
 
 
 @posix
@@ -3678,6 +3692,46 @@ def test_a_forked_child_owns_no_mutex(named, name):
     mutex.release()
     other.close()
     mutex.close()
+
+
+@posix
+def test_a_forked_child_takes_nothing_from_other_threads(mutex, name):
+    held, end = threading.Event(), threading.Event()
+    thread = threading.Thread(target=lambda: mutex.acquire() and held.set() or end.wait(60) and mutex.release())
+    thread.start()
+    held.wait(60)
+
+    def look():
+        assert not mutex.acquire(timeout=0.01)
+    assert end_of(forked(look)) == 0
+    other = Mutex.open(name)
+    assert not other.acquire(timeout=0.05) and not mutex.acquire(False)
+    end.set()
+    thread.join()
+    assert other.acquire(timeout=10) and not other.abandoned
+    other.release()
+    other.close()
+
+
+@posix
+def test_a_program_that_is_just_started_holds_nothing(name):
+    stop = threading.Event()
+
+    def start_programs():
+        while not stop.is_set():
+            subprocess.Popen(["true"]).wait()
+    threads = [threading.Thread(target=start_programs) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(500):  # between fork and exec they have copies of all descriptors
+            NamedMap.create(name, 10).close()
+            with pytest.raises(FileNotFoundError):
+                NamedMap.open(name)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
 
 
 @posix
@@ -3810,7 +3864,9 @@ def test_what_another_user_put_there_is_not_used(squat, name, other_user):
     assert as_user(NOBODY, lambda: squat(place)) == 0
 
     def try_it():
-        for use in [lambda cls=cls: make(cls, name) for cls in EVERY_CLASS] + [lambda: NamedMap.open(name)]:
+        for use in [lambda cls=cls: make(cls, name) for cls in EVERY_CLASS] + [
+                lambda: NamedMap.open(name), lambda: NamedMap.create(name, file="/dev/null", access="r"),
+                lambda: Mutex.create(name, exist_ok=True)]:
             with pytest.raises(PermissionError, match="must be a directory of this user"):
                 use()
         assert not os.path.isdir(place) or os.path.islink(place) or os.listdir(place) == []
@@ -3831,6 +3887,20 @@ def test_a_directory_that_others_may_use_is_not_used(mode, which, name, other_us
             assert caught.value.filename == place
         os.chmod(place, 0o700)
         NamedMap.create(name, 1).close()
+    assert as_user(SOMEBODY, try_it) == 0
+
+
+@posix
+@pytest.mark.parametrize("umask", [0o777, 0o277, 0o022])
+def test_the_umask_does_not_matter(umask, name, other_user):
+    def try_it():
+        os.umask(umask)
+        for cls in EVERY_CLASS:
+            made = make(cls, name)
+            os.umask(0o022)
+            cls.open(name).close()
+            os.umask(umask)
+            made.close()
     assert as_user(SOMEBODY, try_it) == 0
 
 
@@ -3905,6 +3975,39 @@ def test_growth_is_taken_back_on_a_full_disk(function, opened, path, name, monke
         NamedMap.create(name, 5000, file=path.parent / "new")
     assert path.read_bytes() == b"0123456789" and not (path.parent / "new").exists()
     assert handle_files(name) == []
+
+
+@posix
+def test_what_others_append_while_a_file_grows_stays(path, name, monkeypatch):
+    allocate = os.posix_fallocate
+
+    def append_and(answer):
+        def append(descriptor, *arguments):
+            monkeypatch.setattr(os, "posix_fallocate", answer)
+            with path.open("ab") as file:
+                file.write(b"x" * 9000)
+            return answer(descriptor, *arguments)
+        monkeypatch.setattr(os, "posix_fallocate", append)
+
+    append_and(allocate)
+    with NamedMap.create(name, 5000, file=path) as m:
+        assert m[:] == b"0123456789" + b"x" * 4990
+    assert path.stat().st_size == 9010
+    path.write_bytes(b"0123456789")
+    append_and(refused_by_system(errno.ENOSPC))
+    with pytest.raises(OSError, match="room for"):
+        NamedMap.create(name, 5000, file=path)
+    assert path.read_bytes() == b"0123456789" + b"x" * 9000
+
+
+@posix
+@pytest.mark.parametrize("size", [10, 5000])
+def test_ctrl_c_leaves_a_file_as_it_was(size, path, name, monkeypatch):
+    monkeypatch.setattr(namedmap._layer, "_make", interrupted(namedmap._layer._make))  # when it has grown
+    for file in (path, path.parent / "new"):
+        with pytest.raises(KeyboardInterrupt):
+            NamedMap.create(name, size, file=file)
+    assert path.read_bytes() == b"0123456789" and not (path.parent / "new").exists()
 
 
 @posix
@@ -4016,6 +4119,73 @@ def test_a_wait_for_a_mutex_of_another_process(mutex, name, python):
 
 
 @posix
+@pytest.mark.parametrize("timeout", [None, 60])
+def test_closing_ends_a_wait_for_another_process(timeout, mutex, name, python):
+    holder = python(HOLDER, name)
+    assert holder.line() == "holding"
+    waiting, errors = Mutex.open(name), []
+
+    def wait():
+        try:
+            waiting.acquire(timeout=timeout)
+        except ValueError as error:
+            errors.append(str(error))
+    thread = threading.Thread(target=wait)
+    thread.start()
+    eventually(lambda: waiting._uses)
+    time.sleep(0.05)
+    begin = time.perf_counter()
+    waiting.close()
+    thread.join()
+    assert time.perf_counter() - begin < 1 and "is closed" in errors[0]
+
+
+BUSY = """
+import sys, time, namedmap
+mutex = namedmap.Mutex.open(sys.argv[1])
+print("ready", flush=True)
+while True:
+    with mutex:
+        time.sleep(0.005)
+"""
+
+
+@posix
+def test_a_wait_is_woken_by_who_is_always_back_at_once(mutex, name, python):
+    process = python(BUSY, name)
+    assert process.line() == "ready"
+    for timeout in (10, None):
+        assert mutex.acquire(timeout=timeout)
+        mutex.release()
+    process.kill()
+    stop = threading.Event()
+
+    def keep_busy():
+        while not stop.is_set():
+            with mutex:
+                time.sleep(0.005)
+    thread = threading.Thread(target=keep_busy)
+    thread.start()
+    for timeout in (10, None):
+        time.sleep(0.02)
+        assert mutex.acquire(timeout=timeout)
+        mutex.release()
+    stop.set()
+    thread.join()
+
+
+@posix
+def test_an_owner_who_could_wake_nobody_is_noticed(mutex, name, monkeypatch):
+    monkeypatch.setattr(namedmap, "_LOOK_AGAIN", 0.1)
+    lock = os.open(namedmap._layer._place(name) + ".data", os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # killed before he opened the FIFO
+    threading.Timer(0.3, os.close, [lock]).start()
+    before = time.process_time()
+    assert mutex.acquire(timeout=10) and time.process_time() - before < 0.1
+    mutex.release()
+
+
+@posix
 def test_ctrl_c_interrupts_a_wait_for_another_process(mutex, name, python):
     holder = python(HOLDER, name)
     assert holder.line() == "holding"
@@ -4100,6 +4270,22 @@ def test_a_signal_handler_in_the_middle_is_refused(name, monkeypatch):
             patch.setattr(namedmap, "_join", interrupt)
             NamedMap.open(name).close()
     assert len(errors) >= 3 and gone(NamedMap, name + "2")
+
+
+@posix
+def test_a_semaphore_is_given_back_in_the_middle(name, monkeypatch):
+    counts, join = [], namedmap._join
+
+    def interrupt(*arguments):
+        counts.append(semaphore.release())
+        return join(*arguments)
+    with contextlib.closing(Semaphore.create(None, 0)) as semaphore:
+        with NamedMap.create(name, 10):
+            with monkeypatch.context() as patch:
+                patch.setattr(namedmap, "_join", interrupt)
+                NamedMap.open(name).close()
+        assert counts == list(range(len(counts))) and len(counts) >= 1
+        assert semaphore.release() == len(counts)
 
 
 @posix
@@ -4255,6 +4441,74 @@ def test_a_signal_handler_does_not_believe_that_it_has_the_mutex(module, functio
     assert not is_free_for_others(mutex)
     mutex.release()
     assert is_free_for_others(mutex)
+
+
+INTERRUPTED_WAITS = KILLER + """
+import threading
+def interrupt(*_):
+    raise KeyboardInterrupt
+signal.signal(signal.SIGALRM, interrupt)
+chance = random.Random(5)
+
+def gets_it_in_a_thread(mutex):
+    got = []
+    def try_it():
+        if mutex.acquire(timeout=10):
+            got.append(mutex.abandoned)
+            mutex.release()
+    thread = threading.Thread(target=try_it, daemon=True)
+    thread.start()
+    thread.join(20)
+    return got
+
+def loop(mutex, use):
+    for _ in range(150):
+        try:
+            signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0005, 0.002), 0.1)
+            while True:
+                use()
+        except KeyboardInterrupt:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        if "held" in repr(mutex):
+            try:  # it was interrupted in the first step of __exit__, or in the last one
+                mutex.release()
+            except RuntimeError:
+                pass
+
+def with_it():
+    with mutex:
+        pass
+
+mutex = Mutex.create(name)
+loop(mutex, with_it)
+loop(mutex, lambda: mutex.acquire(False) and mutex.release())
+assert gets_it_in_a_thread(mutex) == [False]
+
+read_end, write_end = os.pipe()
+def hold():
+    own = Mutex.open(name)
+    own.acquire()
+    os.write(write_end, b"1")
+    time.sleep(60)
+owner = forked(hold)
+os.read(read_end, 1)
+for use in (lambda: mutex.acquire(False), lambda: mutex.acquire(timeout=0.0003)):
+    def refuse():
+        assert not use(), "it was not free"
+    loop(mutex, refuse)
+os.kill(owner, signal.SIGKILL)
+os.waitpid(owner, 0)
+assert gets_it_in_a_thread(mutex) == [True]
+mutex.close()
+assert is_gone(Mutex, name)
+print("done")
+"""
+
+
+@posix
+def test_waits_interrupted_at_random_moments(name, python):
+    status, lines, err = python(INTERRUPTED_WAITS, name).end(120)
+    assert (status, lines) == (0, ["done"]), err
 
 
 @posix
