@@ -1646,8 +1646,9 @@ if sys.platform != "win32":
             try:
                 return self._in_locked_directory(path, action, *arguments)
             finally:
-                while self._postponed:
-                    self._tidy(self._postponed.pop())
+                postponed, self._postponed = self._postponed, []
+                for each in postponed:
+                    self._tidy(each)
 
         def _tidy(self, path: str) -> None:
             """Remove what is left of an object if nobody has it; later, if the directory is locked by this thread."""

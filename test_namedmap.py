@@ -4526,7 +4526,8 @@ def test_where_there_is_no_dev_shm(name, monkeypatch, tmp_path):
 
 
 @posix
-def test_files_that_were_deleted_by_hand(name):
+def test_files_that_were_deleted_by_hand(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(namedmap, "_PARENTS", (str(tmp_path),))  # not those of other programs
     made = NamedMap.create(name, 10)
     made[0] = 1
     os.unlink(namedmap._layer._place(name))
