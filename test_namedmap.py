@@ -3978,6 +3978,38 @@ def test_growth_is_taken_back_on_a_full_disk(function, opened, path, name, monke
 
 
 @posix
+def test_a_disk_that_gets_full_while_a_file_grows(path, name, monkeypatch):
+    answers, allocate = [], os.posix_fallocate
+
+    def get_full(*arguments):
+        answers.append(arguments)
+        return allocate(*arguments) if len(answers) == 1 else refused_by_system(errno.ENOSPC)()
+    for file in (path, path.parent / "new"):
+        answers.clear()
+        monkeypatch.setattr(os, "posix_fallocate", get_full)
+        with pytest.raises(OSError, match="room for"):
+            NamedMap.create(name, 50000, file=file)
+        assert len(answers) == 2
+    assert path.read_bytes() == b"0123456789" and not (path.parent / "new").exists()
+
+
+@posix
+@pytest.mark.parametrize("access", ["r", "rw", "c"])
+def test_what_is_no_file_on_a_disk(access, tmp_path):
+    os.mkfifo(str(tmp_path / "fifo"))
+    before = handle_count()
+    for which in (tmp_path / "fifo", os.devnull):
+        with pytest.raises(OSError, match="not a file on a disk") as caught:
+            NamedMap.create(None, 10 if access == "rw" else None, file=which, access=access)
+        assert caught.value.filename == str(which)
+    with pytest.raises(PermissionError, match="or a folder"):
+        NamedMap.create(None, file=tmp_path, access=access)
+    with open(os.devnull, "r+b", buffering=0) as device, pytest.raises(OSError, match="not a file on a disk"):
+        NamedMap.create(None, file=device, access=access)
+    assert handle_count() == before
+
+
+@posix
 def test_what_others_append_while_a_file_grows_stays(path, name, monkeypatch):
     allocate = os.posix_fallocate
 
