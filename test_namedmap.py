@@ -4475,6 +4475,40 @@ def test_a_signal_handler_does_not_believe_that_it_has_the_mutex(module, functio
     assert is_free_for_others(mutex)
 
 
+@posix
+def test_an_interrupted_acquire_or_release_leaves_everything_as_it_was(mutex):
+    class Interrupted(list):
+        """A result that Ctrl+C keeps from being stored."""
+
+        def __setitem__(self, *_):
+            raise KeyboardInterrupt
+
+    def interrupt_acquire():
+        with pytest.raises(KeyboardInterrupt):
+            namedmap._layer.wait(mutex.handle, 0, Interrupted([namedmap.WAIT_TIMEOUT]))
+
+    interrupt_acquire()
+    assert is_free_for_others(mutex)
+    mutex.acquire()
+    interrupt_acquire()
+    mutex.acquire()
+    with pytest.raises(KeyboardInterrupt):
+        namedmap._layer.release_mutex(mutex.handle, Interrupted())
+    for _ in range(2):
+        assert not is_free_for_others(mutex)
+        mutex.release()
+    assert is_free_for_others(mutex)
+    in_thread(mutex.acquire)
+    interrupt_acquire()
+    assert mutex.acquire(timeout=10) and mutex.abandoned  # which was not lost
+    with pytest.raises(KeyboardInterrupt):
+        namedmap._layer.release_mutex(mutex.handle, Interrupted())  # although it was done
+    with pytest.raises(RuntimeError):
+        mutex.release()
+    assert is_free_for_others(mutex) and mutex.acquire(timeout=10) and not mutex.abandoned
+    mutex.release()
+
+
 INTERRUPTED_WAITS = KILLER + """
 import threading
 def interrupt(*_):
