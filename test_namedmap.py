@@ -4509,6 +4509,45 @@ def test_an_interrupted_acquire_or_release_leaves_everything_as_it_was(mutex):
     mutex.release()
 
 
+@posix
+def test_an_interrupted_release_wakes_who_waits(mutex, monkeypatch):
+    got = []
+    monkeypatch.setattr(namedmap, "_LOOK_AGAIN", 60)
+    mutex.acquire()
+    thread = threading.Thread(target=lambda: got.append(mutex.acquire(timeout=30)) or mutex.release())
+    thread.start()
+    eventually(lambda: mutex._uses)
+    time.sleep(0.1)
+    close = namedmap._Descriptors.close
+
+    def interrupt(self, *arguments):
+        monkeypatch.setattr(namedmap._Descriptors, "close", close)
+        assert self is mutex._handle.to.gate.hold._alive
+        raise KeyboardInterrupt
+    monkeypatch.setattr(namedmap._Descriptors, "close", interrupt)
+    begin = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        mutex.release()
+    thread.join()
+    assert got == [True] and time.perf_counter() - begin < 10
+
+
+@posix
+def test_the_mark_of_a_mutex_is_only_written_by_its_owner(mutex, name, monkeypatch):
+    data, write, locked = namedmap._layer._place(name) + ".data", os.pwrite, []
+
+    def look_and_write(*arguments):
+        with open(data, "rb") as file:
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        locked.append(arguments)
+        return write(*arguments)
+    monkeypatch.setattr(os, "pwrite", look_and_write)
+    with mutex:
+        assert len(locked) == 1
+    assert len(locked) == 2
+
+
 INTERRUPTED_WAITS = KILLER + """
 import threading
 def interrupt(*_):
