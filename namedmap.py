@@ -1585,8 +1585,8 @@ if sys.platform != "win32":
         FIFO of an event or semaphore, or what is locked for a mutex, which has a FIFO, too; it has descriptors of its
         own, since a view that is still mapped would keep the lock.  It is complete before the handle file has contents.
 
-        Whoever makes, opens or closes an object has the directory locked meanwhile.  Wherever he is killed, he leaves
-        nothing, or a living object, or garbage, which the next to come removes.
+        Whoever makes or opens an object, or removes one, has the directory locked meanwhile.  Wherever he is killed, he
+        leaves nothing, or a living object, or garbage, which the next to come removes.
         """
 
         longest_wait = 1e6  # seconds, which poll() can count in milliseconds; Ctrl+C interrupts it
@@ -2180,7 +2180,7 @@ class _Object(_Closable):
 
     @property
     def handle(self) -> int:
-        """The HANDLE of the object, for other libraries; close() closes it."""
+        """The HANDLE of the object, for other libraries (elsewhere a number of no use to them); close() closes it."""
         self._check_open()
         return self._handle
 
@@ -2668,9 +2668,9 @@ class NamedMap(_Object, _Memory):
 
         `file` is a path or an open file.  A path is opened with no sharing (CreateFileW) and held open as long as
         this object (other systems than Windows cannot keep others out); a missing file is made if `size` is given.
-        An open file is flushed and duplicated.  `size` None is
-        that of the file, and a larger one makes the file larger.  `access` is ``"rw"``, or with a file also ``"r"``, or
-        ``"c"`` (copy-on-write) to read and write with the changes kept private.
+        An open file is flushed and duplicated.  `size` None is that of the file, and a larger one makes the file
+        larger.  `access` is ``"rw"``, or with a file also ``"r"``, or ``"c"`` (copy-on-write) to read and write with
+        the changes kept private.
 
         `exist_ok` attaches to the object if there is one, and then ignores `file`, `reserve` and `sddl`; `created`
         tells which happened.  `reserve` (SEC_RESERVE) takes of the paging file only what is mapped.  `inheritable`
