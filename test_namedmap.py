@@ -4207,13 +4207,18 @@ def test_a_wait_is_woken_by_who_is_always_back_at_once(mutex, name, python):
 
 
 @posix
-def test_an_owner_who_could_wake_nobody_is_noticed(mutex, name, monkeypatch):
+@pytest.mark.parametrize("used_before", [False, True])
+def test_an_owner_who_could_wake_nobody_is_noticed(used_before, mutex, name, monkeypatch):
     monkeypatch.setattr(namedmap, "_LOOK_AGAIN", 0.1)
+    if used_before:
+        with mutex:
+            pass
     lock = os.open(namedmap._layer._place(name) + ".data", os.O_RDWR)
-    fcntl.flock(lock, fcntl.LOCK_EX)  # killed before he opened the FIFO
-    threading.Timer(0.3, os.close, [lock]).start()
-    before = time.process_time()
-    assert mutex.acquire(timeout=10) and time.process_time() - before < 0.1
+    fcntl.flock(lock, fcntl.LOCK_EX)  # as if he were killed before he opens the FIFO
+    threading.Timer(0.5, os.close, [lock]).start()
+    begin, before = time.perf_counter(), time.process_time()
+    assert mutex.acquire(timeout=30)
+    assert time.process_time() - before < 0.2 and time.perf_counter() - begin < 10
     mutex.release()
 
 
