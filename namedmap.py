@@ -1057,6 +1057,7 @@ _layer: Layer = _Windows()
 # ---------------------------------------------------------------- POSIX
 
 if sys.platform != "win32":
+    import atexit
     import fcntl
     import select
     import stat
@@ -1356,6 +1357,10 @@ if sys.platform != "win32":
                 poll.register(descriptor, select.POLLIN)
             poll.poll(ceil(1000 * seconds))
 
+        def close(self, close_range: Callable[[int, int], None] = os.closerange) -> None:
+            super().close(close_range)
+            self._bell.close()
+
         def end_waits(self) -> None:
             with self._lock:
                 if self._bell.all and not self.closing:
@@ -1430,6 +1435,12 @@ if sys.platform != "win32":
             self._depth = 0  # how often it was acquired
             self._mark = b""  # what the byte was before
 
+        def _after_fork(self) -> None:
+            """Part from the parent: its open file, and with it its lock, would live on in the forked process."""
+            for descriptors in (self, self._alive):
+                descriptors.close()
+            self._locked.clear()
+
         def acquire(self, result: List[int]) -> None:
             """Try it.  Whatever exception a signal handler raises, `result` tells whether it was done."""
             depth = self._depth if self._locked else 0
@@ -1491,30 +1502,19 @@ if sys.platform != "win32":
     class _Gate(threading.local):
         """What the threads of this process have of a mutex, by whatever handle."""
 
-        def __init__(self, path: str) -> None:  # called in each thread
+        def __init__(self, path: str, holds: weakref.WeakSet[_Hold]) -> None:  # called in each thread
             self.hold = _Hold(path)
+            holds.add(self.hold)
 
     class _Mutant(_Pollable):
         """A mutex: a data file that is locked, and a FIFO that tells when it is unlocked."""
 
         gate: Any
 
-        def __init__(self, gates: weakref.WeakValueDictionary[Tuple[int, int], _Gate]) -> None:
-            self._gates = gates
+        def __init__(self, gates: weakref.WeakValueDictionary[Tuple[int, int], _Gate],
+                     holds: weakref.WeakSet[_Hold]) -> None:
             super().__init__("Mutant")
-
-        def _after_fork(self) -> None:
-            super()._after_fork()
-            if self.all:  # an open file that a forked process shares with its parent would share its lock, too
-                try:
-                    self._enter_gate()
-                except OSError:
-                    self.gate = _Gate(self.path)  # somebody has deleted the files, which acquire() will tell
-
-        def _enter_gate(self) -> None:
-            found = os.stat(self.path + ".data")
-            key = found.st_dev, found.st_ino
-            self.gate = self._gates.get(key) or self._gates.setdefault(key, _Gate(self.path))
+            self._gates, self._holds = gates, holds
 
         def make(self, data: str) -> None:
             with _Descriptors() as new:
@@ -1524,7 +1524,9 @@ if sys.platform != "win32":
 
         def attach(self, data: str) -> None:
             self.read_end = self.open(self.path + ".wake", os.O_RDONLY | os.O_NONBLOCK)
-            self._enter_gate()
+            found = os.stat(data)
+            key = found.st_dev, found.st_ino
+            self.gate = self._gates.get(key) or self._gates.setdefault(key, _Gate(self.path, self._holds))
 
         def wait(self, seconds: float, result: List[int]) -> None:
             end, pauses = time.perf_counter() + seconds, chain(_PAUSES[:5], repeat(0.02))
@@ -1595,6 +1597,7 @@ if sys.platform != "win32":
             self._lock = threading.RLock()  # of this process, which fork() takes, too
             self._ready = False
             self._gates: weakref.WeakValueDictionary[Tuple[int, int], _Gate] = weakref.WeakValueDictionary()
+            self._holds: weakref.WeakSet[_Hold] = weakref.WeakSet()
             self._holders: weakref.WeakSet[_Holder] = weakref.WeakSet()
             self._forkable: weakref.WeakSet[Any] = weakref.WeakSet()
             self._postponed: List[str] = []
@@ -1604,6 +1607,7 @@ if sys.platform != "win32":
 
         def _place(self, name: Optional[str]) -> str:
             """The path of a handle file."""
+            self._prepare()
             from hashlib import sha256
             scope, _, rest = (name or "").rpartition("\\")
             key = os.urandom(16).hex() if name is None else sha256(
@@ -1673,7 +1677,6 @@ if sys.platform != "win32":
         def _in_locked_directory(self, path: str, action: Callable[..., Any], *arguments: Any) -> Any:
             directory = path.rpartition("/")[0]
             with self._lock, _Descriptors() as lock:
-                self._prepare()
                 while not lock.all:
                     self._own(directory)
                     fcntl.flock(lock.open(directory, os.O_RDONLY | os.O_DIRECTORY), fcntl.LOCK_EX)
@@ -1686,16 +1689,19 @@ if sys.platform != "win32":
                     fcntl.flock(lock.all[0], fcntl.LOCK_UN)
 
         def _prepare(self) -> None:
-            if not self._ready:
-                import atexit
-                # The lock by C code, in which no signal handler can raise an exception.  What is registered later is
-                # called earlier before the fork, and later after it.
-                os.register_at_fork(before=self._before_fork)
-                os.register_at_fork(before=self._lock.acquire, after_in_parent=self._lock.release,
-                                    after_in_child=self._lock.release)
-                os.register_at_fork(after_in_child=self._after_fork)
-                atexit.register(self._at_exit)
-                self._ready = True
+            if self._ready:
+                return
+            # The lock by C code, in which no signal handler can raise an exception.  What is registered later is called
+            # earlier before the fork, and later after it.
+            os.register_at_fork(before=self._before_fork)
+            os.register_at_fork(before=self._lock.acquire, after_in_parent=self._lock.release,
+                                after_in_child=self._lock.release)
+            os.register_at_fork(after_in_child=self._after_fork)
+            atexit.register(self._at_exit)
+            with self._lock:  # a process that is forked in the middle of an import could never finish it
+                import hashlib  # noqa: F401
+                import json  # noqa: F401
+            self._ready = True
 
         def _before_fork(self) -> None:
             for holder in self._holders:
@@ -1704,17 +1710,22 @@ if sys.platform != "win32":
         def _after_fork(self) -> None:
             """A forked child has copies of all descriptors, so that it is a holder, too, but no mutex and no waits."""
             self._postponed.clear()
-            self._gates.clear()
-            for each in (*self._holders, *self._forkable):
+            for each in (*self._holds, *self._holders, *self._forkable):
                 each._after_fork()
 
         def _at_exit(self) -> None:
-            """Remove what nobody else has.  Memory stays mapped, and threads that still run can go on waiting."""
+            """Remove what nobody else has.  Memory stays mapped, and threads that still run can go on waiting.
+
+            A mutex may be held, or acquired once more: it lives until the process has ended, and the next create()
+            removes its files.
+            """
             with self._lock:
-                holders = [holder for holder in self._holders if holder.all]
+                holders = [holder for holder in self._holders if not isinstance(holder, _Mutant)]
                 for holder in holders:
                     holder.shared = True  # so that close() does not take another descriptor for this one
-                    os.close(holder.all.pop(0))
+                    for descriptor in holder.all[:1]:
+                        os.closerange(descriptor, descriptor + 1)
+                    del holder.all[:1]
             for holder in holders:
                 self._tidy(holder.path)
 
@@ -1840,11 +1851,10 @@ if sys.platform != "win32":
             raise NotImplementedError(f"{what} needs Windows: this system has no counterpart of it")
 
         def security(self, sddl: Optional[str], inheritable: bool) -> Any:
-            from contextlib import nullcontext
             if sddl is not None:
                 self._refuse("a security descriptor (sddl)")
             self._check_inheritable(inheritable)
-            return nullcontext()
+            return _Descriptors()  # for the `with` statement; nothing is in it
 
         def _check_inheritable(self, inheritable: bool) -> None:
             if inheritable:
@@ -1957,10 +1967,10 @@ if sys.platform != "win32":
         # ---- what can be waited for
 
         def create_mutex(self, name: Optional[str], security: Any) -> Tuple[int, bool]:
-            return self._hold(name, _Mutant(self._gates), True)
+            return self._hold(name, _Mutant(self._gates, self._holds), True)
 
         def open_mutex(self, name: Optional[str], inheritable: bool) -> int:
-            return self._open(name, inheritable, _Mutant(self._gates))
+            return self._open(name, inheritable, _Mutant(self._gates, self._holds))
 
         def release_mutex(self, handle: Any, result: List[int]) -> None:
             handle.to.gate.hold.release(result)

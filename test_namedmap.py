@@ -3604,7 +3604,35 @@ def test_a_program_that_ends_leaves_no_files(name, python):
     paths = paths_of(process)
     process.enter()
     assert process.end() == (0, [], "")
+    # A mutex may be held to the very end.
+    assert not any(map(os.path.exists, paths[:-3]))
+    time.sleep(1.1)
+    NamedMap.create(None, 1).close()
     assert not any(map(os.path.exists, paths))
+
+
+@posix
+def test_objects_work_while_the_interpreter_ends(name, python):
+    process = python(
+        "import atexit, sys\n"
+        "def bye():\n"
+        "    with mutex, semaphore:\n"
+        "        event.set()\n"
+        "        print(event.wait(), m[:1], flush=True)\n"
+        "        sys.stdin.readline()\n"
+        "atexit.register(bye)\n"  # so that it is called after that of the module
+        "import namedmap\n"
+        "mutex = namedmap.Mutex.create(sys.argv[1])\n"
+        "event, semaphore = namedmap.Event.create(), namedmap.Semaphore.create()\n"
+        "m = namedmap.NamedMap.create(None, 10)\n"
+        "mutex.acquire()\n", name)
+    assert process.line() == "True b'\\x00'"
+    with contextlib.closing(Mutex.open(name)) as other:
+        assert not other.acquire(timeout=0.1)
+        process.enter()
+        assert process.end() == (0, [], "")
+        assert other.acquire(timeout=10) and other.abandoned
+        other.release()
 
 
 @posix
@@ -3711,6 +3739,73 @@ def test_a_forked_child_takes_nothing_from_other_threads(mutex, name):
     assert other.acquire(timeout=10) and not other.abandoned
     other.release()
     other.close()
+
+
+@posix
+def test_a_child_forked_while_a_thread_acquires_has_no_part_in_it(mutex, name, monkeypatch):
+    read, inside, go_on = os.pread, threading.Event(), threading.Event()
+
+    def slowly(*arguments):
+        inside.set()
+        go_on.wait(60)
+        return read(*arguments)
+    monkeypatch.setattr(os, "pread", slowly)
+    thread = threading.Thread(target=lambda: mutex.acquire() and None)  # and ends without release()
+    thread.start()
+    inside.wait(60)
+    read_end, write_end = os.pipe()
+
+    def outlive():
+        os.close(write_end)
+        os.read(read_end, 1)
+    child = forked(outlive)
+    monkeypatch.undo()
+    go_on.set()
+    thread.join()
+    assert mutex.acquire(timeout=10) and mutex.abandoned  # although the child still runs
+    mutex.release()
+    os.close(write_end)
+    assert end_of(child) == 0
+    os.close(read_end)
+
+
+FIRST_FORK = """
+import os, random, sys, threading, time, warnings
+warnings.simplefilter("ignore")
+import namedmap
+def first():
+    namedmap.Event.create(sys.argv[1]).close()
+thread = threading.Thread(target=first)
+thread.start()
+time.sleep(random.Random(int(sys.argv[2])).uniform(0, 0.02))
+pid = os.fork()
+if not pid:
+    namedmap.Event.create(sys.argv[1] + " child").close()
+    os._exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+thread.join()
+"""
+
+
+@posix
+def test_forking_while_another_thread_uses_the_module_for_the_first_time(name, python):
+    processes = [python(FIRST_FORK, f"{name} {seed}", str(seed)) for seed in range(10)]
+    for process in processes:
+        assert process.end() == (0, [], "")
+
+
+@posix
+@every_waitable
+def test_what_is_closed_has_no_descriptors(cls):
+    with never_free(cls) as waitable:
+        assert not take(waitable, 0.01)
+    before = handle_count()
+    closed = []
+    for _ in range(10):
+        with never_free(cls) as waitable:
+            assert not take(waitable, 0.01)
+        closed.append(waitable)
+    assert handle_count() == before
 
 
 @posix
