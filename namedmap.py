@@ -109,7 +109,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from struct import Struct
     from typing import (
-        IO, Any, Callable, Dict, Iterable, Iterator, List, NoReturn, Optional, Set, Tuple, Type, TypeVar, Union,
+        IO, Any, Callable, Deque, Dict, Iterable, Iterator, List, NoReturn, Optional, Set, Tuple, Type, TypeVar, Union,
         overload)
 
     Buffer = Any  # whatever memoryview() accepts: bytes, bytearray, array.array, numpy.ndarray...
@@ -1062,7 +1062,9 @@ if sys.platform != "win32":
     import select
     import stat
     from array import array
-    from itertools import chain, repeat, starmap
+    from collections import deque
+    from functools import partial
+    from itertools import chain, count, repeat, starmap
     from termios import FIONREAD
 
     # sys/mman.h
@@ -1225,7 +1227,8 @@ if sys.platform != "win32":
 
         path: str  # of the handle file
         facts: Dict[str, Any]  # what the handle file says of the object
-        shared = False  # with a forked process
+        born: int  # after how many forks
+        forks: Deque[int]  # how many there have been by now
 
         def __init__(self, kind: str, **facts: Any) -> None:
             super().__init__()
@@ -1235,7 +1238,7 @@ if sys.platform != "win32":
 
         def close(self, close_range: Callable[[int, int], None] = os.closerange) -> None:
             try:
-                if self.all and not self.shared:
+                if self.all and self.born == self.forks[0]:  # else a forked process shares the lock
                     # Closing is not enough: a program that another thread just starts may have a copy for a moment.
                     fcntl.flock(self.all[0], fcntl.LOCK_UN)
             except OSError:
@@ -1411,13 +1414,13 @@ if sys.platform != "win32":
 
         def add(self, path: str, n: int, result: List[int]) -> int:
             """Add to the count of a semaphore, and return what it was; nobody else adds meanwhile."""
-            count = array("i", [0])
-            fcntl.ioctl(self.read_end, FIONREAD, count)
-            if count[0] + n > self.facts["maximum"]:
+            tokens = array("i", [0])
+            fcntl.ioctl(self.read_end, FIONREAD, tokens)
+            if tokens[0] + n > self.facts["maximum"]:
                 result[:] = (False,)
                 raise _too_many(n)
             result[:] = map(os.write, (self.write_end,), (bytes(n),))
-            return count[0]
+            return tokens[0]
 
     class _Hold(_Descriptors):
         """What a thread has of a mutex: a data file that it has opened for itself, and locks.
@@ -1427,9 +1430,9 @@ if sys.platform != "win32":
         only byte of the data file is 1 meanwhile, so that the next one sees that somebody has died.
         """
 
-        def __init__(self, path: str) -> None:
+        def __init__(self, path: str, opening: threading.RLock) -> None:
             super().__init__()
-            self._path = path
+            self._path, self._opening = path, opening
             self._alive = _Descriptors()
             self._locked: List[Any] = []  # has an item while the file is locked
             self._depth = 0  # how often it was acquired
@@ -1466,12 +1469,14 @@ if sys.platform != "win32":
         def _lock_file(self) -> bool:
             self._mark = b""
             if not self.all:
-                self.open(self._path + ".data", os.O_RDWR)
+                with self._opening:
+                    self.open(self._path + ".data", os.O_RDWR)
             try:
                 self._locked[:] = map(fcntl.flock, self.all, (fcntl.LOCK_EX | fcntl.LOCK_NB,))
             except BlockingIOError:
                 return False
-            self._alive.open(self._path + ".wake", os.O_WRONLY | os.O_NONBLOCK)
+            with self._opening:  # a process that is forked now would have it open, too, and nobody would know
+                self._alive.open(self._path + ".wake", os.O_WRONLY | os.O_NONBLOCK)
             self._mark = os.pread(self.all[0], 1, 0)
             os.pwrite(self.all[0], b"\1", 0)
             return True
@@ -1502,19 +1507,18 @@ if sys.platform != "win32":
     class _Gate(threading.local):
         """What the threads of this process have of a mutex, by whatever handle."""
 
-        def __init__(self, path: str, holds: weakref.WeakSet[_Hold]) -> None:  # called in each thread
-            self.hold = _Hold(path)
-            holds.add(self.hold)
+        def __init__(self, path: str, layer: _Posix) -> None:  # called in each thread
+            self.hold = _Hold(path, layer.opening)
+            layer.holds.add(self.hold)
 
     class _Mutant(_Pollable):
         """A mutex: a data file that is locked, and a FIFO that tells when it is unlocked."""
 
         gate: Any
 
-        def __init__(self, gates: weakref.WeakValueDictionary[Tuple[int, int], _Gate],
-                     holds: weakref.WeakSet[_Hold]) -> None:
+        def __init__(self, layer: _Posix) -> None:
             super().__init__("Mutant")
-            self._gates, self._holds = gates, holds
+            self._layer = layer
 
         def make(self, data: str) -> None:
             with _Descriptors() as new:
@@ -1526,7 +1530,8 @@ if sys.platform != "win32":
             self.read_end = self.open(self.path + ".wake", os.O_RDONLY | os.O_NONBLOCK)
             found = os.stat(data)
             key = found.st_dev, found.st_ino
-            self.gate = self._gates.get(key) or self._gates.setdefault(key, _Gate(self.path, self._holds))
+            gates = self._layer.gates
+            self.gate = gates.get(key) or gates.setdefault(key, _Gate(self.path, self._layer))
 
         def wait(self, seconds: float, result: List[int]) -> None:
             end, pauses = time.perf_counter() + seconds, chain(_PAUSES[:5], repeat(0.02))
@@ -1595,9 +1600,11 @@ if sys.platform != "win32":
 
         def __init__(self) -> None:
             self._lock = threading.RLock()  # of this process, which fork() takes, too
+            self.forks: Deque[int] = deque([0], maxlen=1)
             self._ready = False
-            self._gates: weakref.WeakValueDictionary[Tuple[int, int], _Gate] = weakref.WeakValueDictionary()
-            self._holds: weakref.WeakSet[_Hold] = weakref.WeakSet()
+            self.opening = threading.RLock()  # as well, for a shorter time
+            self.gates: weakref.WeakValueDictionary[Tuple[int, int], _Gate] = weakref.WeakValueDictionary()
+            self.holds: weakref.WeakSet[_Hold] = weakref.WeakSet()
             self._holders: weakref.WeakSet[_Holder] = weakref.WeakSet()
             self._forkable: weakref.WeakSet[Any] = weakref.WeakSet()
             self._postponed: List[str] = []
@@ -1691,26 +1698,21 @@ if sys.platform != "win32":
         def _prepare(self) -> None:
             if self._ready:
                 return
-            # The lock by C code, in which no signal handler can raise an exception.  What is registered later is called
-            # earlier before the fork, and later after it.
-            os.register_at_fork(before=self._before_fork)
-            os.register_at_fork(before=self._lock.acquire, after_in_parent=self._lock.release,
-                                after_in_child=self._lock.release)
-            os.register_at_fork(after_in_child=self._after_fork)
+            # Before a fork there is only C code, in which no signal handler raises an exception, and no other thread can
+            # take a lock that this fork does not know yet.
+            for lock in (self.opening, self._lock):
+                os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+            os.register_at_fork(before=partial(next, map(self.forks.append, count(1))), after_in_child=self._after_fork)
             atexit.register(self._at_exit)
             with self._lock:  # a process that is forked in the middle of an import could never finish it
                 import hashlib  # noqa: F401
                 import json  # noqa: F401
             self._ready = True
 
-        def _before_fork(self) -> None:
-            for holder in self._holders:
-                holder.shared = True
-
         def _after_fork(self) -> None:
             """A forked child has copies of all descriptors, so that it is a holder, too, but no mutex and no waits."""
             self._postponed.clear()
-            for each in (*self._holds, *self._holders, *self._forkable):
+            for each in (*self.holds, *self._holders, *self._forkable):
                 each._after_fork()
 
         def _at_exit(self) -> None:
@@ -1722,7 +1724,7 @@ if sys.platform != "win32":
             with self._lock:
                 holders = [holder for holder in self._holders if not isinstance(holder, _Mutant)]
                 for holder in holders:
-                    holder.shared = True  # so that close() does not take another descriptor for this one
+                    holder.born = -1  # so that close() does not take another descriptor for this one
                     for descriptor in holder.all[:1]:
                         os.closerange(descriptor, descriptor + 1)
                     del holder.all[:1]
@@ -1748,7 +1750,7 @@ if sys.platform != "win32":
 
         def _find_or_make(self, path: str, name: Optional[str], holder: Any, new: bool) -> bool:
             """Whether the object is new."""
-            holder.path = path
+            holder.path, holder.forks, holder.born = path, self.forks, self.forks[0]
             if new:
                 self._sweep(path)
             facts = self._find(path, holder)
@@ -1967,10 +1969,10 @@ if sys.platform != "win32":
         # ---- what can be waited for
 
         def create_mutex(self, name: Optional[str], security: Any) -> Tuple[int, bool]:
-            return self._hold(name, _Mutant(self._gates, self._holds), True)
+            return self._hold(name, _Mutant(self), True)
 
         def open_mutex(self, name: Optional[str], inheritable: bool) -> int:
-            return self._open(name, inheritable, _Mutant(self._gates, self._holds))
+            return self._open(name, inheritable, _Mutant(self))
 
         def release_mutex(self, handle: Any, result: List[int]) -> None:
             handle.to.gate.hold.release(result)
