@@ -1698,8 +1698,8 @@ if sys.platform != "win32":
         def _prepare(self) -> None:
             if self._ready:
                 return
-            # Before a fork there is only C code, in which no signal handler raises an exception, and no other thread can
-            # take a lock that this fork does not know yet.
+            # Before a fork there is only C code, in which no signal handler raises an exception, and during which no
+            # other thread can take a lock that this fork does not know yet.
             for lock in (self.opening, self._lock):
                 os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
             os.register_at_fork(before=partial(next, map(self.forks.append, count(1))), after_in_child=self._after_fork)
