@@ -1430,9 +1430,9 @@ if sys.platform != "win32":
         only byte of the data file is 1 meanwhile, so that the next one sees that somebody has died.
         """
 
-        def __init__(self, path: str, opening: threading.RLock) -> None:
+        def __init__(self, path: str, files: Set[Tuple[int, int]]) -> None:
             super().__init__()
-            self._path, self._opening = path, opening
+            self._path, self._files = path, files
             self._alive = _Descriptors()
             self._locked: List[Any] = []  # has an item while the file is locked
             self._depth = 0  # how often it was acquired
@@ -1441,7 +1441,14 @@ if sys.platform != "win32":
         def _after_fork(self) -> None:
             """Part from the parent: its open file, and with it its lock, would live on in the forked process."""
             for descriptors in (self, self._alive):
-                descriptors.close()
+                for descriptor in descriptors.all:
+                    try:  # a thread of the parent may have closed it, but not noted that, when somebody opened another
+                        found = os.fstat(descriptor)
+                        if (found.st_dev, found.st_ino) in self._files:
+                            os.close(descriptor)
+                    except OSError:
+                        pass
+                descriptors.all.clear()
             self._locked.clear()
 
         def acquire(self, result: List[int]) -> None:
@@ -1469,14 +1476,12 @@ if sys.platform != "win32":
         def _lock_file(self) -> bool:
             self._mark = b""
             if not self.all:
-                with self._opening:
-                    self.open(self._path + ".data", os.O_RDWR)
+                self.open(self._path + ".data", os.O_RDWR)
             try:
                 self._locked[:] = map(fcntl.flock, self.all, (fcntl.LOCK_EX | fcntl.LOCK_NB,))
             except BlockingIOError:
                 return False
-            with self._opening:  # a process that is forked now would have it open, too, and nobody would know
-                self._alive.open(self._path + ".wake", os.O_WRONLY | os.O_NONBLOCK)
+            self._alive.open(self._path + ".wake", os.O_WRONLY | os.O_NONBLOCK)
             self._mark = os.pread(self.all[0], 1, 0)
             os.pwrite(self.all[0], b"\1", 0)
             return True
@@ -1507,9 +1512,9 @@ if sys.platform != "win32":
     class _Gate(threading.local):
         """What the threads of this process have of a mutex, by whatever handle."""
 
-        def __init__(self, path: str, layer: _Posix) -> None:  # called in each thread
-            self.hold = _Hold(path, layer.opening)
-            layer.holds.add(self.hold)
+        def __init__(self, path: str, files: Set[Tuple[int, int]], holds: weakref.WeakSet[_Hold]) -> None:
+            self.hold = _Hold(path, files)  # in each thread
+            holds.add(self.hold)
 
     class _Mutant(_Pollable):
         """A mutex: a data file that is locked, and a FIFO that tells when it is unlocked."""
@@ -1528,10 +1533,9 @@ if sys.platform != "win32":
 
         def attach(self, data: str) -> None:
             self.read_end = self.open(self.path + ".wake", os.O_RDONLY | os.O_NONBLOCK)
-            found = os.stat(data)
-            key = found.st_dev, found.st_ino
-            gates = self._layer.gates
-            self.gate = gates.get(key) or gates.setdefault(key, _Gate(self.path, self._layer))
+            key, wake = ((found.st_dev, found.st_ino) for found in (os.stat(data), os.fstat(self.read_end)))
+            gates, holds = self._layer.gates, self._layer.holds
+            self.gate = gates.get(key) or gates.setdefault(key, _Gate(self.path, {key, wake}, holds))
 
         def wait(self, seconds: float, result: List[int]) -> None:
             end, pauses = time.perf_counter() + seconds, chain(_PAUSES[:5], repeat(0.02))
@@ -1543,7 +1547,8 @@ if sys.platform != "win32":
                 if self.is_ready():  # its owner is just in between two steps
                     time.sleep(min(next(pauses), left))
                 else:
-                    # An owner who is killed in between wakes nobody.
+                    # An owner who is killed in between wakes nobody, nor does one while a process that was forked when
+                    # he just opened the FIFO has it open, too.
                     self.sleep(min(_LOOK_AGAIN, left))
 
         def close(self, close_range: Callable[[int, int], None] = os.closerange) -> None:
@@ -1602,7 +1607,6 @@ if sys.platform != "win32":
             self._lock = threading.RLock()  # of this process, which fork() takes, too
             self.forks: Deque[int] = deque([0], maxlen=1)
             self._ready = False
-            self.opening = threading.RLock()  # as well, for a shorter time
             self.gates: weakref.WeakValueDictionary[Tuple[int, int], _Gate] = weakref.WeakValueDictionary()
             self.holds: weakref.WeakSet[_Hold] = weakref.WeakSet()
             self._holders: weakref.WeakSet[_Holder] = weakref.WeakSet()
@@ -1700,8 +1704,8 @@ if sys.platform != "win32":
                 return
             # Before a fork there is only C code, in which no signal handler raises an exception, and during which no
             # other thread can take a lock that this fork does not know yet.
-            for lock in (self.opening, self._lock):
-                os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+            os.register_at_fork(before=self._lock.acquire, after_in_parent=self._lock.release,
+                                after_in_child=self._lock.release)
             os.register_at_fork(before=partial(next, map(self.forks.append, count(1))), after_in_child=self._after_fork)
             atexit.register(self._at_exit)
             with self._lock:  # a process that is forked in the middle of an import could never finish it
