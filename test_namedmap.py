@@ -14,6 +14,7 @@ import errno
 import fractions
 import gc
 import importlib.util
+import inspect
 import io
 import itertools
 import math
@@ -3379,17 +3380,7 @@ sys.path.insert(0, os.getcwd())
 import namedmap
 from namedmap import Event, Mutex, NamedMap, Semaphore
 name = sys.argv[1]
-
-def make(cls, name, **arguments):
-    return cls.create(name, 4096, **arguments) if cls is NamedMap else cls.create(name, **arguments)
-
-def is_gone(cls, name):
-    try:
-        cls.open(name).close()
-    except FileNotFoundError:
-        return True
-    return False
-
+""" + inspect.getsource(make) + inspect.getsource(gone) + """
 def use_up(thing):
     "What nobody who comes later may see."
     if isinstance(thing, NamedMap):
@@ -3477,7 +3468,7 @@ for cls in NamedMap, Mutex, Event, Semaphore:
                 assert is_fresh(with_it), (cls, number)
                 with_it.close()
                 keeper.close()
-            assert is_gone(cls, name), (cls, keep, number)
+            assert gone(cls, name), (cls, keep, number)
             again = make(cls, name)
             assert again.created and is_fresh(again), (cls, keep, number)
             again.close()
@@ -3549,12 +3540,12 @@ for keeper_class in NamedMap, Event:
     for cls in NamedMap, Mutex, Event, Semaphore:
         for number in range(2):
             own = f"{name} {cls.__name__} {number}"
-            assert is_gone(cls, own), own
+            assert gone(cls, own), own
             with make(cls, own) as made:
                 assert made.created and (cls is not NamedMap or is_fresh(made))
             made.close()
     keeper.close()
-    assert is_gone(keeper_class, name + " keeper")
+    assert gone(keeper_class, name + " keeper")
 print("killed", kills)
 """
 
@@ -3870,7 +3861,7 @@ def child():
         mine = make(cls, f"{name} child {os.getpid()}")
         cls.open(f"{name} child {os.getpid()}").close()
         mine.close()
-        assert is_gone(cls, f"{name} child {os.getpid()}")
+        assert gone(cls, f"{name} child {os.getpid()}")
     for each in [*shared, keeper]:
         each.close()
 
@@ -4470,7 +4461,7 @@ while interrupts < 400:
             thing.close()
     made = opened = thing = None
     for cls in NamedMap, Mutex, Event, Semaphore:
-        assert is_gone(cls, name), (cls, interrupts)
+        assert gone(cls, name), (cls, interrupts)
         again = make(cls, name)
         assert is_fresh(again)
         again.close()
@@ -4709,7 +4700,7 @@ assert gets_it_in_a_thread(mutex) == [True]
 mutex.close()
 mutex = None
 gc.collect()
-assert is_gone(Mutex, name)
+assert gone(Mutex, name)
 print("done")
 """
 
