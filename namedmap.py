@@ -138,6 +138,14 @@ _MAX_COUNT = 2 ** 31 - 1  # of a semaphore: a LONG
 _NARROWER = {"r": ("r", "c"), "rw": ("rw", "r", "c"), "c": ("c", "r")}
 
 
+def _utf16(name: str) -> bytes:
+    """The UTF-16 units of a name, which may have lone surrogates.
+
+    str.encode() would import the codec when it is first used; a process forked in the middle of that waits for ever.
+    """
+    return codecs.utf_16_le_encode(name, "surrogatepass")[0]
+
+
 def _check_name(name: str) -> str:
     if not isinstance(name, str):
         raise TypeError(f"a name must be a str, not {type(name).__name__}")
@@ -148,7 +156,7 @@ def _check_name(name: str) -> str:
         raise ValueError(f"a name must not be empty or only a prefix: {name!r}")
     if "\0" in name:
         raise ValueError(f"a name must not contain NUL, where Windows would end it: {name!r}")
-    units = len(name.encode("utf-16-le", "surrogatepass")) // 2
+    units = len(_utf16(name)) // 2
     if units > _MAX_NAME:
         raise ValueError(f"a name must have at most {_MAX_NAME} UTF-16 units, its prefix included; this has {units}")
     return name
@@ -1621,8 +1629,7 @@ if sys.platform != "win32":
             self._prepare()
             from hashlib import sha256
             scope, _, rest = (name or "").rpartition("\\")
-            key = os.urandom(16).hex() if name is None else sha256(
-                rest.encode("utf-16-le", "surrogatepass")).hexdigest()[:32]
+            key = os.urandom(16).hex() if name is None else sha256(_utf16(rest)).hexdigest()[:32]
             return f"{self._scope(scope or 'Local')}/{key}"
 
         def _scope(self, scope: str) -> str:

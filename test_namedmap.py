@@ -227,7 +227,8 @@ class Process:
     def __init__(self, *command, **environment):
         self.popen = subprocess.Popen(
             command, cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONUTF8": "1", "PYTHONFAULTHANDLER": "1", **environment})
+            env={**os.environ, "PYTHONUTF8": "1", "PYTHONFAULTHANDLER": "1", **environment},
+            start_new_session=sys.platform != "win32")
         self.lines = queue.Queue()
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -253,7 +254,14 @@ class Process:
         return status, [line for line in self.lines.queue if line is not None], error
 
     def kill(self):
-        self.popen.kill()
+        """Kill it, and its children, which would keep its output open."""
+        if sys.platform == "win32":
+            self.popen.kill()
+        else:
+            try:
+                os.killpg(self.popen.pid, signal.SIGKILL)
+            except OSError:
+                pass  # all have ended
         self.popen.wait(60)
         self.reader.join(60)
         for stream in (self.popen.stdin, self.popen.stdout, self.popen.stderr):
@@ -3760,29 +3768,55 @@ def test_a_child_forked_while_a_thread_acquires_has_no_part_in_it(mutex, name, m
     os.close(read_end)
 
 
-FIRST_FORK = """
-import os, random, sys, threading, time, warnings
+FIRST_FORKS = """
+import itertools, os, signal, sys, threading, warnings
 warnings.simplefilter("ignore")
 import namedmap
-def first():
-    namedmap.Event.create(sys.argv[1]).close()
-thread = threading.Thread(target=first)
-thread.start()
-time.sleep(random.Random(int(sys.argv[2])).uniform(0, 0.02))
-pid = os.fork()
-if not pid:
-    namedmap.Event.create(sys.argv[1] + " child").close()
-    os._exit(0)
-assert os.waitpid(pid, 0)[1] == 0
-thread.join()
+name = sys.argv[1]
+
+def create(name):
+    namedmap.Event.create(name).close()
+
+def fork_at(step):
+    "False if the other thread, which uses the module for the first time, takes fewer steps."
+    steps, reached, go_on = itertools.count(1), threading.Event(), threading.Event()
+    def trace(*details):
+        if next(steps) == step:
+            reached.set()
+            go_on.wait(0.02)  # not for ever: it may have a lock that fork() waits for
+        return trace
+    def first():
+        sys.settrace(trace)
+        create(name)
+        sys.settrace(None)
+        reached.set()
+    thread = threading.Thread(target=first)
+    thread.start()
+    reached.wait()
+    child = os.fork()
+    if not child:
+        signal.alarm(10)
+        create(name + " child")
+        os._exit(0)
+    go_on.set()
+    assert os.waitpid(child, 0)[1] == 0, step
+    thread.join()
+    return next(steps) > step
+
+for step in itertools.chain(range(1, 400, 9), itertools.count(400, 251)):
+    pid = os.fork()  # a process in which nothing was used
+    if not pid:
+        os._exit(0 if fork_at(step) else 99)
+    status = os.waitpid(pid, 0)[1]
+    if status:
+        break
+assert os.WEXITSTATUS(status) == 99 and step > 10000, (step, status)
 """
 
 
 @posix
 def test_forking_while_another_thread_uses_the_module_for_the_first_time(name, python):
-    processes = [python(FIRST_FORK, f"{name} {seed}", str(seed)) for seed in range(10)]
-    for process in processes:
-        assert process.end() == (0, [], "")
+    assert python(FIRST_FORKS, name).end() == (0, [], "")
 
 
 @posix
