@@ -1088,6 +1088,7 @@ if sys.platform != "win32":
     _VIEW_MODES = {"r": (PROT_READ, MAP_SHARED), "rw": (PROT_READ | PROT_WRITE, MAP_SHARED),
                    "c": (PROT_READ | PROT_WRITE, MAP_PRIVATE)}
     _FILE_MODES = {"r": os.O_RDONLY, "rw": os.O_RDWR, "c": os.O_RDONLY}
+    _LAST_LOCKS = (fcntl.LOCK_UN, fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_UN)
     _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
     _PIPE_SIZE = 0x10000  # bytes that a FIFO holds
     _MAX_TOKENS = 4096  # of a semaphore: what a FIFO holds at the least, and what one write() puts there as a whole
@@ -1121,17 +1122,16 @@ if sys.platform != "win32":
 
     def _join(path: str, descriptors: _Descriptors) -> bool:
         """Become a holder of an object, by a lock on its handle file; False if it has none, and so is dead."""
-        # The first lock may be that of somebody who was killed while he made this very test; it only lasts until the
-        # system has closed all his files.  Nobody else tests now, since the directory is locked.
-        for _ in range(2):
-            descriptors.close()
-            holder = descriptors.open(path, os.O_RDWR)
-            try:
-                fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return False
-            except BlockingIOError:
-                fcntl.flock(holder, fcntl.LOCK_SH)
-        return True
+        holder = descriptors.open(path, os.O_RDWR)
+        # Nobody else makes this test now, since the directory is locked.  If somebody was killed while he made it, this
+        # waits until the system has closed all his files.
+        fcntl.flock(holder, fcntl.LOCK_SH)
+        try:
+            fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return False
+        except BlockingIOError:
+            fcntl.flock(holder, fcntl.LOCK_SH)  # which a system may give up before it tries the other
+            return True
 
     def _remove(path: str) -> None:
         """Remove the files of an object; the others first, so that they never exist without a handle file."""
@@ -1201,8 +1201,10 @@ if sys.platform != "win32":
 
         # A default argument, because the globals of a module may be gone when the interpreter ends.  Unlike close(),
         # closerange() goes on if somebody else has closed one of them.
-        def close(self, close_range: Callable[[int, int], None] = os.closerange) -> None:
+        def close(self, close_range: Callable[[int, int], None] = os.closerange) -> bool:
+            """Close all; whether they were those of an object that nobody may have any more."""
             self.all[:] = filter(None, map(close_range, self.all, map((1).__add__, self.all)))
+            return False
 
         def __del__(self) -> None:
             if getattr(self, "all", None):  # there is none if not even __init__() came to its end
@@ -1244,14 +1246,19 @@ if sys.platform != "win32":
 
         # Each kind has make(), to make its data file and use it, and attach(), to use the one of somebody else.
 
-        def close(self, close_range: Callable[[int, int], None] = os.closerange) -> None:
+        def close(self, close_range: Callable[[int, int], None] = os.closerange) -> bool:
+            is_last = bool(self.all)
             try:
                 if self.all and self.born == self.forks[0]:  # else a forked process shares the lock
                     # Closing is not enough: a program that another thread just starts may have a copy for a moment.
-                    fcntl.flock(self.all[0], fcntl.LOCK_UN)
+                    # Then try whether anybody else has a lock, without an interrupt that could leave this one.
+                    deque(map(fcntl.flock, repeat(self.all[0]), _LAST_LOCKS), 0)
+            except BlockingIOError:
+                is_last = False
             except OSError:
                 pass  # somebody else has closed it
             super().close(close_range)
+            return is_last
 
         def end_waits(self) -> None:
             """Let the waits of other threads return."""
@@ -1368,9 +1375,10 @@ if sys.platform != "win32":
                 poll.register(descriptor, select.POLLIN)
             poll.poll(ceil(1000 * seconds))
 
-        def close(self, close_range: Callable[[int, int], None] = os.closerange) -> None:
-            super().close(close_range)
+        def close(self, close_range: Callable[[int, int], None] = os.closerange) -> bool:
+            is_last = super().close(close_range)
             self._bell.close()
+            return is_last
 
         def end_waits(self) -> None:
             with self._lock:
@@ -1559,9 +1567,10 @@ if sys.platform != "win32":
                     # he just opened the FIFO has it open, too.
                     self.sleep(min(_LOOK_AGAIN, left))
 
-        def close(self, close_range: Callable[[int, int], None] = os.closerange) -> None:
-            super().close(close_range)
+        def close(self, close_range: Callable[[int, int], None] = os.closerange) -> bool:
+            is_last = super().close(close_range)
             self.gate = None
+            return is_last
 
     def _libc_done(result: int, function: Any, arguments: Tuple[Any, ...]) -> int:
         if result in (-1, MAP_FAILED):
@@ -1696,9 +1705,13 @@ if sys.platform != "win32":
             directory = path.rpartition("/")[0]
             with self._lock, _Descriptors() as lock:
                 while not lock.all:
-                    self._own(directory)
-                    fcntl.flock(lock.open(directory, os.O_RDONLY | os.O_DIRECTORY), fcntl.LOCK_EX)
-                    if not os.path.samestat(os.fstat(lock.all[0]), self._own(directory)):
+                    try:
+                        descriptor = lock.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+                    except OSError:
+                        self._own(directory)  # makes it, or tells what is wrong with it
+                        descriptor = lock.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
+                    if not os.path.samestat(os.fstat(descriptor), self._own(directory)):
                         lock.close()  # somebody has removed the directory meanwhile
                 try:
                     return action(path, *arguments)
@@ -1844,8 +1857,7 @@ if sys.platform != "win32":
             return sorted(found)
 
         def close_handle(self, handle: Any) -> None:
-            handle.to.close()
-            if isinstance(handle.to, _Holder):  # and not a file of the user
+            if handle.to.close():
                 self._tidy(handle.to.path)
 
         def kind_of_name(self, name: str) -> Optional[str]:
@@ -2339,26 +2351,23 @@ class _Memory(_Closable):
 
     _size: int
     _access: str
-    # These three exist while the memory is mapped. Without them every use comes to __getattr__, which maps the
-    # memory or raises, so that no access pays for a check.
+    # These three exist while the memory is mapped. Every use tries them first and maps the memory, or raises, if they
+    # are missing, so that no access pays for a check; __getattr__ would cost more.
     _array: Any  # a ctypes array of c_char, for reading: a slice of it is bytes at once
     _bytes: memoryview  # for writing
     _buf: memoryview  # handed out, and not used here, since who has it may release it
 
-    if not TYPE_CHECKING:  # a type checker would take every misspelt attribute for one of these
-
-        def __getattr__(self, name: str) -> Any:
-            if name not in ("_array", "_bytes", "_buf"):
-                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-            with self._lock:
+    def _mapped(self, name: str) -> Any:
+        """One of them, once the memory is mapped; ValueError if it is closed."""
+        with self._lock:
+            self._check_open()
+            if not hasattr(self, name):  # another thread may have mapped it meanwhile
+                self._map()
+            value = getattr(self, name, None)
+            if self.closed:  # by a signal handler or a __del__ in this thread
+                self._forget()
                 self._check_open()
-                if name not in self.__dict__:  # another thread may have mapped it meanwhile
-                    self._map()
-                value = self.__dict__.get(name)
-                if self.closed:  # by a signal handler or a __del__ in this thread
-                    self._forget()
-                    self._check_open()
-                return value
+            return value
 
     def _map(self) -> None:
         raise NotImplementedError
@@ -2391,12 +2400,16 @@ class _Memory(_Closable):
     @property
     def address(self) -> int:
         """The address of the first byte in this process."""
-        return ctypes.addressof(self._array)
+        return ctypes.addressof(self._mapped("_array"))
 
     @property
     def buf(self) -> memoryview:
         """A memoryview of all the bytes, read-only when access is ``"r"``; it stays valid after close()."""
-        return self._buf
+        try:
+            return self._buf
+        except AttributeError:
+            buf: memoryview = self._mapped("_buf")
+            return buf
 
     def __len__(self) -> int:
         self._check_open()
@@ -2407,7 +2420,8 @@ class _Memory(_Closable):
 
     def __buffer__(self, flags: int) -> memoryview:
         """The buffer protocol, from Python 3.12 on."""
-        return self._bytes[:]
+        buf: memoryview = self._mapped("_bytes")[:]
+        return buf
 
     if TYPE_CHECKING:
         @overload
@@ -2417,22 +2431,30 @@ class _Memory(_Closable):
         def __getitem__(self, key: slice) -> bytes: ...
 
     def __getitem__(self, key: Union[int, slice]) -> Union[int, bytes]:
-        if key.__class__ is slice:
-            octets: bytes = self._array[key]
-            return octets
-        return self._bytes[key]
+        try:
+            found: Union[int, bytes] = self._array[key] if key.__class__ is slice else self._bytes[key]
+        except AttributeError:
+            found = self._mapped("_array" if isinstance(key, slice) else "_bytes")[key]
+        return found
 
     def __setitem__(self, key: Union[int, slice], value: Any) -> None:
-        view = self._bytes
         try:
+            self._bytes[key] = value
+        except (AttributeError, TypeError, ValueError):
+            self._store(self._mapped("_bytes"), key, value)
+
+    def _store(self, view: memoryview, key: Union[int, slice], value: Any) -> None:
+        """Do what failed at first: the memory was not mapped, or a memoryview does not take the value, or nothing does.
+
+        A memoryview only takes bytes, and not the items of an array.array.
+        """
+        if view.readonly or not isinstance(key, slice):
             view[key] = value
-        except (TypeError, ValueError):
-            if view.readonly or not isinstance(key, slice):
-                raise
-            data = _octets(value)  # a memoryview only takes bytes, not the items of an array.array
-            if len(data) != len(view[key]):
-                raise ValueError(f"{len(data)} bytes do not fit a slice of {len(view[key])}") from None
-            view[key] = data
+            return
+        data = _octets(value)
+        if len(data) != len(view[key]):
+            raise ValueError(f"{len(data)} bytes do not fit a slice of {len(view[key])}")
+        view[key] = data
 
     def __delitem__(self, key: Any) -> None:
         raise TypeError(f"{type(self).__name__} has a fixed size")
@@ -2442,10 +2464,17 @@ class _Memory(_Closable):
 
         Raises ValueError for a negative offset and on a closed object.
         """
-        offset, size = index(offset), -1 if size is None else index(size)
+        if size is None:
+            size = -1
+        if size.__class__ is not int or offset.__class__ is not int:
+            size, offset = index(size), index(offset)
         if offset < 0:
             raise ValueError(f"an offset must not be negative: {offset}")
-        octets: bytes = self._array[offset:None if size < 0 else offset + size]
+        try:
+            array = self._array
+        except AttributeError:
+            array = self._mapped("_array")
+        octets: bytes = array[offset:None if size < 0 else offset + size]
         return octets
 
     def write(self, data: Buffer, offset: int = 0) -> int:
@@ -2454,10 +2483,16 @@ class _Memory(_Closable):
         Raises ValueError, and writes nothing, if it does not fit or the object is closed; TypeError if it is not
         bytes-like or the memory is read-only.
         """
-        octets, offset = data if data.__class__ is bytes else _octets(data), index(offset)
+        octets = data if data.__class__ is bytes else _octets(data)
+        if offset.__class__ is not int:
+            offset = index(offset)
         size = len(octets)
-        view = self._bytes
-        self._check_range(offset, size)
+        try:
+            view = self._bytes
+        except AttributeError:
+            view = self._mapped("_bytes")
+        if not 0 <= offset <= offset + size <= self._size:  # the call is only worth its time if it raises
+            self._check_range(offset, size)
         view[offset:offset + size] = octets
         return size
 
@@ -2470,9 +2505,9 @@ class _Memory(_Closable):
         """
         offset = index(offset)
         placed = self._place(ctype, offset)
-        if self._bytes.readonly:
+        if self._mapped("_bytes").readonly:
             raise TypeError("an overlay could be stored to, and this memory is read-only: use snapshot()")
-        overlay: CData = placed.from_buffer(self._array, offset)
+        overlay: CData = placed.from_buffer(self._mapped("_array"), offset)
         return overlay
 
     def snapshot(self, ctype: Type[CData], offset: int = 0) -> CData:
@@ -2482,7 +2517,7 @@ class _Memory(_Closable):
         type.
         """
         offset = index(offset)
-        copy: CData = self._place(ctype, offset).from_buffer_copy(self._array, offset)
+        copy: CData = self._place(ctype, offset).from_buffer_copy(self._mapped("_array"), offset)
         return copy
 
     def flush(self, offset: int = 0, size: Optional[int] = None) -> None:
@@ -2494,7 +2529,7 @@ class _Memory(_Closable):
 
         Raises ValueError if the range is not wholly inside or the object is closed; OSError if writing fails.
         """
-        array, offset = self._array, index(offset)
+        array, offset = self._mapped("_array"), index(offset)
         size = max(self._size - offset, 0) if size is None else index(size)
         self._check_range(offset, size)
         self._flush(ctypes.addressof(array) + offset, size)
