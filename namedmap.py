@@ -1339,7 +1339,7 @@ if sys.platform != "win32":
         def map(self, access: str, offset: int, size: int) -> int:
             if self.facts["reserve"]:
                 _allocate(self.data, offset, offset + size)
-            elif os.fstat(self.data).st_size < offset + size:
+            elif "path" in self.facts and os.fstat(self.data).st_size < offset + size:
                 raise OSError(errno.EINVAL, "the file behind the memory has become smaller than it was")
             base: int = _libc.mmap(None, size, *_VIEW_MODES[access], self.data, offset)
             return base
@@ -1405,18 +1405,21 @@ if sys.platform != "win32":
             self.read_end = self.open(data, os.O_RDONLY | os.O_NONBLOCK)
 
         def wait(self, seconds: float, result: List[int]) -> None:
-            if seconds and not self.is_ready():
+            self._take(result)
+            if seconds and result[0] == WAIT_TIMEOUT:
                 self.sleep(seconds)
-            if not self.is_ready():
-                return
+                self._take(result)
+
+        def _take(self, result: List[int]) -> None:
             take = self.facts["take"]
             if not take:
-                result[:] = (WAIT_OBJECT_0,)
+                if self.is_ready():
+                    result[:] = (WAIT_OBJECT_0,)
                 return
             try:  # C code both reads and stores, as in _Windows._store_result
                 result[:] = map({True: WAIT_OBJECT_0}.__getitem__, map(bool, map(os.read, (self.read_end,), (take,))))
             except BlockingIOError:
-                pass  # another waiter was faster
+                pass  # it is not ready, or another waiter was faster
 
         def set(self) -> None:
             if not self.is_ready():  # so that it never gets full
@@ -1792,7 +1795,7 @@ if sys.platform != "win32":
             import json
             try:
                 if _join(path, descriptors):
-                    facts: Dict[str, Any] = json.loads(os.read(descriptors.all[0], 0x10000))
+                    facts: Dict[str, Any] = json.loads(os.read(descriptors.all[0], 0x10000).decode())
                     return facts
             except FileNotFoundError:
                 return None
@@ -2483,18 +2486,22 @@ class _Memory(_Closable):
         Raises ValueError, and writes nothing, if it does not fit or the object is closed; TypeError if it is not
         bytes-like or the memory is read-only.
         """
-        octets = data if data.__class__ is bytes else _octets(data)
-        if offset.__class__ is not int:
-            offset = index(offset)
-        size = len(octets)
         try:
-            view = self._bytes
-        except AttributeError:
-            view = self._mapped("_bytes")
-        if not 0 <= offset <= offset + size <= self._size:  # the call is only worth its time if it raises
-            self._check_range(offset, size)
-        view[offset:offset + size] = octets
-        return size
+            if 0 <= offset <= self._size:  # a slice would count a negative one from the end, and ignore one behind it
+                size = len(data)
+                self._bytes[offset:offset + size] = data
+                return size
+        except (AttributeError, TypeError, ValueError):
+            pass  # it is not mapped yet, or this is an error, or not plain bytes
+        return self._write(data, offset)
+
+    def _write(self, data: Buffer, offset: int) -> int:
+        """Do what write() could not do at once, or tell why it is impossible."""
+        octets, offset = _octets(data), index(offset)
+        view = self._mapped("_bytes")
+        self._check_range(offset, len(octets))
+        view[offset:offset + len(octets)] = octets
+        return len(octets)
 
     def overlay(self, ctype: Type[CData], offset: int = 0) -> CData:
         """A ctypes object (Structure, array, c_int...) that lives in the memory at `offset` (bytes).
