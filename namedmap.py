@@ -44,7 +44,7 @@ and names are case-sensitive.  File mapping objects, mutexes, events,
 semaphores, timers and jobs share one namespace.
 
 Size.  Windows rounds memory up to whole pages (4096 bytes) and does not keep
-the size that was asked for, so who opens without ``size=`` sees the rounded one.
+the size that was asked for, so that open() without ``size=`` tells the rounded one.
 
 Lifetime.  An object and its name live as long as somebody has it open: when the
 last process closes it, or dies, both are gone, and nothing is left behind.
@@ -94,11 +94,12 @@ import ctypes
 import errno
 import io
 import os
+import stat
 import sys
 import threading
 import time
 import weakref
-from ctypes import c_int, c_long, c_longlong, c_size_t as SIZE_T
+from ctypes import c_int, c_long, c_size_t as SIZE_T
 from ctypes.wintypes import (
     BOOL, BOOLEAN, BYTE, DWORD, HANDLE, LARGE_INTEGER, LONG, LPCVOID, LPCWSTR, LPVOID, ULONG, USHORT, WORD)
 from math import ceil
@@ -133,6 +134,12 @@ __version__ = "0.1.0"
 _MAX_NAME = 259  # UTF-16 units: MAX_PATH without its NUL, which every Windows function accepts
 _MAX_SIZE = 2 ** 63 - 1  # bytes: CreateFileMapping takes two DWORDs, and the kernel a signed number
 _MAX_COUNT = 2 ** 31 - 1  # of a semaphore: a LONG
+
+# The kinds of objects that share one namespace: what the kernel of Windows calls them, and what they are called here.
+_KINDS = {
+    "Event": "event", "Job": "job", "Mutant": "mutex", "Section": "file mapping object", "Semaphore": "semaphore",
+    "Timer": "timer",
+}
 
 # For each access, what a view may ask of a map that has it.
 _NARROWER = {"r": ("r", "c"), "rw": ("rw", "r", "c"), "c": ("c", "r")}
@@ -236,6 +243,7 @@ def _octets(data: Buffer) -> memoryview:
     return view.cast("B")
 
 
+# winerror.h
 ERROR_INVALID_FUNCTION = 1
 ERROR_FILE_NOT_FOUND = 2
 ERROR_PATH_NOT_FOUND = 3
@@ -272,8 +280,13 @@ _NAME_CAUSES = {
                           "exist_ok=True (--exist-ok) attaches to it",
 }
 _HANDLE_CAUSES = {
-    ERROR_ACCESS_DENIED: "this handle does not allow it, because of the security descriptor or of who duplicated it",
-    ERROR_INVALID_HANDLE: "the handle was closed by something else than this object",
+    ERROR_ACCESS_DENIED: "this handle does not allow it, because of the security descriptor or of the process that "
+                         "duplicated it",
+    ERROR_INVALID_HANDLE: "the handle was closed by something other than this object",
+}
+_PROCESS_CAUSES = {
+    **_HANDLE_CAUSES,
+    ERROR_ACCESS_DENIED: "the process has ended, or may not be given handles",
 }
 _ERRNOS = {  # as on Windows, where Python sees to it
     ERROR_INVALID_FUNCTION: errno.EINVAL,
@@ -316,6 +329,21 @@ def _os_error(code: int, name: Optional[str], cause: str) -> OSError:
     return OSError(_ERRNOS.get(code, 0), cause, name, code)  # only Windows keeps the code, and finds the errno itself
 
 
+_winctypes: Any = ctypes  # for what only Windows has of it, and type checkers elsewhere do not know
+
+
+def _win_error(code: int, name: Optional[str] = None, causes: Dict[int, str] = _CAUSES) -> OSError:
+    return _os_error(code, name, causes.get(code) or _winctypes.FormatError(code).strip())
+
+
+def _file_error(code: int, path: Optional[str] = None) -> OSError:
+    return _win_error(code, path, _FILE_CAUSES)
+
+
+def _name_error(code: int, name: Optional[str]) -> OSError:
+    return _win_error(code, name, _NAME_CAUSES)
+
+
 def _is(error: OSError, code: int) -> bool:
     """Whether an exception stands for a Win32 error code."""
     winerror = getattr(error, "winerror", None)  # missing on other systems
@@ -350,6 +378,13 @@ def _blame(error: OSError, name: Any) -> OSError:
     if name is not None:  # else it would be shown as "None"
         error.filename = name
     return error
+
+
+def _frames(frame: Any) -> Iterator[Any]:
+    """A frame of Python code, and those that it was called from."""
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
 
 
 # ---------------------------------------------------------------- Windows
@@ -393,8 +428,8 @@ FileDispositionInfo = 4
 FileEndOfFileInfo = 6
 # sddl.h
 SDDL_REVISION_1 = 1
-# handleapi.h; a c_void_p, because an int of -1 never equals what ctypes returns for it
-INVALID_HANDLE_VALUE = HANDLE(-1)
+# handleapi.h; not -1, which never equals what ctypes returns for it
+INVALID_HANDLE_VALUE = HANDLE(-1).value
 # ntstatus.h
 STATUS_NO_MORE_ENTRIES = 0x8000001A
 # ntdll: access rights, EVENT_INFORMATION_CLASS, EVENT_TYPE, SECTION_INFORMATION_CLASS and OBJECT_INFORMATION_CLASS
@@ -406,7 +441,18 @@ SectionBasicInformation = 0
 ObjectBasicInformation = 0
 ObjectTypeInformation = 2
 
-_PAUSES = [0.001 * 2 ** attempt for attempt in range(9)]  # seconds before what others hold is tried again
+_PAUSES = tuple(0.001 * 2 ** attempt for attempt in range(9))  # seconds before what others hold is tried again
+
+
+def _pauses(longest: float) -> Iterator[float]:
+    """Seconds before something is tried again, for ever: 0.001, and each time twice that, up to the longest."""
+    pause = 0.001
+    while True:
+        yield pause
+        pause = min(2 * pause, longest)
+
+
+_PAGE = 4096  # bytes: SYSTEM_INFO.dwPageSize of every Windows that runs Python
 _PASSES = 5  # through a directory of the kernel, until one finds nothing new
 
 # For each access: the protection of an object's pages, what is asked of an object when it is opened and of a view
@@ -423,14 +469,10 @@ _EVENT_RIGHTS = (SYNCHRONIZE | EVENT_MODIFY_STATE | EVENT_QUERY_STATE, SYNCHRONI
                  SYNCHRONIZE | EVENT_QUERY_STATE, SYNCHRONIZE, EVENT_MODIFY_STATE)
 _SEMAPHORE_RIGHTS = (SYNCHRONIZE | SEMAPHORE_MODIFY_STATE, SYNCHRONIZE, SEMAPHORE_MODIFY_STATE)
 
-# The kinds of objects that share one namespace, as the kernel calls them: what opens one, and what it is called here.
-_KINDS = {
-    "Event": ("OpenEventW", "event"),
-    "Job": ("OpenJobObjectW", "job"),
-    "Mutant": ("OpenMutexW", "mutex"),
-    "Section": ("OpenFileMappingW", "file mapping object"),
-    "Semaphore": ("OpenSemaphoreW", "semaphore"),
-    "Timer": ("OpenWaitableTimerW", "timer"),
+# What opens an object of each kind.
+_OPENERS = {
+    "Event": "OpenEventW", "Job": "OpenJobObjectW", "Mutant": "OpenMutexW", "Section": "OpenFileMappingW",
+    "Semaphore": "OpenSemaphoreW", "Timer": "OpenWaitableTimerW",
 }
 
 
@@ -497,29 +539,21 @@ class OBJECT_DIRECTORY_INFORMATION(ctypes.Structure):
     _fields_ = [("Name", UNICODE_STRING), ("TypeName", UNICODE_STRING)]
 
 
-_winctypes: Any = ctypes  # for what only Windows has of it, and type checkers elsewhere do not know
-
-
-def _win_error(code: int, name: Optional[str] = None, causes: Dict[int, str] = _CAUSES) -> OSError:
-    return _os_error(code, name, causes.get(code) or _winctypes.FormatError(code).strip())
-
-
-def _file_error(code: int, path: Optional[str] = None) -> OSError:
-    return _win_error(code, path, _FILE_CAUSES)
-
-
 # The checks run right after the call in the same thread, so that the captured last error is that of the call: if a
 # garbage collection or a signal handler calls one of these functions in between, it is restored (_transparent).
 
-def _nonzero(result: Any, function: Any, arguments: Tuple[Any, ...]) -> Any:
-    if not result:
-        raise _win_error(_winctypes.get_last_error())
-    return result
+def _nonzero(causes: Dict[int, str]) -> Callable[..., Any]:
+    """A check for functions that return 0 when they fail."""
+    def check(result: Any, function: Any, arguments: Tuple[Any, ...]) -> Any:
+        if not result:
+            raise _win_error(_winctypes.get_last_error(), None, causes)
+        return result
+    return check
 
 
 def _opened(handle: Optional[int], function: Any, arguments: Tuple[Any, ...]) -> int:
     if not handle:  # None, not 0: ctypes turns a NULL pointer into None
-        raise _win_error(_winctypes.get_last_error(), arguments[-1], _NAME_CAUSES)
+        raise _name_error(_winctypes.get_last_error(), arguments[-1])
     return handle
 
 
@@ -531,21 +565,15 @@ def _section_created(handle: Optional[int], function: Any, arguments: Tuple[Any,
     code = _winctypes.get_last_error()
     if not handle and code == ERROR_ACCESS_DENIED and str(arguments[-1]).startswith("Global\\"):
         raise _os_error(code, arguments[-1], _NEEDS_PRIVILEGE)  # if nobody has the name: opening it tells
-    if not handle and arguments[0] is not INVALID_HANDLE_VALUE:
+    if not handle and arguments[0] != INVALID_HANDLE_VALUE:
         raise _file_error(code)
     return _created(handle, function, arguments)
 
 
 def _file_opened(handle: int, function: Any, arguments: Tuple[Any, ...]) -> int:
-    if handle == INVALID_HANDLE_VALUE.value:  # and not NULL, as everywhere else
+    if handle == INVALID_HANDLE_VALUE:  # and not NULL, as everywhere else
         raise _file_error(_winctypes.get_last_error(), arguments[0])
     return handle
-
-
-def _file_done(result: int, function: Any, arguments: Tuple[Any, ...]) -> int:
-    if not result:
-        raise _file_error(_winctypes.get_last_error())
-    return result
 
 
 def _flushed(result: int, function: Any, arguments: Tuple[Any, ...]) -> bool:
@@ -563,14 +591,6 @@ def _process_opened(handle: Optional[int], function: Any, arguments: Tuple[Any, 
     return handle
 
 
-def _duplicated(result: int, function: Any, arguments: Tuple[Any, ...]) -> int:
-    if not result:
-        raise _win_error(_winctypes.get_last_error(), None, {
-            ERROR_ACCESS_DENIED: "the process has ended, or may not be given handles",
-            ERROR_INVALID_HANDLE: _HANDLE_CAUSES[ERROR_INVALID_HANDLE]})
-    return result
-
-
 def _mapped(base: Optional[int], function: Any, arguments: Tuple[Any, ...]) -> int:
     if base:
         return base
@@ -581,12 +601,6 @@ def _mapped(base: Optional[int], function: Any, arguments: Tuple[Any, ...]) -> i
     if code == ERROR_INVALID_HANDLE:
         raise _win_error(code, None, _HANDLE_CAUSES)
     raise _too_large(code) if _CAUSES.get(code) is _NO_MEMORY else _win_error(code)
-
-
-def _changed(result: int, function: Any, arguments: Tuple[Any, ...]) -> int:
-    if not result:
-        raise _win_error(_winctypes.get_last_error(), None, _HANDLE_CAUSES)
-    return result
 
 
 def _converted(result: int, function: Any, arguments: Tuple[Any, ...]) -> int:
@@ -626,12 +640,13 @@ _PROTOTYPES = {
     "CreateFileW": ("kernel32", HANDLE, (LPCWSTR, DWORD, DWORD, LPVOID, DWORD, DWORD, HANDLE), _file_opened),
     "CreateMutexW": ("kernel32", HANDLE, (LPVOID, BOOL, LPCWSTR), _created),
     "CreateSemaphoreW": ("kernel32", HANDLE, (LPVOID, LONG, LONG, LPCWSTR), _created),
-    "DuplicateHandle": ("kernel32", BOOL, (HANDLE, HANDLE, HANDLE, LPVOID, DWORD, BOOL, DWORD), _duplicated),
-    "FlushFileBuffers": ("kernel32", BOOL, (HANDLE,), _file_done),
+    "DuplicateHandle": (
+        "kernel32", BOOL, (HANDLE, HANDLE, HANDLE, LPVOID, DWORD, BOOL, DWORD), _nonzero(_PROCESS_CAUSES)),
+    "FlushFileBuffers": ("kernel32", BOOL, (HANDLE,), _nonzero(_FILE_CAUSES)),
     "FlushViewOfFile": ("kernel32", BOOL, (LPCVOID, SIZE_T), _flushed),
     # No check: it returns a constant.
     "GetCurrentProcess": ("kernel32", HANDLE, (), None),
-    "GetFileSizeEx": ("kernel32", BOOL, (HANDLE, LPVOID), _file_done),
+    "GetFileSizeEx": ("kernel32", BOOL, (HANDLE, LPVOID), _nonzero(_FILE_CAUSES)),
     # No check: it returns nothing.
     "GetSystemInfo": ("kernel32", None, (LPVOID,), None),
     # No check: it can only fail for what was not allocated.
@@ -650,18 +665,18 @@ _PROTOTYPES = {
     "OpenProcess": ("kernel32", HANDLE, (DWORD, BOOL, DWORD), _process_opened),
     "OpenSemaphoreW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _opened),
     "OpenWaitableTimerW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _opened),
-    "ProcessIdToSessionId": ("kernel32", BOOL, (DWORD, LPVOID), _nonzero),
-    # No check: as for WaitForSingleObject.
+    "ProcessIdToSessionId": ("kernel32", BOOL, (DWORD, LPVOID), _nonzero(_CAUSES)),
+    # No check of these two: as for WaitForSingleObject.
     "ReleaseMutex": ("kernel32", BOOL, (HANDLE,), None),
     "ReleaseSemaphore": ("kernel32", BOOL, (HANDLE, LONG, LPVOID), None),
-    "ResetEvent": ("kernel32", BOOL, (HANDLE,), _changed),
+    "ResetEvent": ("kernel32", BOOL, (HANDLE,), _nonzero(_HANDLE_CAUSES)),
     # No check: it translates errors and cannot fail itself.
     "RtlNtStatusToDosError": ("ntdll", ULONG, (c_long,), None),
-    "SetEvent": ("kernel32", BOOL, (HANDLE,), _changed),
-    "SetFileInformationByHandle": ("kernel32", BOOL, (HANDLE, c_int, LPVOID, DWORD), _file_done),
-    "UnmapViewOfFile": ("kernel32", BOOL, (LPCVOID,), _nonzero),
-    "VirtualAlloc": ("kernel32", LPVOID, (LPVOID, SIZE_T, DWORD, DWORD), _nonzero),
-    "VirtualQuery": ("kernel32", SIZE_T, (LPCVOID, LPVOID, SIZE_T), _nonzero),
+    "SetEvent": ("kernel32", BOOL, (HANDLE,), _nonzero(_HANDLE_CAUSES)),
+    "SetFileInformationByHandle": ("kernel32", BOOL, (HANDLE, c_int, LPVOID, DWORD), _nonzero(_FILE_CAUSES)),
+    "UnmapViewOfFile": ("kernel32", BOOL, (LPCVOID,), _nonzero(_CAUSES)),
+    "VirtualAlloc": ("kernel32", LPVOID, (LPVOID, SIZE_T, DWORD, DWORD), _nonzero(_CAUSES)),
+    "VirtualQuery": ("kernel32", SIZE_T, (LPCVOID, LPVOID, SIZE_T), _nonzero(_CAUSES)),
     # No check: a signal handler may raise in it, and the result would be lost (_Windows._store_result).
     "WaitForSingleObject": ("kernel32", DWORD, (HANDLE, DWORD), None),
 }
@@ -773,14 +788,14 @@ class _Windows:
 
     def kind_of_name(self, name: str) -> Optional[str]:
         """What has the name: "mutex", or None if nothing has it, or nothing of a known kind."""
-        for function, kind in _KINDS.values():
+        for kind, function in _OPENERS.items():
             try:
                 self.close_handle(getattr(_win, function)(READ_CONTROL, False, name))
             except PermissionError:
-                return kind
+                return _KINDS[kind]
             except OSError:
                 continue
-            return kind
+            return _KINDS[kind]
         return None
 
     def named_objects(self) -> Iterator[Tuple[str, str]]:
@@ -796,10 +811,10 @@ class _Windows:
         found: Set[Tuple[str, str]] = set()
         handle = self._open_directory(path)
         try:
-            # Entries are told by their position, so that one is passed over if another before it vanishes meanwhile.
+            # Entries are read by position, so that one is skipped if another before it vanishes meanwhile.
             for _ in range(_PASSES):
                 before = len(found)
-                found.update((prefix + name, _KINDS[kind][1])
+                found.update((prefix + name, _KINDS[kind])
                              for name, kind in self._directory_entries(handle) if kind in _KINDS)
                 if len(found) == before:
                     break
@@ -846,7 +861,7 @@ class _Windows:
             high: int = sum(region.RegionSize for region in self._regions(base, self.user_space()[1] - base))
         finally:
             _win.UnmapViewOfFile(base)
-        low, size = high - 4095, high
+        low, size = high - _PAGE + 1, high
         while low < high:
             try:
                 _win.UnmapViewOfFile(_win.MapViewOfFileEx(handle, FILE_MAP_READ, 0, 0, size, None))
@@ -871,7 +886,7 @@ class _Windows:
         """The address of a view, all of whose pages can be touched."""
         # ctypes would cut what exceeds a pointer, and Windows calls what exceeds user space a wrong parameter, as it
         # does with writing to read-only memory.
-        if size >= 2 ** 30 and size > self.user_space()[1]:
+        if size >= 2 ** 30 and size > self.user_space()[1]:  # which has more than 1 GiB everywhere
             raise _too_large(ERROR_NOT_ENOUGH_MEMORY)
         base: int = _win.MapViewOfFileEx(
             handle, _VIEW_RIGHTS[access], offset >> 32, offset & 0xFFFFFFFF, size, address)
@@ -1068,9 +1083,9 @@ if sys.platform != "win32":
     import atexit
     import fcntl
     import select
-    import stat
     from array import array
     from collections import deque
+    from ctypes import c_longlong
     from functools import partial
     from itertools import chain, count, repeat, starmap
     from termios import FIONREAD
@@ -1091,7 +1106,9 @@ if sys.platform != "win32":
     _LAST_LOCKS = (fcntl.LOCK_UN, fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_UN)
     _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
     _PIPE_SIZE = 0x10000  # bytes that a FIFO holds
-    _MAX_TOKENS = 4096  # of a semaphore: what a FIFO holds at the least, and what one write() puts there as a whole
+    _BLOCK = 0x10000  # bytes read or written at once; a handle file has fewer
+    _KEY_LENGTH = 32  # hexadecimal digits that a handle file is called by
+    _MAX_TOKENS = 4096  # of a semaphore: what a FIFO holds at least
     _LOOK_AGAIN = 1.0  # seconds after which a waiter looks again whether a mutex is free
     _PARENTS = ("/dev/shm", "/tmp")  # not $TMPDIR: processes that have another one would not find each other
     _NO_PARENT = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EROFS)
@@ -1108,6 +1125,41 @@ if sys.platform != "win32":
         errno.EFBIG: ERROR_DISK_FULL, errno.EDQUOT: ERROR_DISK_FULL, errno.ENODEV: ERROR_INVALID_FUNCTION,
     }
 
+    def _system_error(code: int) -> OSError:
+        return OSError(code, os.strerror(code))
+
+    def _libc_done(result: int, function: Any, arguments: Tuple[Any, ...]) -> int:
+        if result in (-1, MAP_FAILED):
+            raise _system_error(ctypes.get_errno())
+        return result
+
+    # What Python lacks, or has so that memory which is only read cannot be used: restype, argtypes and check.
+    _LIBC_PROTOTYPES = {
+        "mmap": (LPVOID, (LPVOID, SIZE_T, c_int, c_int, c_int, c_longlong), _libc_done),
+        "msync": (c_int, (LPVOID, SIZE_T, c_int), _libc_done),
+        # No check: it can only fail for what was not mapped.
+        "munmap": (c_int, (LPVOID, SIZE_T), None),
+    }
+
+    class _LibcFunctions:
+        """The functions of the table, each bound at its first use."""
+
+        def __getattr__(self, name: str) -> Any:
+            if name not in _LIBC_PROTOTYPES:
+                raise AttributeError(name)
+            restype, argtypes, check = _LIBC_PROTOTYPES[name]
+            # munmap() is called by __del__, perhaps between another function and its check, and keeps out of errno.
+            library = ctypes.CDLL(None, use_errno=check is not None)
+            # Where there is mmap64(), mmap() may have an offset of only 32 bits.
+            function: Any = library["mmap64" if name == "mmap" and hasattr(library, "mmap64") else name]
+            function.restype, function.argtypes = restype, argtypes
+            if check:
+                function.errcheck = check
+            setattr(self, name, function)
+            return function
+
+    _libc = _LibcFunctions()
+
     def _explained(error: OSError, name: Optional[str]) -> OSError:
         """The exception with our words, of the name, instead of those of the system, of a file of this module."""
         if error.strerror != os.strerror(error.errno or 0):
@@ -1118,63 +1170,7 @@ if sys.platform != "win32":
         code = _FILE_CODES.get(error.errno or 0)
         if code is None or error.strerror not in ("", os.strerror(error.errno or 0)):
             return error
-        return _os_error(code, path, _FILE_CAUSES[code])
-
-    def _join(path: str, descriptors: _Descriptors) -> bool:
-        """Become a holder of an object, by a lock on its handle file; False if it has none, and so is dead."""
-        holder = descriptors.open(path, os.O_RDWR)
-        # Nobody else makes this test now, since the directory is locked.  If somebody was killed while he made it, this
-        # waits until the system has closed all his files.
-        fcntl.flock(holder, fcntl.LOCK_SH)
-        try:
-            fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return False
-        except BlockingIOError:
-            fcntl.flock(holder, fcntl.LOCK_SH)  # which a system may give up before it tries the other
-            return True
-
-    def _remove(path: str) -> None:
-        """Remove the files of an object; the others first, so that they never exist without a handle file."""
-        for victim in (path + ".data", path + ".wake", path):
-            try:
-                os.unlink(victim)
-            except FileNotFoundError:
-                pass
-
-    def _remove_if_dead(path: str) -> None:
-        with _Descriptors() as descriptors:
-            try:
-                if not _join(path, descriptors):
-                    _remove(path)
-            except FileNotFoundError:
-                _remove(path)  # the data that somebody left when he deleted files by hand
-
-    def _allocate(descriptor: int, start: int, end: int) -> None:
-        """Give a part of a file its space, so that no page of it kills the process that touches it.
-
-        What is there stays, unless the system cannot do that, for then zeros are written.
-        """
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(descriptor, start, end - start)
-            return
-        found = os.fstatvfs(descriptor)
-        if end - start > found.f_bavail * found.f_frsize:  # before the disk is full of zeros
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        for offset in range(start, end, _PIPE_SIZE):
-            os.pwrite(descriptor, bytes(min(_PIPE_SIZE, end - offset)), offset)
-
-    def _create_fifo(path: str) -> None:
-        os.mkfifo(path)
-        os.chmod(path, 0o600)
-
-    def _path_of(descriptor: int) -> str:
-        """The path of an open file, without links; none that exists if the file has none."""
-        try:
-            if sys.platform == "darwin":
-                return os.fsdecode(fcntl.fcntl(descriptor, F_GETPATH, bytes(1024)).rstrip(b"\0"))
-            return os.readlink(f"/proc/self/fd/{descriptor}")
-        except OSError:
-            return ""
+        return _file_error(code, path)
 
     class _Descriptors:
         """File descriptors; they are closed at the latest when nobody has this object any more.
@@ -1216,6 +1212,62 @@ if sys.platform != "win32":
         def __exit__(self, *exc_info: object) -> None:
             self.close()
 
+    def _join(path: str, descriptors: _Descriptors) -> bool:
+        """Become a holder of an object, by a lock on its handle file; False if it has none, and so is dead."""
+        holder = descriptors.open(path, os.O_RDWR)
+        # Nobody else makes this test now, since the directory is locked.  If somebody was killed while he made it, this
+        # waits until the system has closed all his files.
+        fcntl.flock(holder, fcntl.LOCK_SH)
+        try:
+            fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return False
+        except BlockingIOError:
+            fcntl.flock(holder, fcntl.LOCK_SH)  # which a system may give up before it tries the other
+            return True
+
+    def _remove(path: str) -> None:
+        """Remove the files of an object; the others first, so that they never exist without a handle file."""
+        for victim in (path + ".data", path + ".wake", path):
+            try:
+                os.unlink(victim)
+            except FileNotFoundError:
+                pass
+
+    def _remove_if_dead(path: str) -> None:
+        with _Descriptors() as descriptors:
+            try:
+                if not _join(path, descriptors):
+                    _remove(path)
+            except FileNotFoundError:
+                _remove(path)  # the data that somebody left when he deleted files by hand
+
+    def _allocate(descriptor: int, start: int, end: int) -> None:
+        """Give a part of a file its space, so that no page of it kills the process that touches it.
+
+        What is there stays, unless the system cannot do that, for then zeros are written.
+        """
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(descriptor, start, end - start)
+            return
+        found = os.fstatvfs(descriptor)
+        if end - start > found.f_bavail * found.f_frsize:  # before the disk is full of zeros
+            raise _system_error(errno.ENOSPC)
+        for offset in range(start, end, _BLOCK):
+            os.pwrite(descriptor, bytes(min(_BLOCK, end - offset)), offset)
+
+    def _create_fifo(path: str) -> None:
+        os.mkfifo(path)
+        os.chmod(path, 0o600)
+
+    def _path_of(descriptor: int) -> str:
+        """The path of an open file, without links; none that exists if the file has none."""
+        try:
+            if sys.platform == "darwin":
+                return os.fsdecode(fcntl.fcntl(descriptor, F_GETPATH, bytes(1024)).rstrip(b"\0"))
+            return os.readlink(f"/proc/self/fd/{descriptor}")
+        except OSError:
+            return ""
+
     class _File(_Descriptors):
         """An open file of the user."""
 
@@ -1238,7 +1290,7 @@ if sys.platform != "win32":
         path: str  # of the handle file
         facts: Dict[str, Any]  # what the handle file says of the object
         born: int  # after how many forks
-        forks: Deque[int]  # how many there have been by now
+        forks: Deque[int]  # its one item: how many there have been by now
 
         def __init__(self, kind: str, **facts: Any) -> None:
             super().__init__()
@@ -1294,7 +1346,7 @@ if sys.platform != "win32":
             page = os.sysconf("SC_PAGE_SIZE")
             size = self.facts["size"] = -(-self.facts["size"] // page) * page
             if size > _MAX_SIZE:
-                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+                raise _system_error(errno.EFBIG)
             self.data = self.create(data)
             os.ftruncate(self.data, size)
             self.facts["reserve"] = self.facts["reserve"] and hasattr(os, "posix_fallocate")
@@ -1306,7 +1358,7 @@ if sys.platform != "win32":
             found = os.fstat(self.data)
             size = self.facts["size"] = self.facts["size"] or found.st_size
             if not size:
-                raise _os_error(ERROR_FILE_INVALID, None, _FILE_CAUSES[ERROR_FILE_INVALID])
+                raise _file_error(ERROR_FILE_INVALID)
             self.facts.update(path=_path_of(self.data), device=found.st_dev, inode=found.st_ino)
             if size > found.st_size:
                 # Not by ftruncate(), which would cut off what others append meanwhile; and to its full size at once,
@@ -1332,7 +1384,7 @@ if sys.platform != "win32":
                 if error.errno not in _NO_FILE:
                     raise
                 is_same = False
-            if not is_same:  # which only matters to who goes on to use it
+            if not is_same:  # which only matters to those who go on to use it
                 cause = f"the file {path!r} behind it was renamed or deleted"
                 self.missing = _os_error(ERROR_FILE_NOT_FOUND, None, cause)
 
@@ -1487,10 +1539,8 @@ if sys.platform != "win32":
                 raise
 
         def _is_interrupted(self) -> bool:
-            frame: Any = sys._getframe(2)
-            while frame is not None and frame.f_code not in (_Hold.acquire.__code__, _Hold.release.__code__):
-                frame = frame.f_back
-            return frame is not None
+            codes = (_Hold.acquire.__code__, _Hold.release.__code__)
+            return any(frame.f_code in codes for frame in _frames(sys._getframe(2)))
 
         def _lock_file(self) -> bool:
             self._mark = b""
@@ -1557,7 +1607,7 @@ if sys.platform != "win32":
             self.gate = gates.get(key) or gates.setdefault(key, _Gate(self.path, {key, wake}, holds))
 
         def wait(self, seconds: float, result: List[int]) -> None:
-            end, pauses = time.perf_counter() + seconds, chain(_PAUSES[:5], repeat(0.02))
+            end, pauses = time.perf_counter() + seconds, _pauses(0.02)
             while True:
                 self.gate.hold.acquire(result)
                 left = end - time.perf_counter()
@@ -1574,39 +1624,6 @@ if sys.platform != "win32":
             is_last = super().close(close_range)
             self.gate = None
             return is_last
-
-    def _libc_done(result: int, function: Any, arguments: Tuple[Any, ...]) -> int:
-        if result in (-1, MAP_FAILED):
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code))
-        return result
-
-    # What Python lacks, or has so that memory which is only read cannot be used: restype, argtypes and check.
-    _LIBC_PROTOTYPES = {
-        "mmap": (LPVOID, (LPVOID, SIZE_T, c_int, c_int, c_int, c_longlong), _libc_done),
-        "msync": (c_int, (LPVOID, SIZE_T, c_int), _libc_done),
-        # No check: it can only fail for what was not mapped.
-        "munmap": (c_int, (LPVOID, SIZE_T), None),
-    }
-
-    class _LibcFunctions:
-        """The functions of the table, each bound at its first use."""
-
-        def __getattr__(self, name: str) -> Any:
-            if name not in _LIBC_PROTOTYPES:
-                raise AttributeError(name)
-            restype, argtypes, check = _LIBC_PROTOTYPES[name]
-            # munmap() is called by __del__, perhaps between another function and its check, and keeps out of errno.
-            library = ctypes.CDLL(None, use_errno=check is not None)
-            # Where there is mmap64(), mmap() may have an offset of only 32 bits.
-            function: Any = library["mmap64" if name == "mmap" and hasattr(library, "mmap64") else name]
-            function.restype, function.argtypes = restype, argtypes
-            if check:
-                function.errcheck = check
-            setattr(self, name, function)
-            return function
-
-    _libc = _LibcFunctions()
 
     class _Posix:
         """The same calls for Linux and macOS, where nothing has a name only as long as somebody uses it.
@@ -1625,14 +1642,15 @@ if sys.platform != "win32":
 
         def __init__(self) -> None:
             self._lock = threading.RLock()  # of this process, which fork() takes, too
-            self.forks: Deque[int] = deque([0], maxlen=1)
+            self.forks: Deque[int] = deque([0], maxlen=1)  # its one item: how many have led to this process
             self._ready = False
+            # By device and inode of the data file: one for a mutex, whatever its handles.
             self.gates: weakref.WeakValueDictionary[Tuple[int, int], _Gate] = weakref.WeakValueDictionary()
-            self.holds: weakref.WeakSet[_Hold] = weakref.WeakSet()
-            self._holders: weakref.WeakSet[_Holder] = weakref.WeakSet()
-            self._forkable: weakref.WeakSet[Any] = weakref.WeakSet()
-            self._postponed: List[str] = []
-            self._swept: Dict[str, float] = {}
+            self.holds: weakref.WeakSet[_Hold] = weakref.WeakSet()  # of all threads
+            self._holders: weakref.WeakSet[_Holder] = weakref.WeakSet()  # of all that is open
+            self._forkable: weakref.WeakSet[Any] = weakref.WeakSet()  # what else parts from the parent in a fork
+            self._postponed: List[str] = []  # handle files to tidy as soon as the directory is no longer locked
+            self._swept: Dict[str, float] = {}  # each directory, and when, by time.monotonic()
 
         # ---- the directory
 
@@ -1641,7 +1659,7 @@ if sys.platform != "win32":
             self._prepare()
             from hashlib import sha256
             scope, _, rest = (name or "").rpartition("\\")
-            key = os.urandom(16).hex() if name is None else sha256(_utf16(rest)).hexdigest()[:32]
+            key = sha256(os.urandom(_KEY_LENGTH) if name is None else _utf16(rest)).hexdigest()[:_KEY_LENGTH]
             return f"{self._scope(scope or 'Local')}/{key}"
 
         def _scope(self, scope: str) -> str:
@@ -1699,10 +1717,7 @@ if sys.platform != "win32":
 
             It would wait for itself.  A flag instead would stay set if a signal handler raised at a bad moment.
             """
-            frame: Any = sys._getframe()
-            while frame is not None and frame.f_code.co_name != "_in_locked_directory":
-                frame = frame.f_back
-            return frame is not None
+            return any(frame.f_code.co_name == "_in_locked_directory" for frame in _frames(sys._getframe()))
 
         def _in_locked_directory(self, path: str, action: Callable[..., Any], *arguments: Any) -> Any:
             directory = path.rpartition("/")[0]
@@ -1781,21 +1796,20 @@ if sys.platform != "win32":
             if new:
                 self._sweep(path)
             facts = self._find(path, holder)
-            if facts is not None and self._attach(path, name, holder, facts):
-                self._holders.add(holder)
-                return False
-            if not new:
-                raise _os_error(ERROR_FILE_NOT_FOUND, name, _NAME_CAUSES[ERROR_FILE_NOT_FOUND])
-            self._make(path, name, holder)
+            found = facts is not None and self._attach(path, name, holder, facts)
+            if not found:
+                if not new:
+                    raise _name_error(ERROR_FILE_NOT_FOUND, name)
+                self._make(path, name, holder)
             self._holders.add(holder)
-            return True
+            return not found
 
         def _find(self, path: str, descriptors: _Descriptors) -> Optional[Dict[str, Any]]:
             """What is known of an object that lives, which the descriptors hold from now on; None if none does."""
             import json
             try:
                 if _join(path, descriptors):
-                    facts: Dict[str, Any] = json.loads(os.read(descriptors.all[0], 0x10000).decode())
+                    facts: Dict[str, Any] = json.loads(os.read(descriptors.all[0], _BLOCK).decode())
                     return facts
             except FileNotFoundError:
                 return None
@@ -1808,7 +1822,7 @@ if sys.platform != "win32":
         def _attach(self, path: str, name: Optional[str], holder: Any, facts: Dict[str, Any]) -> bool:
             """Use an object; False if those who had it are just dying."""
             if facts["kind"] != holder.facts["kind"]:
-                raise _other_kind(name, _KINDS[facts["kind"]][1])
+                raise _other_kind(name, _KINDS[facts["kind"]])
             wanted, holder.facts = holder.facts, facts
             try:
                 holder.attach(path + ".data")
@@ -1830,7 +1844,7 @@ if sys.platform != "win32":
                 holder.make(path + ".data")
                 facts = json.dumps(holder.facts).encode()
                 if os.write(holder.all[0], facts) < len(facts):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                    raise _system_error(errno.ENOSPC)
             except BaseException:
                 _remove(path)
                 raise
@@ -1847,7 +1861,7 @@ if sys.platform != "win32":
             """Of all objects, dead or alive; what somebody else may have put there is no business of this module."""
             directory = path.rpartition("/")[0]
             stems = {entry.partition(".")[0] for entry in os.listdir(directory)}
-            return {f"{directory}/{stem}" for stem in stems if len(stem) == 32}
+            return {f"{directory}/{stem}" for stem in stems if len(stem) == _KEY_LENGTH}
 
         def _living(self, path: str) -> List[Tuple[str, str]]:
             """The names, without their prefix, and the kinds of all that lives."""
@@ -1856,7 +1870,7 @@ if sys.platform != "win32":
                 with _Descriptors() as descriptors:
                     facts = self._find(each, descriptors)
                     if facts is not None and facts["name"] is not None:
-                        found.append((facts["name"], _KINDS[facts["kind"]][1]))
+                        found.append((facts["name"], _KINDS[facts["kind"]]))
             return sorted(found)
 
         def close_handle(self, handle: Any) -> None:
@@ -1866,7 +1880,7 @@ if sys.platform != "win32":
         def kind_of_name(self, name: str) -> Optional[str]:
             with _Descriptors() as descriptors:
                 facts = self._locked(self._place(name), self._find, descriptors)
-                return _KINDS[facts["kind"]][1] if facts else None
+                return _KINDS[facts["kind"]] if facts else None
 
         def named_objects(self) -> Iterator[Tuple[str, str]]:
             for scope in ("Local", "Global"):
@@ -1958,7 +1972,7 @@ if sys.platform != "win32":
                 file.open(file.path, flags)
                 return file.checked()
             except FileNotFoundError:
-                raise _os_error(missing, path, _FILE_CAUSES[missing]) from None
+                raise _file_error(missing, path) from None
             except OSError as error:
                 raise _file_explained(error, path) from None
 
@@ -2069,10 +2083,6 @@ def _close_now(closer: weakref.finalize) -> None:
         function(*arguments)
 
 
-def _taken(name: Optional[str]) -> OSError:
-    return _os_error(ERROR_ALREADY_EXISTS, name, _NAME_CAUSES[ERROR_ALREADY_EXISTS])
-
-
 def _attach(name: Optional[str], exist_ok: bool, open_it: Callable[[], int]) -> int:
     """A handle of the object that has the name; FileNotFoundError if none has."""
     try:
@@ -2080,10 +2090,10 @@ def _attach(name: Optional[str], exist_ok: bool, open_it: Callable[[], int]) -> 
     except PermissionError as error:
         if exist_ok or not _is(error, ERROR_ACCESS_DENIED):
             raise
-        raise _taken(name) from None
+        raise _name_error(ERROR_ALREADY_EXISTS, name) from None
     if not exist_ok:
         _layer.close_handle(handle)
-        raise _taken(name)
+        raise _name_error(ERROR_ALREADY_EXISTS, name)
     return handle
 
 
@@ -2105,7 +2115,7 @@ def _create_or_attach(name: Optional[str], exist_ok: bool, create: Callable[[], 
                 continue
         if not created and not exist_ok:
             _layer.close_handle(handle)
-            raise _taken(name)
+            raise _name_error(ERROR_ALREADY_EXISTS, name)
         return handle, created
     raise refusal
 
@@ -2113,19 +2123,19 @@ def _create_or_attach(name: Optional[str], exist_ok: bool, create: Callable[[], 
 def _wait_until_there(call: Callable[[], int], timeout: Optional[float]) -> int:
     """Repeat a call until it no longer raises FileNotFoundError, for at most `timeout` seconds."""
     deadline = None if timeout is None else time.monotonic() + timeout
-    pause = 0.001
+    pauses = _pauses(0.05)
     while True:
         try:
             return call()
         except FileNotFoundError as error:
             if not _is(error, ERROR_FILE_NOT_FOUND):
                 raise  # what is missing is not the name
+            pause = next(pauses)
             if deadline is not None:
                 pause = min(pause, deadline - time.monotonic())
                 if pause <= 0:
                     raise
         time.sleep(pause)
-        pause = min(2 * pause, 0.05)
 
 
 def _checked_handle(handle: int, kind: str) -> int:
@@ -2140,7 +2150,10 @@ def _checked_handle(handle: int, kind: str) -> int:
 
 
 def _slice_until(end: Optional[float]) -> float:
-    """How many seconds to wait at once, until a moment of time.perf_counter(), or for ever."""
+    """How many seconds to wait at once, until a moment of time.perf_counter(), or for ever.
+
+    time.monotonic() goes in steps of 16 ms on Windows before Python 3.13.
+    """
     left = _layer.longest_wait if end is None else max(end - time.perf_counter(), 0)
     return min(left, _layer.longest_wait)
 
@@ -2358,7 +2371,7 @@ class _Memory(_Closable):
     # are missing, so that no access pays for a check; __getattr__ would cost more.
     _array: Any  # a ctypes array of c_char, for reading: a slice of it is bytes at once
     _bytes: memoryview  # for writing
-    _buf: memoryview  # handed out, and not used here, since who has it may release it
+    _buf: memoryview  # handed out, and not used here, since whoever has it may release it
 
     def _mapped(self, name: str) -> Any:
         """One of them, once the memory is mapped; ValueError if it is closed."""
@@ -2756,25 +2769,22 @@ class NamedMap(_Object, _Memory):
             _check_name(name)
         if size is not None:
             size = _check_size(size)
-        _check_access(access)
-        _check_backing(file, size, access, reserve)
+        _check_backing(file, size, _check_access(access), reserve)
         with _layer.security(_check_sddl(sddl), bool(inheritable)) as security:
-            def create_it(file_handle: Optional[int] = None) -> Tuple[int, bool]:
-                return _layer.create_file_mapping(name, size or 0, access, file_handle, reserve, security)
-
-            def open_it() -> int:
-                return _open_file_mapping(name, access, bool(inheritable))
-
-            if file is not None:
-                return cls._create_over_file(file, name, size, access, exist_ok, create_it, open_it)
-            return cls._own(*_create_or_attach(name, exist_ok, create_it, open_it), name, size, access)
+            return cls._create(
+                name, size, access, file, exist_ok,
+                lambda handle: _layer.create_file_mapping(name, size or 0, access, handle, bool(reserve), security),
+                lambda: _open_file_mapping(name, access, bool(inheritable)))
 
     @classmethod
-    def _create_over_file(cls, file: File, name: Optional[str], size: Optional[int], access: str, exist_ok: bool,
-                          create_it: Callable[[int], Tuple[int, bool]], open_it: Callable[[], int]) -> NamedMap:
+    def _create(cls, name: Optional[str], size: Optional[int], access: str, file: Optional[File], exist_ok: bool,
+                create: Callable[[Optional[int]], Tuple[int, bool]], open_it: Callable[[], int]) -> NamedMap:
+        """Make the memory, or attach to it; `create` takes the handle of the file, or None."""
+        if file is None:
+            return cls._own(*_create_or_attach(name, exist_ok, lambda: create(None), open_it), name, size, access)
         pauses = list(_PAUSES)
         while True:
-            if name is not None:  # the name first: who has it already does not need the file
+            if name is not None:  # the name first: whoever has it already does not need the file
                 try:
                     return cls._own(_attach(name, exist_ok, open_it), False, name, size, access)
                 except FileNotFoundError:
@@ -2782,7 +2792,7 @@ class NamedMap(_Object, _Memory):
             try:
                 with _BackingFile(file, size, access) as backing:
                     handle = backing.checked_handle()
-                    pair = _create_or_attach(name, exist_ok, lambda: create_it(handle), open_it)
+                    pair = _create_or_attach(name, exist_ok, lambda: create(handle), open_it)
                     self = cls._own(*pair, name, size, access)
                     if self._created:
                         self._backing = backing.keep()
@@ -2832,7 +2842,7 @@ class NamedMap(_Object, _Memory):
         handle = _checked_handle(handle, "Section")
         access = _layer.section_access(handle)
         if access is None:
-            raise _os_error(ERROR_ACCESS_DENIED, None, f"handle {handle:#x} does not allow to read the memory")
+            raise _os_error(ERROR_ACCESS_DENIED, None, f"handle {handle:#x} does not allow reading the memory")
         return cls._cover(handle, False, None, _covered_size(handle, None, size), access)
 
     @classmethod
@@ -2985,7 +2995,7 @@ class _Waitable(_Object):
                 if result[0] in (WAIT_OBJECT_0, WAIT_ABANDONED) and self._closer.alive:
                     self._give_back(held)
             except (OSError, RuntimeError, ValueError):
-                pass  # who may only wait cannot; and the first exception tells more
+                pass  # a handle that may only wait cannot; and the first exception tells more
             finally:
                 self._uses.discard(use)
                 self._close_unused()
@@ -3025,11 +3035,11 @@ class _Lock(_Waitable):
 
         `timeout` is in seconds; None waits for ever, and 0, like `blocking` False, only tries.  Other threads run
         meanwhile.  Ctrl+C interrupts within 0.1 seconds; for that, the wait on Windows is made of slices, and since
-        each of them queues anew, who has waited for longer can be overtaken by who has just come.  On other systems, so
-        can who waits for a mutex.
+        each of them queues anew, a thread that has waited for longer can be overtaken by one that has just come.  On
+        other systems this happens with mutexes, too.
 
         Raises ValueError for a negative or too large timeout, for one without blocking, and if the object is closed,
-        by another thread during the wait, too; PermissionError if its handle does not allow to wait; TypeError for an
+        by another thread during the wait, too; PermissionError if its handle does not allow waiting; TypeError for an
         argument of the wrong type.
         """
         return self._wait(_check_wait(blocking, timeout))
@@ -3041,15 +3051,20 @@ class _Lock(_Waitable):
     def _surely_release(self, n: int = 1) -> Any:
         """Give it back, even if a signal handler raises an exception before that."""
         done: List[int] = []
+        held = self._held()
         try:
             return self._release(done, n)
         except BaseException:
-            if not done:
-                try:
+            try:
+                if not done:
                     self._release(done, n)
-                except (OSError, RuntimeError, ValueError):
-                    pass  # as the first time
+            except (OSError, RuntimeError, ValueError):
+                pass  # as the first time
+            self._released(held, done)
             raise
+
+    def _released(self, held: int, done: List[int]) -> None:
+        """Note, if `done`, that the calling thread, which had got this object `held` times, has given it back once."""
 
     def __enter__(self: Lock) -> Lock:
         self.acquire()
@@ -3101,8 +3116,8 @@ class Mutex(_Lock):
         """Whether the last owner ended without releasing the mutex, when this object last acquired it.
 
         What the mutex protects may be half changed.  It stays True until the mutex is next acquired; that the owner
-        acquires it once more does not count.  Windows tells it only once: if Ctrl+C interrupts the acquire() that it
-        is just telling, nobody else gets to know.
+        acquires it once more does not count.  Windows tells it only once: if Ctrl+C interrupts the acquire() that
+        would have told, nobody learns of it.
         """
         self._check_open()
         return self._abandoned
@@ -3124,8 +3139,12 @@ class Mutex(_Lock):
             try:
                 self._call(_layer.release_mutex, done)
             finally:
-                if done:  # and if it failed, somebody has released the mutex by another handle
-                    self._note(held - 1 if done[0] else 0)
+                self._released(held, done)
+
+    def _released(self, held: int, done: List[int]) -> None:
+        with self._lock:
+            if done and self._held() == held:  # else it is noted already, and another thread may have the mutex by now
+                self._note(held - 1 if done[0] else 0)  # if it failed, somebody has released it by another handle
 
     def close(self) -> None:
         """Close the handle (CloseHandle), once; waits in other threads end with ValueError within 0.1 seconds.
@@ -3154,7 +3173,7 @@ class Mutex(_Lock):
         return held if thread == threading.get_ident() else 0
 
     def _got(self, result: int) -> None:
-        with self._lock:  # against close(), which looks who holds it
+        with self._lock:  # against close(), which checks who holds it
             self._check_open()
             held = 0 if result == WAIT_ABANDONED else self._held()
             if not held:
@@ -3232,7 +3251,7 @@ class Event(_Waitable):
         interrupts within 0.1 seconds; as to what that costs in fairness, see Mutex.acquire().
 
         Raises ValueError for a negative or too large timeout, and if the object is closed, by another thread during
-        the wait, too; PermissionError if its handle does not allow to wait; TypeError for a timeout of the wrong type.
+        the wait, too; PermissionError if its handle does not allow waiting; TypeError for a timeout of the wrong type.
         """
         return self._wait(_check_timeout(timeout))
 
@@ -3295,9 +3314,10 @@ class Semaphore(_Lock):
 
 # ---------------------------------------------------------------- command line
 
+_DEFAULT_SIZE = 256  # bytes of new memory, unless its text needs more
 _CHUNK = 0x100000  # bytes handled at once, so that a large object does not fill the memory of this process
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
-_MAPPING = _KINDS["Section"][1]
+_MAPPING = _KINDS["Section"]
 
 
 class _UsageError(Exception):
@@ -3336,14 +3356,16 @@ def _parse_offset(text: str) -> int:
     return _check_number("an offset", _parse_bytes(text), 0, _MAX_SIZE, "0 to 2**63-1 bytes")
 
 
-def _parse_seconds(text: str) -> Optional[float]:
+def _parse_seconds(text: str) -> float:
     try:
-        return _check_timeout(float(text))
+        seconds = float(text)
+        _check_timeout(seconds)
+        return seconds
     except ValueError:
         raise ValueError(f"not a number of seconds from 0 to {threading.TIMEOUT_MAX:.0f}: {text!r}") from None
 
 
-def _parse_interval(text: str) -> Optional[float]:
+def _parse_interval(text: str) -> float:
     try:
         return _parse_seconds(text)
     except ValueError as error:
@@ -3614,11 +3636,10 @@ def _contents(arguments: Namespace, room: Callable[[], Optional[int]]) -> List[_
 
 def _input(path: str, room: Callable[[], Optional[int]]) -> _Content:
     """The content of a file, or of standard input for "-"."""
-    from stat import S_ISREG
     source = "standard input" if path == "-" else path
     try:
         stream = open(0, "rb", closefd=False) if path == "-" else open(path, "rb")
-        if S_ISREG(os.fstat(stream.fileno()).st_mode):
+        if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             return _Content(stream, source)
     except OSError as error:
         raise _blame(error, source)
@@ -3661,7 +3682,7 @@ def _create_command(arguments: Namespace) -> None:
     with contents[-1].stream as stream:
         if arguments.size is not None and needed > arguments.size:
             raise _UsageError(f"{needed} bytes do not fit in {arguments.size} bytes (--size)")
-        with _made_or_found(arguments, max(256, contents[0].size)) as memory:
+        with _made_or_found(arguments, max(_DEFAULT_SIZE, contents[0].size)) as memory:
             _store(memory, 0, contents)
             stream.close()  # else a file would be in use as long as the memory is held
             found = "" if memory.created else " that were there"
@@ -3856,7 +3877,8 @@ def _create_options(sub: ArgumentParser) -> None:
     _name_argument(sub)
     _content_arguments(sub)
     sub.add_argument("--size", metavar="N", type=_argument(_parse_size),
-                     help="bytes (4096, 0x1000, 64K, 16M, 2G); default 256, or what the text needs, or the whole file")
+                     help="bytes (4096, 0x1000, 64K, 16M, 2G); default "
+                          f"{_DEFAULT_SIZE}, or what the text needs, or the whole file")
     sub.add_argument("--file", metavar="PATH",
                      help="a file to map instead of the paging file; --size makes it, or makes it larger")
     sub.add_argument("--exist-ok", action="store_true", help="attach to the memory if the name is taken")
@@ -3905,10 +3927,9 @@ def _complain_of(error: BaseException, arguments: Namespace) -> None:
 
 def _is_broken_pipe(error: OSError) -> bool:
     """Whether standard output is a pipe that nobody reads any more, as after `head`."""
-    from stat import S_ISFIFO
     # Windows says EINVAL, as it does for much else.
     return error.errno == errno.EPIPE or (
-        error.errno == errno.EINVAL and S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode))
+        error.errno == errno.EINVAL and stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode))
 
 
 class _Interrupts:
@@ -3928,12 +3949,10 @@ class _Interrupts:
             self._signal.signal(self._signal.SIGINT, self._previous)
 
     def _interrupt(self, number: int, frame: Any) -> None:
-        while frame is not None:
-            if frame.f_code.co_name == "__del__":
-                threading.Timer(0.01, self._signal.raise_signal, [number]).start()  # once more, when it is over
-                return
-            frame = frame.f_back
-        raise KeyboardInterrupt
+        if any(each.f_code.co_name == "__del__" for each in _frames(frame)):
+            threading.Timer(0.01, self._signal.raise_signal, [number]).start()  # once more, when it is over
+        else:
+            raise KeyboardInterrupt
 
 
 def _parse(argv: Optional[List[str]], arguments: Namespace) -> None:

@@ -597,7 +597,7 @@ def test_a_name_of_an_unknown_kind(name, monkeypatch):
     monkeypatch.setattr(namedmap._win, "OpenMutexW", refused(namedmap.ERROR_ACCESS_DENIED))
     with pytest.raises(OSError, match="this is the name of a mutex"):
         NamedMap.open(name)  # although it may not even be looked at
-    monkeypatch.delitem(namedmap._KINDS, "Mutant")
+    monkeypatch.delitem(namedmap._OPENERS, "Mutant")
     with pytest.raises(OSError, match="another kind of object") as caught:
         NamedMap.open(name)
     assert told(caught) == (6, name)
@@ -1107,6 +1107,15 @@ def test_what_the_system_says_of_addresses(free):
     assert namedmap._layer.user_space()[1] > free
 
 
+@pytest.mark.parametrize("flag", [ctypes.c_int(0), ctypes.c_int(1)], ids=["false", "true"])
+def test_a_flag_may_be_any_object(flag, name):
+    with NamedMap.create(name, 100, exist_ok=flag, reserve=flag) as m:
+        assert m.created and m[:] == bytes(100)
+    with Event.create(name, manual_reset=flag, initial_state=flag, exist_ok=flag) as event:
+        assert event.is_set() == bool(flag)
+        assert event.wait(0) == bool(flag)
+
+
 @pytest.mark.parametrize("access", ["r", "rw", "c"])
 def test_reserved_pages_are_committed_when_mapped(access, name):
     with NamedMap.create(name, 1 << 20, reserve=True) as m, NamedMap.open(name, access=access) as other:
@@ -1205,7 +1214,7 @@ def test_a_handle_that_something_else_closed(name):
         m = NamedMap.create(which, 10)
         assert kernel32.CloseHandle(m.handle)
         for use in (lambda: m[0], m.view):
-            with pytest.raises(OSError, match="closed by something else") as caught:
+            with pytest.raises(OSError, match="closed by something other") as caught:
                 use()
             assert told(caught) == (6, which)
             assert "None" not in str(caught.value)
@@ -1330,7 +1339,7 @@ def test_a_file_that_may_only_be_read(path, monkeypatch):
         if not access & namedmap.GENERIC_WRITE:
             return open_file(path, access, *arguments)
         ctypes.set_last_error(namedmap.ERROR_ACCESS_DENIED)
-        return namedmap._file_opened(namedmap.INVALID_HANDLE_VALUE.value, None, (path, access) + arguments)
+        return namedmap._file_opened(namedmap.INVALID_HANDLE_VALUE, None, (path, access) + arguments)
 
     monkeypatch.setattr(namedmap._win, "CreateFileW", refuse_writing)
     with pytest.raises(PermissionError, match='access="r" may be allowed') as caught:
@@ -1837,7 +1846,7 @@ def test_a_handle_that_allows_nothing(memory):
     process, handle = kernel32.GetCurrentProcess(), wintypes.HANDLE()
     assert kernel32.DuplicateHandle(process, memory.handle, process, ctypes.byref(handle), namedmap.SECTION_QUERY,
                                     False, 0)
-    with pytest.raises(PermissionError, match="does not allow to read"):
+    with pytest.raises(PermissionError, match="does not allow reading"):
         NamedMap.from_handle(handle.value)
     assert kernel32.CloseHandle(handle)
 
@@ -2222,7 +2231,7 @@ def test_a_waitable_whose_handle_something_else_closed(cls, name):
     kernel32.CloseHandle(waitable.handle)
     own = {Mutex: [], Event: ["set", "clear"], Semaphore: ["release"]}[cls]
     for use in [lambda: take(waitable)] + [getattr(waitable, method) for method in own]:
-        with pytest.raises(OSError, match="closed by something else") as caught:
+        with pytest.raises(OSError, match="closed by something other") as caught:
             use()
         assert told(caught) == (6, name)
     waitable.close()
@@ -2315,6 +2324,26 @@ def interrupted(function):
         function(*arguments)
         raise KeyboardInterrupt
     return call
+
+
+@pytest.mark.parametrize("held", [1, 2])
+def test_a_release_that_ctrl_c_interrupts_before_it_is_noted(mutex, held, monkeypatch):
+    for _ in range(held):
+        mutex.acquire()
+    with monkeypatch.context() as patch:
+        note, interrupts = mutex._note, [KeyboardInterrupt]
+
+        def interrupted_at_first(held):
+            if interrupts:
+                raise interrupts.pop()
+            note(held)
+        patch.setattr(mutex, "_note", interrupted_at_first)
+        with pytest.raises(KeyboardInterrupt):
+            mutex.release()
+    assert (", held" in repr(mutex)) == (held == 2)
+    assert is_free_for_others(mutex) == (held == 1)
+    if held == 2:
+        mutex.release()
 
 
 @pytest.mark.parametrize("cls, held", [(Mutex, 0), (Mutex, 2), (Event, 0), (Semaphore, 0)])
