@@ -110,7 +110,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from struct import Struct
     from typing import (
-        IO, Any, Callable, Deque, Dict, Iterable, Iterator, List, NoReturn, Optional, Set, Tuple, Type, TypeVar, Union,
+        IO, Any, Callable, Dict, Iterable, Iterator, List, NoReturn, Optional, Set, Tuple, Type, TypeVar, Union,
         overload)
 
     Buffer = Any  # whatever memoryview() accepts: bytes, bytearray, array.array, numpy.ndarray...
@@ -1083,10 +1083,7 @@ if sys.platform != "win32":
     import atexit
     import fcntl
     import select
-    from array import array
-    from collections import deque
     from ctypes import c_longlong
-    from functools import partial
     from itertools import chain, count, repeat, starmap
     from termios import FIONREAD
 
@@ -1290,7 +1287,7 @@ if sys.platform != "win32":
         path: str  # of the handle file
         facts: Dict[str, Any]  # what the handle file says of the object
         born: int  # after how many forks
-        forks: Deque[int]  # its one item: how many there have been by now
+        forks: List[int]  # its one item: how many there have been by now
 
         def __init__(self, kind: str, **facts: Any) -> None:
             super().__init__()
@@ -1304,7 +1301,7 @@ if sys.platform != "win32":
                 if self.all and self.born == self.forks[0]:  # else a forked process shares the lock
                     # Closing is not enough: a program that another thread just starts may have a copy for a moment.
                     # Then try whether anybody else has a lock, without an interrupt that could leave this one.
-                    deque(map(fcntl.flock, repeat(self.all[0]), _LAST_LOCKS), 0)
+                    list(map(fcntl.flock, repeat(self.all[0]), _LAST_LOCKS))
             except BlockingIOError:
                 is_last = False
             except OSError:
@@ -1485,13 +1482,13 @@ if sys.platform != "win32":
 
         def add(self, path: str, n: int, result: List[int]) -> int:
             """Add to the count of a semaphore, and return what it was; nobody else adds meanwhile."""
-            tokens = array("i", [0])
+            tokens = c_int()
             fcntl.ioctl(self.read_end, FIONREAD, tokens)
-            if tokens[0] + n > self.facts["maximum"]:
+            if tokens.value + n > self.facts["maximum"]:
                 result[:] = (False,)
                 raise _too_many(n)
             result[:] = map(os.write, (self.write_end,), (bytes(n),))
-            return tokens[0]
+            return tokens.value
 
     class _Hold(_Descriptors):
         """What a thread has of a mutex: a data file that it has opened for itself, and locks.
@@ -1642,7 +1639,7 @@ if sys.platform != "win32":
 
         def __init__(self) -> None:
             self._lock = threading.RLock()  # of this process, which fork() takes, too
-            self.forks: Deque[int] = deque([0], maxlen=1)  # its one item: how many have led to this process
+            self.forks = [0]  # its one item: how many have led to this process
             self._ready = False
             # By device and inode of the data file: one for a mutex, whatever its handles.
             self.gates: weakref.WeakValueDictionary[Tuple[int, int], _Gate] = weakref.WeakValueDictionary()
@@ -1744,7 +1741,8 @@ if sys.platform != "win32":
             # other thread can take a lock that this fork does not know yet.
             os.register_at_fork(before=self._lock.acquire, after_in_parent=self._lock.release,
                                 after_in_child=self._lock.release)
-            os.register_at_fork(before=partial(next, map(self.forks.append, count(1))), after_in_child=self._after_fork)
+            count_one = map(self.forks.__setitem__, repeat(0), count(1)).__next__
+            os.register_at_fork(before=count_one, after_in_child=self._after_fork)
             atexit.register(self._at_exit)
             with self._lock:  # a process that is forked in the middle of an import could never finish it
                 import hashlib  # noqa: F401
