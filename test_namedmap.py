@@ -6021,3 +6021,14 @@ def test_examples_say_what_they_lack(example, start):
     if not ON_WINDOWS:
         assert example("debug_monitor.py").end() == (
             1, [], "This example needs Windows: other systems have no OutputDebugString.\n")
+
+
+def test_the_benchmark(example):
+    status, lines, error = example("benchmark.py", "1").end(timeout=300)
+    assert (status, error) == (0, "")
+    assert lines[0].startswith(f"namedmap {namedmap.__version__}, Python ") and lines[0].endswith("; medians of 1 rounds")
+    rows = [re.fullmatch(r"(.{44}) *\d+\.\d (?:ns|us|ms|s ) {2,}(\d+\.\d\d).*", line) for line in lines[2:]]
+    assert all(rows), lines
+    whats = [row.group(1).strip() for row in rows]
+    assert len(whats) == len(set(whats)) == 28 and all(float(row.group(2)) > 0 for row in rows)
+    assert whats[0] == "import" and whats[-1] == "Mutex: acquire(), release()"
