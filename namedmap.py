@@ -3685,8 +3685,8 @@ def _create_command(arguments: Namespace) -> None:
             stream.close()  # else a file would be in use as long as the memory is held
             found = "" if memory.created else " that were there"
             until = "until" if arguments.hold is None else f"for {arguments.hold:.15g} seconds, or until"
-            _hold(f"{_printable(arguments.name)}: {memory.size} bytes{found}, held {until} Enter or Ctrl+C",
-                  arguments.hold)
+            announcement = f"{_printable(arguments.name)}: {memory.size} bytes{found}, held {until} Enter or Ctrl+C"
+            _hold_until_told(announcement, arguments.hold)
 
 
 def _made_or_found(arguments: Namespace, needed: int) -> NamedMap:
@@ -3701,7 +3701,7 @@ def _made_or_found(arguments: Namespace, needed: int) -> NamedMap:
     return NamedMap.create(arguments.name, size, file=arguments.file, exist_ok=arguments.exist_ok, sddl=arguments.sddl)
 
 
-def _hold(announcement: str, seconds: Optional[float]) -> None:
+def _hold_until_told(announcement: str, seconds: Optional[float]) -> None:
     """Print a line, then wait until Enter, Ctrl+C, Ctrl+Break, SIGTERM or for some seconds."""
     import signal
     entered = threading.Event()

@@ -5341,16 +5341,16 @@ def test_create_stores_a_file(name, path, capsys, tmp_path, monkeypatch):
         assert (status, out) == (1, "") and err.startswith(f"namedmap: {name}: {missing}: ")
         assert run(capsys, command, name, "--input", str(tmp_path))[:2] == (1, "")
     os.truncate(path, 0)
-    monkeypatch.setattr(namedmap, "_hold", lambda line, seconds: os.remove(path) or namedmap._print(line))
+    monkeypatch.setattr(namedmap, "_hold_until_told", lambda line, seconds: os.remove(path) or namedmap._print(line))
     assert run(capsys, "create", name, "--input", path)[1].startswith(f"{name}: 256 bytes")
     assert not os.path.exists(path)  # so that it was not in use
 
 
 def test_create_attaches_to_memory_of_any_size(name, capsys, path):
     held = "held for 1234567 seconds, or until Enter or Ctrl+C\n"
-    hold = namedmap._hold
+    hold = namedmap._hold_until_told
     with NamedMap.create(name, file=path, size=5000) as m, pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(namedmap, "_hold", lambda announcement, seconds: hold(announcement, 0))
+        monkeypatch.setattr(namedmap, "_hold_until_told", lambda announcement, seconds: hold(announcement, 0))
         attach = ["create", name, "--exist-ok", "--hold", "1234567"]
         assert run(capsys, *attach, "text") == (0, f"{name}: 5000 bytes that were there, {held}", "")
         assert run(capsys, *attach, "--size", "100") == (0, f"{name}: 100 bytes that were there, {held}", "")
@@ -5826,7 +5826,7 @@ def test_500_mutated_command_lines(name, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     sys.stderr.reconfigure(errors="backslashreplace")  # as the real one is
     monkeypatch.setattr(namedmap, "_layer", Counting())
-    monkeypatch.setattr(namedmap, "_hold", lambda announcement, seconds: namedmap._print(announcement))
+    monkeypatch.setattr(namedmap, "_hold_until_told", lambda announcement, seconds: namedmap._print(announcement))
     monkeypatch.setattr(time, "sleep", interrupt)
     (tmp_path / "INPUT").write_bytes(b"input")
     statuses = []
@@ -6026,7 +6026,7 @@ def test_examples_say_what_they_lack(example, start):
 def test_the_benchmark(example):
     status, lines, error = example("benchmark.py", "1").end(timeout=300)
     assert (status, error) == (0, "")
-    assert lines[0].startswith(f"namedmap {namedmap.__version__}, Python ") and lines[0].endswith("; medians of 1 rounds")
+    assert lines[0].startswith(f"namedmap {namedmap.__version__}, Python ") and lines[0].endswith("medians of 1 rounds")
     rows = [re.fullmatch(r"(.{44}) *\d+\.\d (?:ns|us|ms|s ) {2,}(\d+\.\d\d).*", line) for line in lines[2:]]
     assert all(rows), lines
     whats = [row.group(1).strip() for row in rows]
