@@ -333,6 +333,15 @@ def test_the_file_uses_no_shared_library_object():
     assert not re.search(r"windll|GetLastError\(|WinError\(|import \*", source)
 
 
+def test_functions_are_short_and_nothing_of_the_module_changes():
+    with open(namedmap.__file__, encoding="utf-8") as file:
+        tree = ast.parse(file.read())
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    assert [node.name for node in functions if node.end_lineno - node.lineno >= 40] == []
+    assert not [node for node in ast.walk(tree) if isinstance(node, (ast.Global, ast.Nonlocal))]
+    assert [key for key, value in vars(namedmap).items() if isinstance(value, (list, set))] == ["__all__"]
+
+
 def test_licence_and_version_travel_with_the_file():
     with open(namedmap.__file__, encoding="utf-8") as file:
         source = file.read()
