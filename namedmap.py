@@ -1100,7 +1100,6 @@ if sys.platform != "win32":
     _VIEW_MODES = {"r": (PROT_READ, MAP_SHARED), "rw": (PROT_READ | PROT_WRITE, MAP_SHARED),
                    "c": (PROT_READ | PROT_WRITE, MAP_PRIVATE)}
     _FILE_MODES = {"r": os.O_RDONLY, "rw": os.O_RDWR, "c": os.O_RDONLY}
-    _LAST_LOCKS = (fcntl.LOCK_UN, fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_UN)
     _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
     _PIPE_SIZE = 0x10000  # bytes that a FIFO holds
     _BLOCK = 0x10000  # bytes read or written at once; a handle file has fewer
@@ -1222,6 +1221,20 @@ if sys.platform != "win32":
             fcntl.flock(holder, fcntl.LOCK_SH)  # which a system may give up before it tries the other
             return True
 
+    def _was_last(holder: int) -> bool:
+        """Give up the lock on a handle file; whether nobody else has one.
+
+        Of several who do this at once, one is told so.  So whoever has had the lock for a moment only, to look at the
+        object, has to ask: the others may have left it to him to remove the files.
+        """
+        # Closing is not enough: a program that another thread just starts may have a copy for a moment.  All in C code,
+        # so that no interrupt can leave an exclusive lock, for which others would wait.
+        try:
+            list(map(fcntl.flock, repeat(holder), (fcntl.LOCK_UN, fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_UN)))
+            return True
+        except BlockingIOError:
+            return False
+
     def _remove(path: str) -> None:
         """Remove the files of an object; the others first, so that they never exist without a handle file."""
         for victim in (path + ".data", path + ".wake", path):
@@ -1233,7 +1246,7 @@ if sys.platform != "win32":
     def _remove_if_dead(path: str) -> None:
         with _Descriptors() as descriptors:
             try:
-                if not _join(path, descriptors):
+                if not _join(path, descriptors) or _was_last(descriptors.all[0]):
                     _remove(path)
             except FileNotFoundError:
                 _remove(path)  # the data that somebody left when he deleted files by hand
@@ -1299,11 +1312,7 @@ if sys.platform != "win32":
             is_last = bool(self.all)
             try:
                 if self.all and self.born == self.forks[0]:  # else a forked process shares the lock
-                    # Closing is not enough: a program that another thread just starts may have a copy for a moment.
-                    # Then try whether anybody else has a lock, without an interrupt that could leave this one.
-                    list(map(fcntl.flock, repeat(self.all[0]), _LAST_LOCKS))
-            except BlockingIOError:
-                is_last = False
+                    is_last = _was_last(self.all[0])
             except OSError:
                 pass  # somebody else has closed it
             super().close(close_range)
@@ -1778,7 +1787,8 @@ if sys.platform != "win32":
             try:
                 created = self._locked(self._place(name), self._find_or_make, name, holder, new)
             except BaseException as error:
-                holder.close()  # and not only when the exception is forgotten
+                if holder.close():  # and not only when the exception is forgotten
+                    self._tidy(holder.path)
                 if isinstance(error, OSError):
                     raise _explained(error, name) from None
                 raise
@@ -1817,6 +1827,15 @@ if sys.platform != "win32":
             _remove(path)
             return None
 
+        def _look(self, path: str) -> Optional[Dict[str, Any]]:
+            """The same, of an object that is only looked at."""
+            with _Descriptors() as descriptors:
+                facts = self._find(path, descriptors)
+                if facts is not None and _was_last(descriptors.all[0]):
+                    _remove(path)
+                    return None
+                return facts
+
         def _attach(self, path: str, name: Optional[str], holder: Any, facts: Dict[str, Any]) -> bool:
             """Use an object; False if those who had it are just dying."""
             if facts["kind"] != holder.facts["kind"]:
@@ -1828,7 +1847,8 @@ if sys.platform != "win32":
                 own = (path + ".data", path + ".wake")
                 if error.errno not in (errno.ENOENT, errno.ENXIO) or error.filename not in own:
                     raise
-                holder.close()
+                if holder.close():
+                    _remove(path)
                 holder.facts = wanted
                 return False
             return True
@@ -1865,10 +1885,9 @@ if sys.platform != "win32":
             """The names, without their prefix, and the kinds of all that lives."""
             found = []
             for each in self._handle_files(path):
-                with _Descriptors() as descriptors:
-                    facts = self._find(each, descriptors)
-                    if facts is not None and facts["name"] is not None:
-                        found.append((facts["name"], _KINDS[facts["kind"]]))
+                facts = self._look(each)
+                if facts is not None and facts["name"] is not None:
+                    found.append((facts["name"], _KINDS[facts["kind"]]))
             return sorted(found)
 
         def close_handle(self, handle: Any) -> None:
@@ -1876,9 +1895,8 @@ if sys.platform != "win32":
                 self._tidy(handle.to.path)
 
         def kind_of_name(self, name: str) -> Optional[str]:
-            with _Descriptors() as descriptors:
-                facts = self._locked(self._place(name), self._find, descriptors)
-                return _KINDS[facts["kind"]] if facts else None
+            facts = self._locked(self._place(name), self._look)
+            return _KINDS[facts["kind"]] if facts else None
 
         def named_objects(self) -> Iterator[Tuple[str, str]]:
             for scope in ("Local", "Global"):

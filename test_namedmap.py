@@ -3684,6 +3684,39 @@ def test_what_lives_is_not_swept(name, python):
     NamedMap.open(name).close()
 
 
+def create_and_close(name):
+    with contextlib.suppress(FileExistsError):
+        NamedMap.create(name, 10)
+
+
+def open_as_another_kind(name):
+    with pytest.raises(OSError):
+        Event.open(name)
+
+
+def sweep(name):
+    namedmap._layer._swept.clear()
+    NamedMap.create(None, 1).close()
+
+
+@posix
+@pytest.mark.parametrize("look", [create_and_close, open_as_another_kind, sweep,
+                                  lambda name: namedmap._layer.kind_of_name(name),
+                                  lambda name: list(namedmap._layer.named_objects())],
+                         ids=["create", "another kind", "sweep", "kind", "list"])
+def test_who_only_looks_removes_what_is_closed_meanwhile(look, name, monkeypatch):
+    made, path, join = NamedMap.create(name, 10), namedmap._layer._place(name), namedmap._join
+
+    def join_and_see_it_closed(found, descriptors):
+        is_alive = join(found, descriptors)
+        if found == path:
+            made.close()  # which finds the lock of who looks, and leaves it at that
+        return is_alive
+    monkeypatch.setattr(namedmap, "_join", join_and_see_it_closed)
+    look(name)
+    assert made.closed and not os.path.exists(path) and not os.path.exists(path + ".data")
+
+
 # ---- fork
 
 def forked(work):
