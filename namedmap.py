@@ -2383,8 +2383,9 @@ class _Memory(_Closable):
 
     _size: int
     _access: str
-    # These three exist while the memory is mapped. Every use tries them first and maps the memory, or raises, if they
-    # are missing, so that no access pays for a check; __getattr__ would cost more.
+    # These three exist while the memory is mapped. Whoever needs one takes it, and if it is missing asks _mapped(), so
+    # that no access pays for a check, nor for a __getattr__. He asks after the `except` clause, and not in it, where
+    # errors would tell of the missing attribute, too.
     _array: Any  # a ctypes array of c_char, for reading: a slice of it is bytes at once
     _bytes: memoryview  # for writing
     _buf: memoryview  # handed out, and not used here, since whoever has it may release it
@@ -2440,8 +2441,9 @@ class _Memory(_Closable):
         try:
             return self._buf
         except AttributeError:
-            buf: memoryview = self._mapped("_buf")
-            return buf
+            pass  # it is not mapped yet, or closed
+        buf: memoryview = self._mapped("_buf")
+        return buf
 
     def __len__(self) -> int:
         self._check_open()
@@ -2465,21 +2467,27 @@ class _Memory(_Closable):
     def __getitem__(self, key: Union[int, slice]) -> Union[int, bytes]:
         try:
             found: Union[int, bytes] = self._array[key] if key.__class__ is slice else self._bytes[key]
+            return found
         except AttributeError:
-            found = self._mapped("_array" if isinstance(key, slice) else "_bytes")[key]
+            pass
+        found = self._mapped("_array" if key.__class__ is slice else "_bytes")[key]
         return found
 
     def __setitem__(self, key: Union[int, slice], value: Any) -> None:
         try:
             self._bytes[key] = value
+            return
         except (AttributeError, TypeError, ValueError):
-            self._store(self._mapped("_bytes"), key, value)
+            pass
+        self._store(key, value)
 
-    def _store(self, view: memoryview, key: Union[int, slice], value: Any) -> None:
-        """Do what failed at first: the memory was not mapped, or a memoryview does not take the value, or nothing does.
+    def _store(self, key: Union[int, slice], value: Any) -> None:
+        """Do what could not be done at once, or tell why it is impossible.
 
-        A memoryview only takes bytes, and not the items of an array.array.
+        Either the memory is not mapped yet, or a memoryview does not take the value, such as the items of an
+        array.array, or this is an error.
         """
+        view = self._mapped("_bytes")
         if view.readonly or not isinstance(key, slice):
             view[key] = value
             return
@@ -2502,11 +2510,13 @@ class _Memory(_Closable):
             size, offset = index(size), index(offset)
         if offset < 0:
             raise ValueError(f"an offset must not be negative: {offset}")
+        end = None if size < 0 else offset + size
         try:
-            array = self._array
+            octets: bytes = self._array[offset:end]
+            return octets
         except AttributeError:
-            array = self._mapped("_array")
-        octets: bytes = array[offset:None if size < 0 else offset + size]
+            pass
+        octets = self._mapped("_array")[offset:end]
         return octets
 
     def write(self, data: Buffer, offset: int = 0) -> int:
@@ -2521,11 +2531,11 @@ class _Memory(_Closable):
                 self._bytes[offset:offset + size] = data
                 return size
         except (AttributeError, TypeError, ValueError):
-            pass  # it is not mapped yet, or this is an error, or not plain bytes
+            pass
         return self._write(data, offset)
 
     def _write(self, data: Buffer, offset: int) -> int:
-        """Do what write() could not do at once, or tell why it is impossible."""
+        """The same for write()."""
         octets, offset = _octets(data), index(offset)
         view = self._mapped("_bytes")
         self._check_range(offset, len(octets))

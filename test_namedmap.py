@@ -3015,8 +3015,9 @@ def test_after_close_every_use_is_a_value_error(name):
             uses += [lambda: m.handle, lambda: m.view()]
             assert (m.name, m.created) == (name, True)
         for use in uses:
-            with pytest.raises(ValueError, match="is closed"):
+            with pytest.raises(ValueError, match="is closed") as caught:
                 use()
+            assert caught.value.__context__ is None  # nothing that nobody understands is shown with it
         with pytest.raises(AttributeError):
             closed.nonsense
 
