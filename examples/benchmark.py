@@ -23,6 +23,7 @@ from namedmap import Event, Mutex, NamedMap  # noqa: E402
 ROUNDS = int(sys.argv[1]) if sys.argv[1:] and __name__ == "__main__" else 25
 LEAST = 0.002  # seconds that a round takes
 KIB, MIB, GIB = 2 ** 10, 2 ** 20, 2 ** 30
+SIZES = ("4 KiB", 4 * KIB), ("1 GiB", GIB) if sys.maxsize > 2 ** 32 else ("128 MiB", 128 * MIB)
 NAME = f"namedmap benchmark {os.getpid()}"
 SHM_NAME = NAME + " SharedMemory"  # on Windows all have the same names
 BULK = bytes(range(256)) * (64 * MIB // 256)
@@ -108,6 +109,7 @@ def statement(code, variables):
     if code is None:
         return None
     timer, number = timeit.Timer(code, globals={**globals(), **variables}), 1
+    timer.timeit(1)  # the first time may be about to map memory, or to wait until another process has started
     while timer.timeit(number) < LEAST:
         number *= 2
     return lambda: timer.timeit(number) / number
@@ -128,7 +130,7 @@ def compare_imports():
 
 
 def compare_lifetimes():
-    for label, size in (("4 KiB", 4 * KIB), ("1 GiB", GIB)):
+    for label, size in SIZES:
         compare_statements(f"create, close: {label}, reserve=True", RESERVE, size)
         compare_statements(f"create, close: {label}", CREATE, size)
         if sys.platform != "win32":
@@ -175,9 +177,7 @@ def compare_waits():
         for process, (there, back, clear) in zip(processes, pairs):
             process.start()
             code = "there.set(); back.wait()" + clear * "; back.clear()"
-            variables = {"there": there, "back": back}
-            timeit.timeit(code, number=1, globals=variables)  # until the other process has started
-            rivals.append(statement(code, variables))
+            rivals.append(statement(code, {"there": there, "back": back}))
         compare("Event: there and back between two processes", rivals[:2])
         compare("the same with events that reset themselves", [rivals[2], rivals[1]])
         for process in processes:
