@@ -1480,8 +1480,10 @@ if sys.platform != "win32":
                 pass  # it is not ready, or another waiter was faster
 
         def set(self) -> None:
-            if not self.is_ready():  # so that it never gets full
+            try:
                 os.write(self.write_end, b"\0")
+            except BlockingIOError:
+                pass  # it is full, and so it is set
 
         def clear(self) -> None:
             try:
