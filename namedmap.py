@@ -1108,6 +1108,7 @@ if sys.platform != "win32":
     _LOOK_AGAIN = 1.0  # seconds after which a waiter looks again whether a mutex is free
     _PARENTS = ("/dev/shm", "/tmp")  # not $TMPDIR: processes that have another one would not find each other
     _NO_PARENT = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EROFS)
+    _NO_DIRECTORY = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP)
     _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO)
     _SYSTEM_CAUSES = {
         errno.ENOMEM: _NO_MEMORY,
@@ -1435,7 +1436,8 @@ if sys.platform != "win32":
 
         def close(self, close_range: Callable[[int, int], None] = os.closerange) -> bool:
             is_last = super().close(close_range)
-            self._bell.close()
+            with self._lock:  # another thread may just be about to ring it
+                self._bell.close()
             return is_last
 
         def end_waits(self) -> None:
@@ -1542,8 +1544,11 @@ if sys.platform != "win32":
             except BaseException:
                 if result[0] == WAIT_TIMEOUT:
                     self._depth = depth
-                    if not depth:
-                        self._unlock(self._mark)
+                    try:
+                        if not depth:
+                            self._unlock(self._mark)
+                    except OSError:
+                        pass  # the first exception tells more
                 raise
 
         def _is_interrupted(self) -> bool:
@@ -1565,8 +1570,10 @@ if sys.platform != "win32":
 
         def _unlock(self, mark: bytes) -> None:
             if self._locked:
-                os.pwrite(self.all[0], mark, 0)
-                self._locked[:] = filter(None, map(fcntl.flock, self.all, (fcntl.LOCK_UN,)))
+                try:
+                    os.pwrite(self.all[0], mark, 0)
+                finally:  # without its mark, the next one may take it for abandoned, but he gets it
+                    self._locked[:] = filter(None, map(fcntl.flock, self.all, (fcntl.LOCK_UN,)))
             self._alive.close()
 
         def release(self, result: List[int]) -> None:
@@ -1731,11 +1738,7 @@ if sys.platform != "win32":
             directory = path.rpartition("/")[0]
             with self._lock, _Descriptors() as lock:
                 while not lock.all:
-                    try:
-                        descriptor = lock.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-                    except OSError:
-                        self._own(directory)  # makes it, or tells what is wrong with it
-                        descriptor = lock.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+                    descriptor = self._open_directory(directory, lock)
                     fcntl.flock(descriptor, fcntl.LOCK_EX)
                     if not os.path.samestat(os.fstat(descriptor), self._own(directory)):
                         lock.close()  # somebody has removed the directory meanwhile
@@ -1744,6 +1747,15 @@ if sys.platform != "win32":
                 finally:
                     # Closing is not enough: a program that another thread just starts may have a copy for a moment.
                     fcntl.flock(lock.all[0], fcntl.LOCK_UN)
+
+        def _open_directory(self, directory: str, descriptors: _Descriptors) -> int:
+            try:
+                return descriptors.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+            except OSError as error:
+                if error.errno not in _NO_DIRECTORY:
+                    raise
+            self._own(directory)  # makes it, or tells what is wrong with it
+            return descriptors.open(directory, os.O_RDONLY | os.O_DIRECTORY)
 
         def _prepare(self) -> None:
             if self._ready:
@@ -1773,7 +1785,8 @@ if sys.platform != "win32":
             removes its files.
             """
             with self._lock:
-                holders = [holder for holder in self._holders if not isinstance(holder, _Mutant)]
+                # Threads that use this for the first time at once may all have registered it.
+                holders = [holder for holder in self._holders if not isinstance(holder, _Mutant) and holder.born >= 0]
                 for holder in holders:
                     holder.born = -1  # so that close() does not take another descriptor for this one
                     for descriptor in holder.all[:1]:
@@ -1866,7 +1879,10 @@ if sys.platform != "win32":
                 if os.write(holder.all[0], facts) < len(facts):
                     raise _system_error(errno.ENOSPC)
             except BaseException:
-                _remove(path)
+                try:
+                    _remove(path)
+                except OSError:
+                    pass  # what stays is garbage; the first exception tells more
                 raise
 
         def _sweep(self, path: str) -> None:
@@ -1988,7 +2004,8 @@ if sys.platform != "win32":
             file = _File(path and os.path.realpath(path))
             try:
                 file.open(file.path, flags)
-                return file.checked()
+                # What was just made is a file, and would stay if that could not be checked.
+                return _Handle(file) if flags == _NEW else file.checked()
             except FileNotFoundError:
                 raise _file_error(missing, path) from None
             except OSError as error:
