@@ -1760,12 +1760,14 @@ if sys.platform != "win32":
         def _prepare(self) -> None:
             if self._ready:
                 return
-            # Before a fork there is only C code, in which no signal handler raises an exception, and during which no
-            # other thread can take a lock that this fork does not know yet.
+            # Before a fork there is only C code, in which no signal handler raises an exception.  What is registered
+            # last comes first: the fork is counted when this process is locked, so that no object is born in between,
+            # which would take itself for that of one of both processes.
+            count_one = map(self.forks.__setitem__, repeat(0), count(1)).__next__
+            os.register_at_fork(before=count_one)
             os.register_at_fork(before=self._lock.acquire, after_in_parent=self._lock.release,
                                 after_in_child=self._lock.release)
-            count_one = map(self.forks.__setitem__, repeat(0), count(1)).__next__
-            os.register_at_fork(before=count_one, after_in_child=self._after_fork)
+            os.register_at_fork(after_in_child=self._after_fork)
             atexit.register(self._at_exit)
             with self._lock:  # a process that is forked in the middle of an import could never finish it
                 import hashlib  # noqa: F401

@@ -3894,6 +3894,29 @@ def test_a_program_that_is_just_started_holds_nothing(name):
 
 
 @posix
+def test_a_forked_child_that_closes_what_another_thread_just_makes(name, monkeypatch):
+    made, own, inside = [], namedmap._layer._own, threading.Event()
+
+    def slowly(directory):
+        if directory.endswith("/Local"):
+            inside.set()
+            time.sleep(0.2)  # the main thread begins to fork, and waits for the lock that this one has
+        return own(directory)
+
+    def close_all():
+        for holder in list(namedmap._layer._holders):
+            holder.close()
+    monkeypatch.setattr(namedmap._layer, "_own", slowly)
+    thread = threading.Thread(target=lambda: made.append(NamedMap.create(name, 10)))
+    thread.start()
+    inside.wait(60)
+    assert end_of(forked(close_all)) == 0
+    thread.join()
+    monkeypatch.undo()
+    NamedMap.open(name).close()  # what the child has closed is still open here
+
+
+@posix
 def test_a_forked_child_wakes_and_is_woken_alone(name):
     with Event.create(name) as event, Event.create(name + "2") as answer:
         waiter = threading.Thread(target=event.wait)
