@@ -5311,7 +5311,7 @@ def fail_in_windows(name, arguments, is_first):
     if dll == "ntdll":
         result = ctypes.c_long(0xC000011F if is_first else 0xC000009A).value
     elif name == "CreateFileW":
-        result = namedmap.INVALID_HANDLE_VALUE.value
+        result = namedmap.INVALID_HANDLE_VALUE
     elif name == "WaitForSingleObject":
         result = namedmap.WAIT_FAILED
     return check(result, None, arguments) if check else result

@@ -184,7 +184,7 @@ def compare_waits():
             process.kill()
             process.join()
     codes = "mutex.acquire(); mutex.release()", "lock.acquire(); lock.release()"
-    compare_statements("Mutex: acquire(), release()", codes, mutex=Mutex.create(NAME), lock=context.Lock())
+    compare_statements("Mutex: acquire(), release()", codes, mutex=Mutex.create(NAME), lock=context.RLock())
 
 
 def main():
