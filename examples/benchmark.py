@@ -1,8 +1,9 @@
-"""Compare namedmap with multiprocessing and mmap, all in one run:  python examples/benchmark.py [ROUNDS]
+"""Compare namedmap with multiprocessing (SharedMemory, Event, RLock) and mmap:  python examples/benchmark.py [ROUNDS]
 
 A figure behind the time is the time that namedmap takes divided by that of the other; below 1, namedmap is faster.
 Times are medians of many rounds, in which the rivals take turns, so that whatever else the machine does meets all.
 """
+import contextlib
 import ctypes
 import mmap
 import multiprocessing
@@ -38,6 +39,7 @@ if sys.platform == "win32":
         """What `mmap` offers in place of names that are opened: it creates what it does not find."""
         return mmap.mmap(-1, size, tagname=NAME + " mmap")
 
+    held_for_mmap = map_named
     MMAP_CREATE = "map_named({size}).close()"
 else:
     PATH = os.path.join(tempfile.gettempdir(), NAME)
@@ -47,11 +49,18 @@ else:
         with open(PATH, "r+b") as file:
             return mmap.mmap(file.fileno(), size)
 
-    def create_file(size):
-        with open(PATH, "x+b") as file:
+    @contextlib.contextmanager
+    def held_for_mmap(size):
+        with open(PATH, "xb") as file:
             file.truncate(size)
-            mmap.mmap(file.fileno(), size).close()
-        os.unlink(PATH)
+        try:
+            yield
+        finally:
+            os.unlink(PATH)
+
+    def create_file(size):
+        with held_for_mmap(size):
+            map_named(size).close()
 
     MMAP_CREATE = "create_file({size})"
 
@@ -100,7 +109,7 @@ def compare(what, rivals):
     medians = [found and median(found) for found in times]
     unit, factor = next(each for each in (("ns", 1e9), ("us", 1e6), ("ms", 1e3), ("s", 1))
                         if medians[0] * each[1] < 1000 or each[0] == "s")
-    ratios = [f"{medians[0] / other:12.2f}" if other else 12 * " " for other in medians[1:]]
+    ratios = [f"{medians[0] / other:16.2f}" if other else 16 * " " for other in medians[1:]]
     print(f"{what:44}{medians[0] * factor:7.1f} {unit:2}", *ratios, flush=True)
 
 
@@ -133,17 +142,12 @@ def compare_lifetimes():
     for label, size in SIZES:
         compare_statements(f"create, close: {label}, reserve=True", RESERVE, size)
         compare_statements(f"create, close: {label}", CREATE, size)
-        if sys.platform != "win32":
-            with open(PATH, "xb") as file:
-                file.truncate(size)
         shm = SharedMemory(SHM_NAME, True, size)
-        with NamedMap.create(NAME, size), map_named(size):
+        with NamedMap.create(NAME, size), held_for_mmap(size):
             compare_statements(f"attach, first and last byte, close: {label}", ATTACH, size)
             compare_statements(f"the same with size=: {label}", ATTACH_SIZE, size)
         shm.close()
         shm.unlink()
-        if sys.platform != "win32":
-            os.unlink(PATH)
 
 
 def compare_accesses():
@@ -190,7 +194,7 @@ def compare_waits():
 def main():
     print(f"namedmap {namedmap.__version__}, Python {platform.python_version()}, {platform.platform()}; "
           f"medians of {ROUNDS} rounds")
-    print(f"{'':54}", *(f"{rival:>12}" for rival in ("SharedMemory", "mmap", "memmove")))
+    print(f"{'':54}", *(f"{rival:>16}" for rival in ("multiprocessing", "mmap", "memmove")))
     compare_imports()
     compare_lifetimes()
     compare_accesses()
