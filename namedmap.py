@@ -380,11 +380,11 @@ def _blame(error: OSError, name: Any) -> OSError:
     return error
 
 
-def _frames(frame: Any) -> Iterator[Any]:
-    """A frame of Python code, and those that it was called from."""
-    while frame is not None:
-        yield frame
+def _is_called_by(frame: Any, *names: str) -> bool:
+    """Whether a frame of Python code is that of a function with one of the names, or was called by one."""
+    while frame is not None and frame.f_code.co_name not in names:
         frame = frame.f_back
+    return frame is not None
 
 
 # ---------------------------------------------------------------- Windows
@@ -1532,7 +1532,7 @@ if sys.platform != "win32":
                 descriptors.all.clear()
             self._locked.clear()
 
-        def acquire(self, result: List[int]) -> None:
+        def acquire_hold(self, result: List[int]) -> None:
             """Try it.  Whatever exception a signal handler raises, `result` tells whether it was done."""
             depth = self._depth if self._locked else 0
             if self._locked and not depth and self._is_interrupted():
@@ -1552,8 +1552,7 @@ if sys.platform != "win32":
                 raise
 
         def _is_interrupted(self) -> bool:
-            codes = (_Hold.acquire.__code__, _Hold.release.__code__)
-            return any(frame.f_code in codes for frame in _frames(sys._getframe(2)))
+            return _is_called_by(sys._getframe(2), "acquire_hold", "release_hold")
 
         def _lock_file(self) -> bool:
             self._mark = b""
@@ -1576,7 +1575,7 @@ if sys.platform != "win32":
                     self._locked[:] = filter(None, map(fcntl.flock, self.all, (fcntl.LOCK_UN,)))
             self._alive.close()
 
-        def release(self, result: List[int]) -> None:
+        def release_hold(self, result: List[int]) -> None:
             """Not done as long as `result` is empty; can be repeated after an exception of a signal handler."""
             depth = self._depth
             if not self._locked or not depth:
@@ -1624,7 +1623,7 @@ if sys.platform != "win32":
         def wait(self, seconds: float, result: List[int]) -> None:
             end, pauses = time.perf_counter() + seconds, _pauses(0.02)
             while True:
-                self.gate.hold.acquire(result)
+                self.gate.hold.acquire_hold(result)
                 left = end - time.perf_counter()
                 if result[0] != WAIT_TIMEOUT or self.closing or left <= 0:
                     return
@@ -1671,14 +1670,14 @@ if sys.platform != "win32":
 
         def _place(self, name: Optional[str]) -> str:
             """The path of a handle file."""
-            self._prepare()
-            from hashlib import sha256
             scope, _, rest = (name or "").rpartition("\\")
-            key = sha256(os.urandom(_KEY_LENGTH) if name is None else _utf16(rest)).hexdigest()[:_KEY_LENGTH]
-            return f"{self._scope(scope or 'Local')}/{key}"
+            directory = self._scope(scope or "Local")
+            key = self._sha256(os.urandom(_KEY_LENGTH) if name is None else _utf16(rest)).hexdigest()[:_KEY_LENGTH]
+            return f"{directory}/{key}"
 
         def _scope(self, scope: str) -> str:
             """The path of a directory."""
+            self._prepare()
             for parent in _PARENTS:
                 try:
                     directory = f"{parent}/namedmap-{os.geteuid()}"
@@ -1700,7 +1699,7 @@ if sys.platform != "win32":
                 except FileExistsError:
                     pass  # somebody else was faster
                 found = os.lstat(directory)
-            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o777 != 0o700:
+            if found.st_mode & ~0o7000 != stat.S_IFDIR | 0o700 or found.st_uid != os.geteuid():
                 raise OSError(errno.EPERM, "this must be a directory of this user, which nobody else may use (mode "
                               "700), and is not: find out who made it, and remove it", directory)
             return found
@@ -1732,7 +1731,7 @@ if sys.platform != "win32":
 
             It would wait for itself.  A flag instead would stay set if a signal handler raised at a bad moment.
             """
-            return any(frame.f_code.co_name == "_in_locked_directory" for frame in _frames(sys._getframe()))
+            return _is_called_by(sys._getframe(), "_in_locked_directory")
 
         def _in_locked_directory(self, path: str, action: Callable[..., Any], *arguments: Any) -> Any:
             directory = path.rpartition("/")[0]
@@ -1770,8 +1769,9 @@ if sys.platform != "win32":
             os.register_at_fork(after_in_child=self._after_fork)
             atexit.register(self._at_exit)
             with self._lock:  # a process that is forked in the middle of an import could never finish it
-                import hashlib  # noqa: F401
-                import json  # noqa: F401
+                from hashlib import sha256
+                from json import JSONDecoder, dumps
+            self._sha256, self._decode, self._encode = sha256, JSONDecoder().raw_decode, dumps
             self._ready = True
 
         def _after_fork(self) -> None:
@@ -1831,10 +1831,9 @@ if sys.platform != "win32":
 
         def _find(self, path: str, descriptors: _Descriptors) -> Optional[Dict[str, Any]]:
             """What is known of an object that lives, which the descriptors hold from now on; None if none does."""
-            import json
             try:
                 if _join(path, descriptors):
-                    facts: Dict[str, Any] = json.loads(os.read(descriptors.all[0], _BLOCK).decode())
+                    facts: Dict[str, Any] = self._decode(os.read(descriptors.all[0], _BLOCK).decode())[0]
                     return facts
             except FileNotFoundError:
                 return None
@@ -1871,13 +1870,12 @@ if sys.platform != "win32":
             return True
 
         def _make(self, path: str, name: Optional[str], holder: Any) -> None:
-            import json
             _remove(path)
             holder.facts["name"] = name and name.rpartition("\\")[2]
             fcntl.flock(holder.create(path), fcntl.LOCK_SH)
             try:
                 holder.make(path + ".data")
-                facts = json.dumps(holder.facts).encode()
+                facts = self._encode(holder.facts).encode()
                 if os.write(holder.all[0], facts) < len(facts):
                     raise _system_error(errno.ENOSPC)
             except BaseException:
@@ -2052,7 +2050,7 @@ if sys.platform != "win32":
             return self._open(name, inheritable, _Mutant(self))
 
         def release_mutex(self, handle: Any, result: List[int]) -> None:
-            handle.to.gate.hold.release(result)
+            handle.to.gate.hold.release_hold(result)
 
         def create_event(self, name: Optional[str], manual_reset: bool, initial_state: bool,
                          security: Any) -> Tuple[int, bool]:
@@ -3996,7 +3994,7 @@ class _Interrupts:
             self._signal.signal(self._signal.SIGINT, self._previous)
 
     def _interrupt(self, number: int, frame: Any) -> None:
-        if any(each.f_code.co_name == "__del__" for each in _frames(frame)):
+        if _is_called_by(frame, "__del__"):
             threading.Timer(0.01, self._signal.raise_signal, [number]).start()  # once more, when it is over
         else:
             raise KeyboardInterrupt
