@@ -2545,7 +2545,7 @@ class _Memory(_Closable):
         bytes-like or the memory is read-only.
         """
         try:
-            if 0 <= offset <= self._size:  # a slice would count a negative one from the end, and ignore one behind it
+            if data and offset >= 0:  # a slice would take any offset for nothing, and count a negative one from the end
                 size = len(data)
                 self._bytes[offset:offset + size] = data
                 return size
