@@ -1,4 +1,4 @@
-"""Compare namedmap with multiprocessing (SharedMemory, Event, RLock) and mmap:  python examples/benchmark.py [ROUNDS]
+"""Compare namedmap with multiprocessing (SharedMemory, Event, Lock) and mmap:  python examples/benchmark.py [ROUNDS]
 
 A figure behind the time is the time that namedmap takes divided by that of the other; below 1, namedmap is faster.
 Times are medians of many rounds, in which the rivals take turns, so that whatever else the machine does meets all.
@@ -188,7 +188,7 @@ def compare_waits():
             process.kill()
             process.join()
     codes = "mutex.acquire(); mutex.release()", "lock.acquire(); lock.release()"
-    compare_statements("Mutex: acquire(), release()", codes, mutex=Mutex.create(NAME), lock=context.RLock())
+    compare_statements("Mutex: acquire(), release()", codes, mutex=Mutex.create(NAME), lock=context.Lock())
 
 
 def main():
