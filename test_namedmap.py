@@ -3894,6 +3894,28 @@ def test_a_program_that_is_just_started_holds_nothing(name):
 
 
 @posix
+@every_class
+@pytest.mark.parametrize("last", ["parent", "child"])
+def test_after_a_fork_the_last_one_leaves_nothing(cls, last, name):
+    made = make(cls, name)
+    read_end, write_end = os.pipe()
+
+    def close():
+        os.close(write_end)
+        if last == "child":
+            os.read(read_end, 1)
+        made.close()
+    child = forked(close)
+    if last == "child":
+        made.close()
+    os.close(write_end)
+    assert end_of(child) == 0
+    made.close()
+    os.close(read_end)
+    assert handle_files(name) == []
+
+
+@posix
 def test_a_forked_child_that_closes_what_another_thread_just_makes(name, monkeypatch):
     made, own, inside = [], namedmap._layer._own, threading.Event()
 
