@@ -859,9 +859,11 @@ def test_write_fills_exactly_and_nothing_more(memory):
     assert memory.write(b"ab", 98) == 2
     assert memory.write(b"", 100) == 0
     before = memory[:]
-    for data, offset in ((b"y" * 101, 0), (b"yy", 99), (b"y", 100), (b"y", -1), (b"", 101), (b"", -1), (b"y", 2 ** 70)):
+    for data, offset in ((b"y" * 101, 0), (b"yy", 99), (b"y", 100), (b"y", -1), (b"y", -10), (b"", 101), (b"", -1),
+                         (b"y", 2 ** 70)):
         with pytest.raises(ValueError, match="not inside the memory, which has 100 bytes"):
             memory.write(data, offset)
+        assert memory[:] == before
     for data in ("text", 5, None, [1]):
         with pytest.raises(TypeError, match="bytes-like"):
             memory.write(data)
@@ -2336,6 +2338,23 @@ def test_a_release_that_ctrl_c_interrupts_before_it_is_noted(mutex, held, monkey
     assert is_free_for_others(mutex) == (held == 1)
     if held == 2:
         mutex.release()
+
+
+def test_a_release_that_ctrl_c_interrupts_when_another_thread_has_the_mutex(mutex, monkeypatch):
+    mutex.acquire()
+    with ThreadPoolExecutor(1) as other:
+        release = mutex._release
+
+        def interrupted_late(*arguments):
+            release(*arguments)
+            assert other.submit(mutex.acquire, timeout=10).result()
+            raise KeyboardInterrupt
+        monkeypatch.setattr(mutex, "_release", interrupted_late)
+        with pytest.raises(KeyboardInterrupt):
+            mutex.release()
+        monkeypatch.undo()
+        assert ", held" in repr(mutex)
+        other.submit(mutex.release).result()
 
 
 @pytest.mark.parametrize("cls, held", [(Mutex, 0), (Mutex, 2), (Event, 0), (Semaphore, 0)])
@@ -4095,6 +4114,18 @@ def test_a_directory_that_others_may_use_is_not_used(mode, which, name, other_us
 
 
 @posix
+@pytest.mark.parametrize("which", ["", "/Local"])
+def test_root_uses_no_directory_of_another_user(which, name, other_user, tmp_path, monkeypatch):
+    monkeypatch.setattr(namedmap, "_PARENTS", (str(tmp_path),))
+    NamedMap.create(name, 1).close()
+    place = f"{tmp_path}/namedmap-0{which}"
+    os.chown(place, SOMEBODY, -1)
+    with pytest.raises(PermissionError, match="must be a directory of this user") as caught:
+        NamedMap.create(name, 1)
+    assert caught.value.filename == place
+
+
+@posix
 @pytest.mark.parametrize("umask", [0o777, 0o277, 0o022])
 def test_the_umask_does_not_matter(umask, name, other_user):
     def try_it():
@@ -5471,6 +5502,18 @@ def test_every_call_fails_in_turn(level, scenario, later, name, path, monkeypatc
             make(cls, name).close()
     assert seen >= least
     assert (handle_count(), mapped_regions()) == before
+
+
+@posix
+def test_a_mutex_is_unlocked_even_if_nothing_can_be_written(mutex, monkeypatch):
+    for use in (mutex.acquire, mutex.release):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pwrite", refused_by_system(errno.EIO))
+            with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+                use()
+        assert is_free_for_others(mutex)
+        mutex.acquire()
+    mutex.release()
 
 
 ENDING = """
