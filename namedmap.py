@@ -1844,7 +1844,7 @@ if sys.platform != "win32":
             return None
 
         def _look(self, path: str) -> Optional[Dict[str, Any]]:
-            """The same, of an object that is only looked at."""
+            """The same, when nobody holds it from now on."""
             with _Descriptors() as descriptors:
                 facts = self._find(path, descriptors)
                 if facts is not None and _was_last(descriptors.all[0]):
@@ -2501,7 +2501,7 @@ class _Memory(_Closable):
         self._store(key, value)
 
     def _store(self, key: Union[int, slice], value: Any) -> None:
-        """Do what could not be done at once, or tell why it is impossible.
+        """Store what could not be stored at once, or tell why it is impossible.
 
         Either the memory is not mapped yet, or a memoryview does not take the value, such as the items of an
         array.array, or this is an error.
@@ -2554,7 +2554,7 @@ class _Memory(_Closable):
         return self._write(data, offset)
 
     def _write(self, data: Buffer, offset: int) -> int:
-        """The same for write()."""
+        """Do what write() could not do at once, or tell why it is impossible."""
         octets, offset = _octets(data), index(offset)
         view = self._mapped("_bytes")
         self._check_range(offset, len(octets))
