@@ -1767,12 +1767,14 @@ if sys.platform != "win32":
             os.register_at_fork(before=self._lock.acquire, after_in_parent=self._lock.release,
                                 after_in_child=self._lock.release)
             os.register_at_fork(after_in_child=self._after_fork)
-            atexit.register(self._at_exit)
             with self._lock:  # a process that is forked in the middle of an import could never finish it
+                if self._ready:
+                    return  # another thread was faster
                 from hashlib import sha256
                 from json import JSONDecoder, dumps
-            self._sha256, self._decode, self._encode = sha256, JSONDecoder().raw_decode, dumps
-            self._ready = True
+                self._sha256, self._decode, self._encode = sha256, JSONDecoder().raw_decode, dumps
+                self._ready = True
+                atexit.register(self._at_exit)  # once, or it would close what is still in use
 
         def _after_fork(self) -> None:
             """A forked child has copies of all descriptors, so that it is a holder, too, but no mutex and no waits."""
@@ -1787,8 +1789,7 @@ if sys.platform != "win32":
             removes its files.
             """
             with self._lock:
-                # Threads that use this for the first time at once may all have registered it.
-                holders = [holder for holder in self._holders if not isinstance(holder, _Mutant) and holder.born >= 0]
+                holders = [holder for holder in self._holders if not isinstance(holder, _Mutant)]
                 for holder in holders:
                     holder.born = -1  # so that close() does not take another descriptor for this one
                     for descriptor in holder.all[:1]:
