@@ -27,7 +27,6 @@ KIB, MIB, GIB = 2 ** 10, 2 ** 20, 2 ** 30
 SIZES = ("4 KiB", 4 * KIB), ("1 GiB", GIB) if sys.maxsize > 2 ** 32 else ("128 MiB", 128 * MIB)
 NAME = f"namedmap benchmark {os.getpid()}"
 SHM_NAME = NAME + " SharedMemory"  # on Windows all have the same names
-BULK = bytes(range(256)) * (64 * MIB // 256)
 
 
 class Record(ctypes.Structure):
@@ -40,7 +39,7 @@ if sys.platform == "win32":
         return mmap.mmap(-1, size, tagname=NAME + " mmap")
 
     held_for_mmap = map_named
-    MMAP_CREATE = "map_named({size}).close()"
+    MMAP_CREATE = "map_named(size).close()"
 else:
     PATH = os.path.join(tempfile.gettempdir(), NAME)
 
@@ -62,15 +61,15 @@ else:
         with held_for_mmap(size):
             map_named(size).close()
 
-    MMAP_CREATE = "create_file({size})"
+    MMAP_CREATE = "create_file(size)"
 
-CREATE = ("NamedMap.create(NAME, {size}).close()", "s = SharedMemory(SHM_NAME, True, {size}); s.close(); s.unlink()",
+CREATE = ("NamedMap.create(NAME, size).close()", "s = SharedMemory(SHM_NAME, True, size); s.close(); s.unlink()",
           MMAP_CREATE)
-RESERVE = ("NamedMap.create(NAME, {size}, reserve=True).close()",) + CREATE[1:]
+RESERVE = ("NamedMap.create(NAME, size, reserve=True).close()",) + CREATE[1:]
 ATTACH = ("m = NamedMap.open(NAME); m[0]; m[-1]; m.close()",
-          "s = SharedMemory(SHM_NAME); s.buf[0]; s.buf[{size} - 1]; s.close()",
-          "m = map_named({size}); m[0]; m[-1]; m.close()")
-ATTACH_SIZE = ("m = NamedMap.open(NAME, {size}); m[0]; m[-1]; m.close()",) + ATTACH[1:]
+          "s = SharedMemory(SHM_NAME); s.buf[0]; s.buf[size - 1]; s.close()",
+          "m = map_named(size); m[0]; m[-1]; m.close()")
+ATTACH_SIZE = ("m = NamedMap.open(NAME, size); m[0]; m[-1]; m.close()",) + ATTACH[1:]
 READ, WRITE = "bytes(shm.buf[64:80])", "shm.buf[64:80] = data"
 
 # What is done: by namedmap, SharedMemory, mmap and, for bulk data, memmove().
@@ -89,13 +88,13 @@ ACCESSES = [
     ("write 1 byte: m[64] = 7", "m[64] = 7", "shm.buf[64] = 7", "mm[64] = 7"),
     ("read a field of an overlay", "overlay.tick", "theirs.tick", None),
     ("store a field of an overlay", "overlay.tick = 7", "theirs.tick = 7", None),
-    ("copy 64 MiB in: m.write(bulk)", "m.write(BULK)", "shm.buf[:64 * MIB] = BULK", "mm.seek(0); mm.write(BULK)",
-     "memmove(address, BULK, 64 * MIB)"),
-    ("copy 64 MiB in: m[:] = bulk", "m[:] = BULK", "shm.buf[:64 * MIB] = BULK", "mm[:] = BULK",
-     "memmove(address, BULK, 64 * MIB)"),
+    ("copy 64 MiB in: m.write(bulk)", "m.write(bulk)", "shm.buf[:64 * MIB] = bulk", "mm.seek(0); mm.write(bulk)",
+     "ctypes.memmove(address, bulk, 64 * MIB)"),
+    ("copy 64 MiB in: m[:] = bulk", "m[:] = bulk", "shm.buf[:64 * MIB] = bulk", "mm[:] = bulk",
+     "ctypes.memmove(address, bulk, 64 * MIB)"),
     ("copy 64 MiB out: m.read()", "m.read()", "bytes(shm.buf[:64 * MIB])", "mm.seek(0); mm.read(64 * MIB)",
-     "string_at(address, 64 * MIB)"),
-    ("copy 64 MiB out: m[:]", "m[:]", "bytes(shm.buf[:64 * MIB])", "mm[:]", "string_at(address, 64 * MIB)"),
+     "ctypes.string_at(address, 64 * MIB)"),
+    ("copy 64 MiB out: m[:]", "m[:]", "bytes(shm.buf[:64 * MIB])", "mm[:]", "ctypes.string_at(address, 64 * MIB)"),
 ]
 
 
@@ -124,8 +123,8 @@ def statement(code, variables):
     return lambda: timer.timeit(number) / number
 
 
-def compare_statements(what, codes, size=0, **variables):
-    compare(what, [statement(code and code.replace("{size}", str(size)), variables) for code in codes])
+def compare_statements(what, codes, **variables):
+    compare(what, [statement(code, variables) for code in codes])
 
 
 def compare_imports():
@@ -140,12 +139,12 @@ def compare_imports():
 
 def compare_lifetimes():
     for label, size in SIZES:
-        compare_statements(f"create, close: {label}, reserve=True", RESERVE, size)
-        compare_statements(f"create, close: {label}", CREATE, size)
+        compare_statements(f"create, close: {label}, reserve=True", RESERVE, size=size)
+        compare_statements(f"create, close: {label}", CREATE, size=size)
         shm = SharedMemory(SHM_NAME, True, size)
         with NamedMap.create(NAME, size), held_for_mmap(size):
-            compare_statements(f"attach, first and last byte, close: {label}", ATTACH, size)
-            compare_statements(f"the same with size=: {label}", ATTACH_SIZE, size)
+            compare_statements(f"attach, first and last byte, close: {label}", ATTACH, size=size)
+            compare_statements(f"the same with size=: {label}", ATTACH_SIZE, size=size)
         shm.close()
         shm.unlink()
 
@@ -154,9 +153,10 @@ def compare_accesses():
     shm = SharedMemory(create=True, size=64 * MIB)
     m, mm = NamedMap.create(None, 64 * MIB), mmap.mmap(-1, 64 * MIB)
     overlay, theirs = m.overlay(Record), Record.from_buffer(shm.buf)
+    bulk = bytes(range(256)) * (64 * MIB // 256)
     for what, *codes in ACCESSES:
-        compare_statements(what, codes, m=m, shm=shm, mm=mm, data=bytes(16), record=Struct("<Qd"), overlay=overlay,
-                           theirs=theirs, address=m.address, memmove=ctypes.memmove, string_at=ctypes.string_at)
+        compare_statements(what, codes, m=m, shm=shm, mm=mm, data=bytes(16), bulk=bulk, record=Struct("<Qd"),
+                           overlay=overlay, theirs=theirs, address=m.address)
     del theirs
     shm.close()
     shm.unlink()
