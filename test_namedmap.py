@@ -38,6 +38,7 @@ import tracemalloc
 import types
 import warnings
 import weakref
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from ctypes import wintypes
 
@@ -5849,6 +5850,108 @@ def test_strange_arguments_do_no_harm(public, name, tmp_path, monkeypatch):
     assert call_everything(public, name) > 1000
     gc.collect()
     assert (handle_count(), mapped_regions()) == before
+
+
+# ---------------------------------------------------------------- in other people's programs
+
+# What a program does with its copy of the file. Its answer is in the memory, since it may have no output.
+PROGRAM = r"""
+import importlib, pickle, sys
+module = importlib.import_module(sys.argv[1])
+memory = pickle.loads(pickle.dumps(module.NamedMap.open(sys.argv[2])))
+event = module.Event.create(sys.argv[2] + " event", exist_ok=True)
+with module.Mutex.create(), module.Semaphore.create(), event, memory:
+    event.set()
+    answer = f"{module.__name__} {module.__version__} by {type(module.__loader__).__name__}"
+    if sys.stdin is sys.stdout is sys.stderr is None:
+        answer += " without streams"
+    if module.__doc__ is module.NamedMap.create.__doc__ is None:
+        answer += " without docstrings"
+    memory.write((answer + "\0").encode("utf-16-le"))
+"""
+
+
+def answer_of(name, run):
+    """What a PROGRAM that `run` starts, and whose exit status it returns, writes into the memory with that name."""
+    with NamedMap.create(name, 1000) as m, Event.create(name + " event") as event:
+        assert run() == 0
+        assert event.wait(0)
+        return m.read().decode("utf-16-le").split("\0")[0]
+
+
+def run_detached(*command):
+    """The exit status of a command that has no standard streams, like the programs of pythonw.exe."""
+    if ON_WINDOWS:
+        return subprocess.run(command, cwd=HERE, creationflags=subprocess.DETACHED_PROCESS, timeout=60).returncode
+    return subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command], cwd=HERE, timeout=60).returncode
+
+
+def test_without_any_streams_from_the_start(name):
+    answer = answer_of(name, lambda: run_detached(sys.executable, "-c", PROGRAM, "namedmap", name))
+    assert answer == f"namedmap {namedmap.__version__} by SourceFileLoader without streams"
+    with NamedMap.create(name, 100) as m:
+        for arguments, status in ((["write", name, "text"], 0), (["list"], 0), (["read", name, "--hex"], 0),
+                                  (["create", name, "--exist-ok", "--hold", "0.1"], 0), (["create", name], 1),
+                                  (["read"], 2), (["--help"], 0)):
+            assert run_detached(sys.executable, "-m", "namedmap", *arguments) == status, arguments
+        assert m[:10] == "text\0".encode("utf-16-le")
+
+
+def test_without_docstrings(name, start):
+    answer = answer_of(name, lambda: start(sys.executable, "-OO", "-c", PROGRAM, "namedmap", name).end()[0])
+    assert answer == f"namedmap {namedmap.__version__} by SourceFileLoader without docstrings"
+    for arguments in (["--help"], ["create", "--help"], ["--version"], ["read", name], ["read"]):
+        ends = [start(sys.executable, *options, "-m", "namedmap", *arguments).end() for options in ([], ["-OO"])]
+        assert ends[0] == ends[1] and any(ends[0][1:])
+
+
+def test_in_a_zip(name, tmp_path, start):
+    with zipfile.ZipFile(tmp_path / "program.zip", "w") as file:
+        file.write(namedmap.__file__, "copied.py")
+    path = {"PYTHONPATH": str(tmp_path / "program.zip")}
+    answer = answer_of(name, lambda: start(sys.executable, "-c", PROGRAM, "copied", name, **path).end()[0])
+    assert answer == f"copied {namedmap.__version__} by zipimporter"
+    with NamedMap.create(name, 100) as m:
+        m.write("text\0".encode("utf-16-le"))
+        assert start(sys.executable, "-m", "copied", "read", name, **path).end() == (0, ["text"], "")
+
+
+def test_a_renamed_copy_inside_a_package(name, tmp_path, start):
+    package = tmp_path / "application" / "vendored"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("from . import shared_memory\n")
+    shutil.copy(namedmap.__file__, package / "shared_memory.py")
+    path = {"PYTHONPATH": str(tmp_path)}
+    module = "application.vendored.shared_memory"
+    answer = answer_of(name, lambda: start(sys.executable, "-c", PROGRAM, module, name, **path).end()[0])
+    assert answer == f"{module} {namedmap.__version__} by SourceFileLoader"
+    with NamedMap.create(name, 100) as m:
+        m.write("text\0".encode("utf-16-le"))
+        status, lines, _ = start(sys.executable, "-m", module, "read", name, **path).end()
+        assert (status, lines) == (0, ["text"])
+
+
+@pytest.fixture(scope="session")
+def frozen(tmp_path_factory):
+    """examples/frozen/publisher.py as an executable."""
+    if os.environ.get("NAMEDMAP_FROZEN"):
+        return os.environ["NAMEDMAP_FROZEN"]
+    pytest.importorskip("PyInstaller", reason="needs PyInstaller, or NAMEDMAP_FROZEN to name what it has made")
+    folder = tmp_path_factory.mktemp("frozen")
+    subprocess.run([sys.executable, os.path.join(HERE, "examples", "frozen", "freeze.py"), str(folder)], check=True)
+    return str(folder / "publisher") + ".exe" * ON_WINDOWS
+
+
+def test_a_frozen_program(name, frozen, start, cli):
+    process = start(frozen, name)
+    assert process.line() == f"{name} holds the message; Enter ends this process."
+    assert cli("read", name).end() == (0, ["Message from an executable."], "")
+    status, _, err = start(frozen, name).end()
+    assert status == 1 and err.startswith("Could not create the memory: ") and "the name is taken" in err
+    process.enter()
+    # Not end(): a desktop of Wine, which the first program with a window starts, keeps the standard error of that open.
+    assert process.popen.wait(60) == 0
+    assert cli("read", name).end()[0] == 1
 
 
 # ---------------------------------------------------------------- the command line
