@@ -70,8 +70,8 @@ memory, and need names of their own:
     with mutex:
         m[0] += 1
 
-If a process dies while it holds the mutex, the next one gets it, and
-``mutex.abandoned`` tells that the data may be half written.
+If a process dies while it holds the mutex, the next of those who have it open
+gets it, and ``mutex.abandoned`` tells that the data may be half written.
 
 Linux and macOS.  There the objects are files in /dev/shm, or else /tmp, in a
 directory that only the user may use.  They, too, are gone when the last process
@@ -81,6 +81,10 @@ namespaces of the same user: nothing is shared between users, or with programs
 that do not use this module.  A semaphore counts to 4096 at most.  Handles are
 not for other libraries, and what needs Windows raises NotImplementedError:
 ``sddl``, ``inheritable``, ``address``, ``duplicate()`` and ``from_handle()``.
+Each object has two or three file descriptors; where none is free, what needs
+one raises OSError.  In a signal handler that has interrupted this module while
+it made, opened or closed an object, create() and open() raise RuntimeError, and
+acquire() does in one that has interrupted acquire() or release() of a mutex.
 
 On the command line, ``python -m namedmap create NAME TEXT`` and
 ``python -m namedmap read NAME`` show whether two processes see the same memory;
@@ -2223,10 +2227,12 @@ class _Closable:
         self._lock = threading.RLock()
 
     def __enter__(self: Closable) -> Closable:
+        """Return the object itself; ValueError if it is closed."""
         self._check_open()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        """Call close()."""
         self.close()
 
 
@@ -2242,6 +2248,7 @@ class _Object(_Closable):
     _closing = False
 
     def __new__(cls, *args: object, **kwargs: object) -> Any:
+        """Raise TypeError: create(), open() and from_handle() make objects of this class."""
         raise TypeError(f"{cls.__name__} is not called: {cls.__name__}.create() makes one, and {cls.__name__}.open() "
                         "opens one that exists")
 
@@ -2267,13 +2274,16 @@ class _Object(_Closable):
 
     @property
     def handle(self) -> int:
-        """The HANDLE of the object, for other libraries (elsewhere a number of no use to them); close() closes it."""
+        """The HANDLE of the object, for other libraries (elsewhere a number of no use to them); close() closes it.
+
+        Raises ValueError if the object is closed.
+        """
         self._check_open()
         return self._handle
 
     @property
     def created(self) -> bool:
-        """Whether this object was made by create(), and not found."""
+        """Whether create() made the object; False if it was there already."""
         return self._created
 
     @property
@@ -2302,8 +2312,9 @@ class _Object(_Closable):
         The value has to be told to that process, which passes it to from_handle() and thereby owns it; else the object
         stays open as long as that process lives.
 
-        Raises PermissionError if that process belongs to somebody else; OSError if there is none with this id;
-        ValueError if the object is closed.
+        Raises PermissionError if that process has ended, or may not be given handles, such as one of another user;
+        OSError if there is none with this id; ValueError if `pid` cannot be one, and if the object is closed; TypeError
+        if `pid` is no int; NotImplementedError on other systems than Windows.
         """
         pid = index(pid)
         if not 0 <= pid < 2 ** 32:
@@ -2329,6 +2340,7 @@ class _Object(_Closable):
         return {}
 
     def __reduce__(self) -> Any:
+        """Let it be opened by its name where it is unpickled; TypeError without a name, ValueError if it is closed."""
         self._check_open()
         if self._name is None:
             raise TypeError(f"a {type(self).__name__} without a name cannot be pickled: pass it on by inheritance or "
@@ -2446,18 +2458,27 @@ class _Memory(_Closable):
 
     @property
     def access(self) -> str:
-        """``"r"``, ``"rw"`` or ``"c"``."""
+        """``"r"``, ``"rw"`` or ``"c"`` (copy-on-write); ValueError if the object is closed."""
         self._check_open()
         return self._access
 
     @property
     def address(self) -> int:
-        """The address of the first byte in this process."""
+        """The address of the first byte in this process.
+
+        Raises ValueError if the object is closed; OSError if the memory cannot be mapped.
+        """
         return ctypes.addressof(self._mapped("_array"))
 
     @property
     def buf(self) -> memoryview:
-        """A memoryview of all the bytes, read-only when access is ``"r"``; it stays valid after close()."""
+        """A memoryview of all the bytes, read-only when access is ``"r"``; it stays valid after close().
+
+        It is the same one each time: whoever releases it (``with m.buf``) has none from then on.  Release a slice of
+        it, such as ``m.buf[:]``, instead.
+
+        Raises ValueError if the object is closed; OSError if the memory cannot be mapped.
+        """
         try:
             return self._buf
         except AttributeError:
@@ -2466,10 +2487,12 @@ class _Memory(_Closable):
         return buf
 
     def __len__(self) -> int:
+        """The number of bytes covered; ValueError if the object is closed."""
         self._check_open()
         return self._size
 
     def __bool__(self) -> bool:
+        """True, whatever the size, and also when closed."""
         return True
 
     def __buffer__(self, flags: int) -> memoryview:
@@ -2485,6 +2508,11 @@ class _Memory(_Closable):
         def __getitem__(self, key: slice) -> bytes: ...
 
     def __getitem__(self, key: Union[int, slice]) -> Union[int, bytes]:
+        """A byte as an int, or a copy of a slice as bytes.
+
+        Raises IndexError for an index outside, ValueError if the object is closed; OSError if the memory cannot be
+        mapped; TypeError for another key.
+        """
         try:
             found: Union[int, bytes] = self._array[key] if key.__class__ is slice else self._bytes[key]
             return found
@@ -2494,6 +2522,12 @@ class _Memory(_Closable):
         return found
 
     def __setitem__(self, key: Union[int, slice], value: Any) -> None:
+        """Store an int into a byte, or something bytes-like into a slice of the same length.
+
+        Raises IndexError for an index outside; ValueError for an int that is no byte, another length, and if the
+        object is closed; OSError if the memory cannot be mapped; TypeError for another key or value, and if the memory
+        is read-only.
+        """
         try:
             self._bytes[key] = value
             return
@@ -2517,12 +2551,14 @@ class _Memory(_Closable):
         view[key] = data
 
     def __delitem__(self, key: Any) -> None:
+        """Raise TypeError: the size is fixed."""
         raise TypeError(f"{type(self).__name__} has a fixed size")
 
     def read(self, size: Optional[int] = -1, offset: int = 0) -> bytes:
         """Copy up to `size` bytes (all, if negative or None) from `offset` on; like os.pread, stop at the end.
 
-        Raises ValueError for a negative offset and on a closed object.
+        Raises ValueError for a negative offset, and if the object is closed; OSError if the memory cannot be mapped;
+        TypeError for a size or offset that is no int.
         """
         if size is None:
             size = -1
@@ -2540,10 +2576,10 @@ class _Memory(_Closable):
         return octets
 
     def write(self, data: Buffer, offset: int = 0) -> int:
-        """Copy a bytes-like object to `offset` (bytes) and return how many bytes it has.
+        """Copy `data`, something bytes-like, to `offset` (bytes) and return how many bytes it has.
 
-        Raises ValueError, and writes nothing, if it does not fit or the object is closed; TypeError if it is not
-        bytes-like or the memory is read-only.
+        Raises ValueError, and writes nothing, if it does not fit or the object is closed; OSError if the memory cannot
+        be mapped; TypeError if it is not bytes-like, `offset` is no int or the memory is read-only.
         """
         try:
             if data and offset >= 0:  # a slice would take any offset for nothing, and count a negative one from the end
@@ -2563,11 +2599,13 @@ class _Memory(_Closable):
         return len(octets)
 
     def overlay(self, ctype: Type[CData], offset: int = 0) -> CData:
-        """A ctypes object (Structure, array, c_int...) that lives in the memory at `offset` (bytes).
+        """A ctypes object of type `ctype` (Structure, array, c_int...) that lives in the memory at `offset` (bytes).
 
-        Reading and storing its fields reads and writes the shared memory; it stays valid after close().  Raises
-        ValueError if it is not wholly inside or the object is closed; TypeError if `ctype` is not a ctypes type or
-        the memory is read-only (snapshot() copies from it).
+        Reading and storing its fields reads and writes the shared memory; it stays valid after close().
+
+        Raises ValueError if it is not wholly inside or the object is closed; OSError if the memory cannot be mapped;
+        TypeError if `ctype` is not a ctypes type or is a pointer such as c_char_p, if `offset` is no int, and if the
+        memory is read-only (snapshot() copies from it).
         """
         offset = index(offset)
         placed = self._place(ctype, offset)
@@ -2577,10 +2615,10 @@ class _Memory(_Closable):
         return overlay
 
     def snapshot(self, ctype: Type[CData], offset: int = 0) -> CData:
-        """A ctypes object with a private copy, made in one pass, of the memory at `offset` (bytes).
+        """A ctypes object of type `ctype` with a private copy, made in one pass, of the memory at `offset` (bytes).
 
-        Raises ValueError if it is not wholly inside or the object is closed; TypeError if `ctype` is not a ctypes
-        type.
+        Raises ValueError if it is not wholly inside or the object is closed; OSError if the memory cannot be mapped;
+        TypeError if `ctype` is not a ctypes type or is a pointer such as c_char_p, and if `offset` is no int.
         """
         offset = index(offset)
         copy: CData = self._place(ctype, offset).from_buffer_copy(self._mapped("_array"), offset)
@@ -2593,7 +2631,8 @@ class _Memory(_Closable):
         object, or the map of this view, was created over a file, may write to it, and is still open.  Memory in the
         paging file, and copy-on-write memory, has nothing to write.
 
-        Raises ValueError if the range is not wholly inside or the object is closed; OSError if writing fails.
+        Raises ValueError if the range is not wholly inside or the object is closed; OSError if the memory cannot be
+        mapped, or writing fails; TypeError for a size or offset that is no int.
         """
         array, offset = self._mapped("_array"), index(offset)
         size = max(self._size - offset, 0) if size is None else index(size)
@@ -2618,12 +2657,14 @@ class View(_Memory):
     """Part of a file mapping object, mapped into this process (MapViewOfFile); made by NamedMap.view().
 
     Bytes are read and written as in NamedMap: by index and slice, read(), write(), overlay(), snapshot() and `buf`.
-    A view keeps the NamedMap it came from alive, but not open.  `with` closes the view.
+    A view keeps the NamedMap it came from alive, but not open.  `with` closes the view.  After close(), `size`,
+    `closed`, repr() and close() still work; everything else is a ValueError.  A view cannot be pickled.
     """
 
     _map_object: Optional[NamedMap]
 
     def __new__(cls, *args: object, **kwargs: object) -> Any:
+        """Raise TypeError: view() of a NamedMap makes views."""
         raise TypeError("View is not called: NamedMap.create() makes memory, NamedMap.open() opens it, and view() of a "
                         "NamedMap gives a View")
 
@@ -2648,6 +2689,7 @@ class View(_Memory):
             map_object._flush(address, size)
 
     def __reduce__(self) -> Any:
+        """Raise TypeError: a view cannot be pickled."""
         raise TypeError("a View cannot be pickled: pickle its NamedMap, and ask that for a view again")
 
     def close(self) -> None:
@@ -2770,13 +2812,21 @@ class NamedMap(_Object, _Memory):
     NamedMap.create() makes one, NamedMap.open() opens one that exists, and NamedMap.from_handle() takes one whose
     handle came from another process; `with` closes it.  The bytes are there as ``m[i]`` (an int), ``m[a:b]`` (a copy),
     ``m[a:b] = data``, ``m.read()``, ``m.write(data)``, ``m.buf`` (a memoryview), ``m.overlay(Struct)`` and
-    ``m.snapshot(Struct)``.  The memory is mapped at the first of these, so that a huge object can be opened and looked
-    at through small views.
+    ``m.snapshot(Struct)``.
 
-    The name lives as long as a process has the object open; on Windows it dies with the last *handle*, even while
-    views of the memory live on.
+    The memory is mapped at the first use of its bytes, of `address` or of flush(), so that a huge object can be opened
+    and looked at through small views.  That use raises OSError if there is not enough memory or address space, and
+    on Windows PermissionError if the memory was made read-only, which open() cannot know.
 
-    A named object can be pickled, to be opened by its name, with the same size and access, where it is unpickled.
+    The name lives as long as somebody has the object open; on Windows it dies with the last *handle*, even while
+    views of the memory live on.  An object that nobody refers to any more is closed, too: `buf`, its slices and
+    overlays keep the memory, but not the name; a View keeps its NamedMap.
+
+    After close(), `name`, `created`, `closed`, `size`, repr() and close() still work; everything else is a ValueError.
+
+    A named object can be pickled, to be opened by its name, with the same size and access, where it is unpickled,
+    with the errors of open(); changes that were kept private (``"c"``) do not go along.  Without a name that is a
+    TypeError.
     """
 
     _backing: Optional[_BackingFile]
@@ -2790,26 +2840,27 @@ class NamedMap(_Object, _Memory):
         `name` is at most 259 UTF-16 units, with the prefix ``Local\`` or ``Global\`` or none; None makes memory
         without a name, for child processes (`inheritable`) and duplicate().  Memory in the paging file is all zero.
 
-        `file` is a path or an open file.  A path is opened with no sharing (CreateFileW) and held open as long as
-        this object (other systems than Windows cannot keep others out); a missing file is made if `size` is given.
-        An open file is flushed and duplicated.  `size` None is that of the file, and a larger one makes the file
-        larger.  `access` is ``"rw"``, or with a file also ``"r"``, or ``"c"`` (copy-on-write) to read and write with
-        the changes kept private.
+        `file` is a path, or an open binary file, which is flushed and duplicated.  A path is opened with no sharing
+        (CreateFileW) and held open as long as this object (other systems than Windows cannot keep others out); a
+        missing file is made if `size` is given and `access` is ``"rw"``.  `size` None is that of the file, a smaller
+        one covers its beginning, a larger one makes it larger.  `access` is ``"rw"``, or with a file also ``"r"``, or
+        ``"c"`` (copy-on-write) to read and write with the changes kept private to this object.
 
-        `exist_ok` attaches to the object if there is one, and then ignores `file`, `reserve` and `sddl`; `created`
-        tells which happened.  `reserve` (SEC_RESERVE) takes of the paging file only what is mapped.  `inheritable`
-        lets child processes inherit the handle.
+        `exist_ok` attaches, as open() does, to the object if there is one, and then ignores `file`, `reserve` and
+        `sddl`; `created` tells which happened.  `reserve` (SEC_RESERVE) takes of the paging file only what is mapped:
+        use view(), since all else maps all of it.  `inheritable` lets child processes inherit the handle.
 
         `sddl` is the object's security descriptor (ConvertStringSecurityDescriptorToSecurityDescriptorW) if the
         default, for the user who made it and the system, will not do.  ``"D:(A;;GA;;;OW)(A;;GR;;;WD)"`` lets everyone
         read and only the owner write; ``"S:(ML;;NW;;;LW)"`` lets the same user's processes of low integrity, such as
         sandboxed ones, open it for writing, too.
 
-        Raises FileExistsError if the name is taken; PermissionError if a security descriptor, a missing privilege
-        (for ``Global\``) or the file forbids it; FileNotFoundError for a missing file; OSError if another kind of
-        object has the name, or there is not enough memory or disk space; ValueError for a bad argument, and if the
-        existing object, or a file that is only read, is smaller than `size`; TypeError for an argument of the wrong
-        type.  After any of them the file is as it was.
+        Raises FileExistsError if the name is taken, unless `exist_ok`; PermissionError if a security descriptor, a
+        missing privilege (for ``Global\``) or the file forbids it, or others have the file open; FileNotFoundError
+        for a missing file; OSError if another kind of object has the name, the file is empty or not on a disk, or
+        memory or disk space are short; ValueError for a bad argument, and if the existing object, or a file that is
+        only read, is smaller than `size`; TypeError for an argument of the wrong type; NotImplementedError for `sddl`
+        and `inheritable` on other systems than Windows.  After any of them the file is as it was.
         """
         if name is not None:
             _check_name(name)
@@ -2853,16 +2904,19 @@ class NamedMap(_Object, _Memory):
     @classmethod
     def open(cls, name: str, size: Optional[int] = None, *, access: str = "rw",
              timeout: Optional[float] = 0, inheritable: bool = False) -> NamedMap:
-        """Open memory that exists (OpenFileMappingW); this never creates any.
+        """Open memory that exists by its `name` (OpenFileMappingW); this never creates any.
 
-        `size` covers exactly the first `size` bytes, None the whole object: whole pages (4096 bytes) unless it is
-        over a file, because Windows does not keep the exact size.  `access` is ``"r"`` to read, ``"rw"`` to read and
-        write, ``"c"`` (copy-on-write) to read and write with the changes kept private.  `timeout` is how many seconds
-        to wait for the name to appear, None for ever.  `inheritable` lets child processes inherit the handle.
+        `size` covers exactly the first `size` bytes, None the whole object: whole pages (4096 bytes on Windows) unless
+        it is over a file, because Windows does not keep the exact size.  `access` is ``"r"`` to read, ``"rw"`` to read
+        and write, ``"c"`` (copy-on-write) to read and write with the changes kept private to this object, where not
+        even its views see them.  `timeout` is how many seconds to wait for the name to appear; 0 does not wait, None
+        waits for ever.  `inheritable` lets child processes inherit the handle.
 
-        Raises FileNotFoundError if nothing has the name; PermissionError if the object's security descriptor forbids
-        the access; OSError if another kind of object has the name; ValueError for a bad argument, and if the object
-        is smaller than `size`; TypeError for an argument of the wrong type.
+        Raises FileNotFoundError if nothing has the name, in time; PermissionError if the object's security descriptor
+        forbids the access; OSError if another kind of object has the name; ValueError for a bad argument, and if the
+        object is smaller than `size`; TypeError for an argument of the wrong type.  On other systems than Windows,
+        raises PermissionError also if the memory was made read-only or its file may not be opened, FileNotFoundError
+        if that file was renamed or deleted, and NotImplementedError for `inheritable`.
         """
         _check_name(name)
         if size is not None:
@@ -2874,14 +2928,15 @@ class NamedMap(_Object, _Memory):
 
     @classmethod
     def from_handle(cls, handle: int, size: Optional[int] = None) -> NamedMap:
-        """Take a handle that this process inherited, or that duplicate() in another process made for it.
+        """Take a `handle` that this process inherited, or that duplicate() in another process made for it.
 
         From then on close() closes it.  `size` covers exactly the first `size` bytes, None the whole object.  Whether
         it may be written follows from the handle (NtQueryObject); it has no name here.
 
         Raises OSError if the handle is closed or belongs to another kind of object; PermissionError if it allows no
         access to the memory; ValueError if the object is smaller than `size`, and for a bad argument; TypeError for an
-        argument of the wrong type.  After any of them the handle is still the caller's.
+        argument of the wrong type; NotImplementedError on other systems than Windows.  After any of them the handle is
+        still the caller's.
         """
         if size is not None:
             size = _check_size(size)
@@ -2923,8 +2978,8 @@ class NamedMap(_Object, _Memory):
     def close(self) -> None:
         """Close the handle (CloseHandle), once, and give up the memory; this never fails.
 
-        If no other process has the object open, its name is gone at once.  Views, and what was borrowed from the
-        memory, stay valid; UnmapViewOfFile follows the last of them.
+        If nobody else has the object open, its name is gone at once.  Views, and what was borrowed from the memory,
+        stay valid; UnmapViewOfFile follows the last of them.
         """
         with self._lock:
             super().close()
@@ -2941,8 +2996,9 @@ class NamedMap(_Object, _Memory):
         to `offset` modulo 64 KiB.
 
         Raises ValueError if the range is empty or not wholly inside, if `access` is wider than that of the map, if
-        `address` can never be used, or the map is closed; OSError if something else is at the address, or Windows
-        cannot map it.
+        `address` can never be used, or the map is closed; OSError if something else is at the address, or there is not
+        enough memory or address space; TypeError for an argument of the wrong type; NotImplementedError for `address`
+        on other systems than Windows.
         """
         offset = index(offset)
         size = max(self._size - offset, 1) if size is None else _check_size(size)
@@ -2992,14 +3048,14 @@ class _Waitable(_Object):
 
     @classmethod
     def open(cls: Type[Waitable], name: str, *, timeout: Optional[float] = 0, inheritable: bool = False) -> Waitable:
-        """Open one that exists (OpenMutexW, OpenEventW, OpenSemaphoreW); this never creates any.
+        """Open one that exists by its `name` (OpenMutexW, OpenEventW, OpenSemaphoreW); this never creates any.
 
-        `timeout` is how many seconds to wait for the name to appear, None for ever.  `inheritable` lets child
-        processes inherit the handle.
+        Return an object of this class.  `timeout` is how many seconds to wait for the name to appear; 0 does not wait,
+        None waits for ever.  `inheritable` lets child processes inherit the handle.
 
-        Raises FileNotFoundError if nothing has the name; PermissionError if the object's security descriptor forbids
-        it; OSError if another kind of object has the name; ValueError for a bad argument; TypeError for an argument of
-        the wrong type.
+        Raises FileNotFoundError if nothing has the name, in time; PermissionError if the object's security descriptor
+        forbids it; OSError if another kind of object has the name; ValueError for a bad argument; TypeError for an
+        argument of the wrong type; NotImplementedError for `inheritable` on other systems than Windows.
         """
         _check_name(name)
         timeout = _check_timeout(timeout)
@@ -3012,12 +3068,13 @@ class _Waitable(_Object):
 
     @classmethod
     def from_handle(cls: Type[Waitable], handle: int) -> Waitable:
-        """Take a handle that this process inherited, or that duplicate() in another process made for it.
+        """Take a `handle` that this process inherited, or that duplicate() in another process made for it.
 
-        From then on close() closes it.  It has no name here.
+        Return an object of this class, which has no name.  From then on close() closes the handle.
 
-        Raises OSError if the handle is closed or belongs to another kind of object; ValueError and TypeError for what
-        is no handle.  After any of them the handle is still the caller's.
+        Raises OSError if the handle is closed or belongs to another kind of object (NtQueryObject tells); ValueError
+        and TypeError for what is no handle; NotImplementedError on other systems than Windows.  After any of them the
+        handle is still the caller's.
         """
         return cls._wrap(_checked_handle(handle, cls._kind), False, None)
 
@@ -3077,12 +3134,12 @@ class _Lock(_Waitable):
     """What is acquired and released."""
 
     def acquire(self, blocking: bool = True, timeout: Optional[float] = None) -> bool:
-        """Wait until it is free and take it (WaitForSingleObject); return whether it was taken.
+        """Wait until the mutex is free, or the semaphore above 0, and take it, or 1 (WaitForSingleObject).
 
-        `timeout` is in seconds; None waits for ever, and 0, like `blocking` False, only tries.  Other threads run
-        meanwhile.  Ctrl+C interrupts within 0.1 seconds; for that, the wait on Windows is made of slices, and since
-        each of them queues anew, a thread that has waited for longer can be overtaken by one that has just come.  On
-        other systems this happens with mutexes, too.
+        Return whether it was taken.  `timeout` is in seconds; None waits for ever, and 0, like `blocking` False, only
+        tries.  Other threads run meanwhile.  Ctrl+C interrupts within 0.1 seconds; for that, the wait on Windows is
+        made of slices, each of which queues anew.  So a thread that has waited for longer can be overtaken by one that
+        has just come; on other systems, too.
 
         Raises ValueError for a negative or too large timeout, for one without blocking, and if the object is closed,
         by another thread during the wait, too; PermissionError if its handle does not allow waiting; TypeError for an
@@ -3113,10 +3170,12 @@ class _Lock(_Waitable):
         """Note, if `done`, that the calling thread, which had got this object `held` times, has given it back once."""
 
     def __enter__(self: Lock) -> Lock:
+        """Call acquire(), and return the object itself."""
         self.acquire()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        """Call release(); this does not close the object."""
         self._surely_release()
 
 
@@ -3127,11 +3186,15 @@ class Mutex(_Lock):
     from another process.  ``with mutex:`` locks and unlocks it, and does not close it.
 
     The thread that holds it may acquire it again, and has to release it as often.  If a thread or process ends while it
-    holds it, the next one gets it all the same, and `abandoned` tells that what it protects may be half changed.  A
-    Mutex object that is forgotten before it was released leaves the mutex locked until its thread ends; on other
-    systems than Windows, the last one of a process leaves it abandoned at once.
+    holds it, the next one gets it all the same, and `abandoned` tells that what it protects may be half changed.  That
+    needs somebody else who had the mutex open at that moment: else it is gone with its owner, and the next create()
+    makes a new one that tells nothing.
 
-    A named one can be pickled, to be opened by its name where it is unpickled.
+    An object that nobody refers to any more is closed.  One that is forgotten before it was released leaves the mutex
+    locked until its thread ends; on other systems than Windows, the last one of a process leaves it abandoned at once.
+
+    After close(), `name`, `created`, `closed`, repr() and close() still work; everything else is a ValueError.  A named
+    one can be pickled, to be opened by its name where it is unpickled; without a name that is a TypeError.
     """
 
     _kind = "Mutant"
@@ -3148,8 +3211,9 @@ class Mutex(_Lock):
         is one, and then ignores `sddl`; `created` tells which happened.  `sddl` is a security descriptor and
         `inheritable` lets child processes inherit the handle, as in NamedMap.create().
 
-        Raises FileExistsError if the name is taken; PermissionError if a security descriptor forbids it; OSError if
-        another kind of object has the name; ValueError for a bad argument; TypeError for one of the wrong type.
+        Raises FileExistsError if the name is taken, unless `exist_ok`; PermissionError if a security descriptor forbids
+        it; OSError if another kind of object has the name; ValueError for a bad argument; TypeError for one of the
+        wrong type; NotImplementedError for `sddl` and `inheritable` on other systems than Windows.
         """
         return cls._create(name, exist_ok, sddl, inheritable, _layer.create_mutex)
 
@@ -3161,9 +3225,11 @@ class Mutex(_Lock):
     def abandoned(self) -> bool:
         """Whether the last owner ended without releasing the mutex, when this object last acquired it.
 
-        What the mutex protects may be half changed.  It stays True until the mutex is next acquired; that the owner
-        acquires it once more does not count.  Windows tells it only once: if Ctrl+C interrupts the acquire() that
+        What the mutex protects may be half changed.  It stays True until this object next acquires the mutex; that the
+        owner acquires it once more does not count.  Windows tells it only once: if Ctrl+C interrupts the acquire() that
         would have told, nobody learns of it.
+
+        Raises ValueError if the object is closed.
         """
         self._check_open()
         return self._abandoned
@@ -3240,10 +3306,12 @@ class Event(_Waitable):
 
     Event.create() makes one, Event.open() opens one that exists, and Event.from_handle() takes one whose handle came
     from another process; `with` closes it.  A manual-reset event lets all waiters go on until it is cleared; one that
-    resets itself lets one waiter go on each time it is set.  On other systems than Windows, two set() in quick
-    succession may wake only one of two waiters.
+    resets itself lets one waiter go on each time it is set; on other systems than Windows, two set() of such a one in
+    quick succession may wake only one of two waiters.
 
-    A named one can be pickled, to be opened by its name where it is unpickled.
+    An object that nobody refers to any more is closed.  After close(), `name`, `created`, `closed`, repr() and close()
+    still work; everything else is a ValueError.  A named one can be pickled, to be opened by its name where it is
+    unpickled; without a name that is a TypeError.
     """
 
     _kind = "Event"
@@ -3253,13 +3321,17 @@ class Event(_Waitable):
                exist_ok: bool = False, sddl: Optional[str] = None, inheritable: bool = False) -> Event:
         r"""Make an event (CreateEventW), which is set at once if `initial_state` is true.
 
+        With `manual_reset` it stays set until clear(), and all waiters go on; without, it resets itself as soon as one
+        of them has gone on.
+
         `name` is at most 259 UTF-16 units, with the prefix ``Local\`` or ``Global\`` or none; None makes one without a
         name, for threads, child processes (`inheritable`) and duplicate().  `exist_ok` attaches to the event if there
         is one, and then ignores `manual_reset`, `initial_state` and `sddl`; `created` tells which happened.  `sddl` is
         a security descriptor and `inheritable` lets child processes inherit the handle, as in NamedMap.create().
 
-        Raises FileExistsError if the name is taken; PermissionError if a security descriptor forbids it; OSError if
-        another kind of object has the name; ValueError for a bad argument; TypeError for one of the wrong type.
+        Raises FileExistsError if the name is taken, unless `exist_ok`; PermissionError if a security descriptor forbids
+        it; OSError if another kind of object has the name; ValueError for a bad argument; TypeError for one of the
+        wrong type; NotImplementedError for `sddl` and `inheritable` on other systems than Windows.
         """
         return cls._create(name, exist_ok, sddl, inheritable, _layer.create_event, bool(manual_reset),
                            bool(initial_state))
@@ -3314,7 +3386,9 @@ class Semaphore(_Lock):
     handle came from another process.  ``with semaphore:`` acquires and releases it, and does not close it.  A count
     that was taken belongs to nobody: what a process that dies has taken is not given back.
 
-    A named one can be pickled, to be opened by its name where it is unpickled.
+    An object that nobody refers to any more is closed.  After close(), `name`, `created`, `closed`, repr() and close()
+    still work; everything else is a ValueError.  A named one can be pickled, to be opened by its name where it is
+    unpickled; without a name that is a TypeError.
     """
 
     _kind = "Semaphore"
@@ -3322,17 +3396,19 @@ class Semaphore(_Lock):
     @classmethod
     def create(cls, name: Optional[str] = None, value: int = 1, maximum: Optional[int] = None, *,
                exist_ok: bool = False, sddl: Optional[str] = None, inheritable: bool = False) -> Semaphore:
-        r"""Make a semaphore with the count `value`, and at most `maximum` (CreateSemaphoreW).
+        r"""Make a semaphore with the count `value`, from 0 to `maximum`, and at most `maximum` (CreateSemaphoreW).
 
-        `maximum` None is as much as the system can count: 2**31-1 on Windows, 4096 on others.
+        `maximum` is 1 to 2**31-1; None is as much as the system can count: 2**31-1 on Windows, 4096 on others, where
+        2**31-1 means the same, and any other number above 4096 is a ValueError.
 
         `name` is at most 259 UTF-16 units, with the prefix ``Local\`` or ``Global\`` or none; None makes one without a
         name, for threads, child processes (`inheritable`) and duplicate().  `exist_ok` attaches to the semaphore if
         there is one, and then ignores `value`, `maximum` and `sddl`; `created` tells which happened.  `sddl` is a
         security descriptor and `inheritable` lets child processes inherit the handle, as in NamedMap.create().
 
-        Raises FileExistsError if the name is taken; PermissionError if a security descriptor forbids it; OSError if
-        another kind of object has the name; ValueError for a bad argument; TypeError for one of the wrong type.
+        Raises FileExistsError if the name is taken, unless `exist_ok`; PermissionError if a security descriptor forbids
+        it; OSError if another kind of object has the name; ValueError for a bad argument; TypeError for one of the
+        wrong type; NotImplementedError for `sddl` and `inheritable` on other systems than Windows.
         """
         maximum = _MAX_COUNT if maximum is None else _check_count("a maximum", maximum)
         value = _check_number("a value", value, 0, maximum, f"0 to the maximum of {maximum}")
@@ -3872,7 +3948,8 @@ def _parser() -> ArgumentParser:
 
     parser = Parser(
         prog="python -m namedmap", description="Look at named shared memory, write to it, and make some.",
-        epilog='example: python -m namedmap create Local\\demo "Message from first process."',
+        epilog='example: python -m namedmap create Local\\demo "Message from first process."\n\n'
+               "exit status: 0, 1 after an error, 2 for a wrong command line",
         formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"namedmap {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -3890,8 +3967,8 @@ def _parser() -> ArgumentParser:
     _write_options(command("write", _write_command, "Write to memory that exists.", 'Local\\demo "New message."'))
     _name_argument(command("info", _info_command, "Show what has a name, and what this process may do with it.",
                            "Local\\demo"))
-    _list_options(command("list", _list_command, "List the memory of this session and of Global\\ with its size.",
-                          '"*demo*" --all'))
+    _list_options(command("list", _list_command, "List the memory of this session and of Global\\ with its size in "
+                          "bytes; - stands for one that is not known.", '"*demo*" --all'))
     return parser
 
 
@@ -3907,7 +3984,7 @@ def _encoding_option(group: Any) -> None:
 
 def _offset_option(sub: ArgumentParser) -> None:
     sub.add_argument("--offset", metavar="N", type=_argument(_parse_offset), default=0,
-                     help="bytes to skip; default 0")
+                     help="bytes to skip (4096, 0x1000, 64K, 16M, 2G); default 0")
 
 
 def _content_arguments(sub: ArgumentParser) -> None:
@@ -3929,9 +4006,9 @@ def _create_options(sub: ArgumentParser) -> None:
                      help="a file to map instead of the paging file; --size makes it, or makes it larger")
     sub.add_argument("--exist-ok", action="store_true", help="attach to the memory if the name is taken")
     sub.add_argument("--sddl", metavar="S", type=_argument(_parse_sddl),
-                     help="security descriptor, such as D:(A;;GA;;;OW)(A;;GR;;;WD) to let other users read")
+                     help="security descriptor, on Windows, such as D:(A;;GA;;;OW)(A;;GR;;;WD) to let others read")
     sub.add_argument("--hold", metavar="SECONDS", type=_argument(_parse_seconds),
-                     help="how long to hold the memory; Enter and Ctrl+C end it before")
+                     help="how long to hold the memory, instead of until Enter or Ctrl+C, which end it before")
 
 
 def _read_options(sub: ArgumentParser) -> None:
@@ -4012,7 +4089,11 @@ def _parse(argv: Optional[List[str]], arguments: Namespace) -> None:
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    """Run the command line and return its exit status: 0, or 1 after an error; a usage error exits with 2."""
+    """Run the command line and return its exit status: 0, or 1 after an error, of which standard error tells.
+
+    `argv` are the arguments without the name of the program; None takes those of this process.  Raises SystemExit for
+    ``--help`` and ``--version`` (0) and for a wrong command line (2).
+    """
     from argparse import Namespace
     arguments = Namespace()
     try:

@@ -357,13 +357,18 @@ def test_licence_and_version_travel_with_the_file():
     assert literals == [namedmap.__version__]
 
 
-def test_everything_public_has_a_docstring():
+def test_everything_public_has_a_docstring_that_tells_of_every_parameter():
+    assert namedmap.main.__doc__ and "`argv`" in namedmap.main.__doc__
     for public in namedmap.__all__:
         cls = getattr(namedmap, public)
         assert cls.__doc__
-        for attribute in dir(cls):
-            if not attribute.startswith("_"):
-                assert getattr(cls, attribute).__doc__, f"{public}.{attribute}"
+        for attribute, member in inspect.getmembers(cls):
+            if attribute.startswith("_"):
+                continue
+            assert member.__doc__, f"{public}.{attribute}"
+            parameters = inspect.signature(member).parameters if callable(member) else []
+            for parameter in set(parameters) - {"self"}:
+                assert f"`{parameter}`" in member.__doc__, f"{public}.{attribute}: {parameter}"
 
 
 def test_importing_is_cheap_and_loads_no_dll():

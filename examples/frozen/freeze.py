@@ -1,4 +1,4 @@
-"""Makes one executable of publisher.py and the copied namedmap.py, with PyInstaller (python -m pip install pyinstaller).
+"""Makes one executable of publisher.py and a copied namedmap.py. Needs PyInstaller: python -m pip install pyinstaller
 
 Run:    python examples/frozen/freeze.py [FOLDER]
 
