@@ -10,6 +10,7 @@ The sequence counter is odd while the writer stores; a reader that finds it odd,
 This relies on stores being seen in the order in which they were made, which x86 and x64 processors guarantee.
 """
 import ctypes
+import itertools
 import os
 import sys
 import threading
@@ -18,49 +19,34 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))  # as in a checkout
 import namedmap  # noqa: E402
 
-NAME = r"Local\namedmap_latest_value"
-
-
-class Position(ctypes.Structure):
-    _fields_ = [("x", ctypes.c_double), ("y", ctypes.c_double), ("z", ctypes.c_double)]
-
 
 class Latest(ctypes.Structure):
-    _fields_ = [("sequence", ctypes.c_uint32), ("position", Position)]
+    _fields_ = [("sequence", ctypes.c_uint32), ("x", ctypes.c_double), ("y", ctypes.c_double), ("z", ctypes.c_double)]
 
 
-def write(name=NAME):
+def write(name):
     with namedmap.NamedMap.create(name, ctypes.sizeof(Latest)) as memory:
         latest = memory.overlay(Latest)
         enter = threading.Thread(target=sys.stdin.readline, daemon=True)
         enter.start()
         print(f"{name} holds the latest position; Enter ends this process.", flush=True)
-        step = 0
         while enter.is_alive():
-            step += 1
             latest.sequence += 1
-            latest.position.x, latest.position.y, latest.position.z = step, 2 * step, 3 * step
+            latest.x, latest.y, latest.z = latest.x + 1, latest.y + 2, latest.z + 3
             latest.sequence += 1
             enter.join(0.001)
 
 
-def snapshot(memory):
-    """A consistent copy of the position, and how many others were not."""
-    again = 0
-    while True:
-        before = memory.snapshot(ctypes.c_uint32).value
-        latest = memory.snapshot(Latest)
-        after = memory.snapshot(ctypes.c_uint32).value
-        if before % 2 == 0 and before == after:
-            return latest.position, again
-        again += 1
-
-
-def read(name=NAME, count=10):
+def read(name):
     with namedmap.NamedMap.open(name, ctypes.sizeof(Latest), access="r", timeout=10) as memory:
-        for _ in range(int(count)):
-            position, again = snapshot(memory)
-            print(f"x={position.x:.0f} y={position.y:.0f} z={position.z:.0f} (looked again {again} times)", flush=True)
+        for _ in range(10):
+            for again in itertools.count():
+                before = memory.snapshot(ctypes.c_uint32).value
+                latest = memory.snapshot(Latest)
+                after = memory.snapshot(ctypes.c_uint32).value
+                if before % 2 == 0 and before == after:
+                    break
+            print(f"x={latest.x:.0f} y={latest.y:.0f} z={latest.z:.0f} (looked again {again} times)", flush=True)
             time.sleep(0.1)
 
 
@@ -69,6 +55,6 @@ if __name__ == "__main__":
     if command is None:
         raise SystemExit(__doc__)
     try:
-        command(*sys.argv[2:])
+        command(sys.argv[2] if len(sys.argv) > 2 else r"Local\namedmap_latest_value")
     except OSError as error:
         raise SystemExit(f"Could not {sys.argv[1]}: {error}")

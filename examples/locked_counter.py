@@ -20,46 +20,41 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))  # as in a checkout
 import namedmap  # noqa: E402
 
-PROCESSES = 4
-INCREMENTS = 5000
+PROCESSES, INCREMENTS = 4, 5000
 
 
-def work(memory, ready, go, lock, increments):
+def work(memory, ready, go, lock):
     counter = memory.overlay(ctypes.c_uint64)
     ready.release()
     go.wait()
-    for _ in range(increments):
+    for _ in range(INCREMENTS):
         with lock:
             value = counter.value
             time.sleep(0)  # another process may run now, as it may at any other moment
             counter.value = value + 1
 
 
-def count(prefix, locked, increments):
+def count(prefix, lock):
     """What the counter shows in the end."""
-    with namedmap.NamedMap.create(prefix + ".memory", 8) as memory, namedmap.Event.create(prefix + ".go") as go, \
-            contextlib.closing(namedmap.Semaphore.create(prefix + ".ready", 0)) as ready, \
-            contextlib.closing(namedmap.Mutex.create(prefix + ".mutex")) as mutex:
-        lock = mutex if locked else contextlib.nullcontext()
+    ready = namedmap.Semaphore.create(prefix + ".ready", 0)
+    with namedmap.NamedMap.create(prefix + ".memory", 8) as memory, namedmap.Event.create(prefix + ".go") as go:
         # The objects are pickled for the processes, which open them by their names.
-        processes = [multiprocessing.Process(target=work, args=(memory, ready, go, lock, increments))
-                     for _ in range(PROCESSES)]
+        processes = [multiprocessing.Process(target=work, args=(memory, ready, go, lock)) for _ in range(PROCESSES)]
         for process in processes:
             process.start()
-        for process in processes:
-            if not ready.acquire(timeout=60):
-                raise SystemExit("A process does not start.")
+        if not all(ready.acquire(timeout=60) for _ in processes):
+            raise SystemExit("A process does not start.")
         go.set()  # all begin at the same time
         for process in processes:
             process.join()
         return memory.overlay(ctypes.c_uint64).value
 
 
-def main(prefix=r"Local\namedmap_counter", increments=INCREMENTS):
-    expected = PROCESSES * int(increments)
-    for locked, words in ((True, "with the mutex:    "), (False, "without the mutex: ")):
-        total = count(prefix, locked, int(increments))
-        print(f"{words} {PROCESSES} processes x {increments} increments = {total}, lost {expected - total}", flush=True)
+def main(prefix=r"Local\namedmap_counter"):
+    mutex = namedmap.Mutex.create(prefix + ".mutex")
+    for lock, words in (mutex, "with the mutex:    "), (contextlib.nullcontext(), "without the mutex: "):
+        total, expected = count(prefix, lock), PROCESSES * INCREMENTS
+        print(f"{words} {PROCESSES} processes x {INCREMENTS} increments = {total}, lost {expected - total}", flush=True)
 
 
 if __name__ == "__main__":

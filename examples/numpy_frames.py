@@ -19,21 +19,11 @@ try:
 except ImportError:
     raise SystemExit("This example needs numpy: python -m pip install numpy")
 
-NAME = r"Local\namedmap_frames"
-SHAPE = (480, 640, 3)  # rows, columns, colours
-FRAMES = 10
+SHAPE = (2, 480, 640, 3)  # frames, rows, columns, colours
 
 
 class Header(ctypes.Structure):
     _fields_ = [("drawn", ctypes.c_uint32), ("shown", ctypes.c_uint32)]  # the numbers of the last frames
-
-
-SIZE = ctypes.sizeof(Header) + 2 * SHAPE[0] * SHAPE[1] * SHAPE[2]
-
-
-def parts(memory):
-    """The header and the two frames, all in the shared memory, where they stay valid after close()."""
-    return memory.overlay(Header), numpy.ndarray((2,) + SHAPE, numpy.uint8, memory.buf, ctypes.sizeof(Header))
 
 
 def wait_until(condition):
@@ -44,31 +34,32 @@ def wait_until(condition):
         time.sleep(0.001)
 
 
-def produce(name):
-    with namedmap.NamedMap.create(name, SIZE) as memory:
-        header, frames = parts(memory)
+def main(role, name=r"Local\namedmap_frames"):
+    size = ctypes.sizeof(Header) + numpy.prod(SHAPE)
+    if role == "produce":
+        memory = namedmap.NamedMap.create(name, size)
         print(f"{name} is ready", flush=True)
-        for number in range(1, FRAMES + 1):
-            wait_until(lambda: header.shown >= number - 2)
-            frames[number % 2] = 10 * number  # drawn in place
-            header.drawn = number
-        wait_until(lambda: header.shown == FRAMES)
-
-
-def consume(name):
-    with namedmap.NamedMap.open(name, SIZE, timeout=60) as memory:
-        header, frames = parts(memory)
-        for number in range(1, FRAMES + 1):
-            wait_until(lambda: header.drawn >= number)
-            print(f"frame {number}: brightness {int(frames[number % 2].max())}", flush=True)
-            header.shown = number
+    else:
+        memory = namedmap.NamedMap.open(name, size, timeout=60)
+    with memory:  # header and frames are in the shared memory, where they stay valid after close()
+        header = memory.overlay(Header)
+        frames = numpy.ndarray(SHAPE, numpy.uint8, memory.buf, ctypes.sizeof(Header))
+        for number in range(1, 11):
+            if role == "produce":
+                wait_until(lambda: header.shown >= number - 2)
+                frames[number % 2] = 10 * number  # drawn in place
+                header.drawn = number
+            else:
+                wait_until(lambda: header.drawn >= number)
+                print(f"frame {number}: brightness {int(frames[number % 2].max())}", flush=True)
+                header.shown = number
+        wait_until(lambda: header.shown == number)
 
 
 if __name__ == "__main__":
-    roles = {"produce": produce, "consume": consume}
-    if len(sys.argv) < 2 or sys.argv[1] not in roles:
+    if sys.argv[1:2] not in (["produce"], ["consume"]):
         raise SystemExit(__doc__)
     try:
-        roles[sys.argv[1]](*sys.argv[2:] or [NAME])
+        main(*sys.argv[1:])
     except (OSError, ValueError) as error:
         raise SystemExit(f"Could not share the frames: {error}")

@@ -30,57 +30,39 @@ static int failed(const char *what)
     return 1;
 }
 
-static int publish(const wchar_t *name, const void *bytes, size_t length)
-{
-    HANDLE mapping;
-    void *view;
-
-    mapping = CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE, 0, SIZE, name);
-    if (mapping == NULL)
-        return failed("CreateFileMapping");
-    view = MapViewOfFile(mapping, FILE_MAP_WRITE, 0, 0, SIZE);
-    if (view == NULL)
-        return failed("MapViewOfFile");
-    memcpy(view, bytes, length < SIZE ? length : SIZE);
-    puts("ready");
-    fflush(stdout);
-    getchar();
-    UnmapViewOfFile(view);
-    CloseHandle(mapping);
-    return 0;
-}
-
-static int read_text(const wchar_t *name)
-{
-    char text[3 * SIZE]; /* a UTF-16 unit takes up to three bytes in UTF-8 */
-    wchar_t *view;
-    HANDLE mapping;
-    int length;
-
-    mapping = OpenFileMappingW(FILE_MAP_READ, FALSE, name);
-    if (mapping == NULL)
-        return failed("OpenFileMapping");
-    view = MapViewOfFile(mapping, FILE_MAP_READ, 0, 0, SIZE);
-    if (view == NULL)
-        return failed("MapViewOfFile");
-    length = (int)wcsnlen(view, SIZE / sizeof(wchar_t));
-    length = WideCharToMultiByte(CP_UTF8, 0, view, length, text, sizeof text, NULL, NULL);
-    fwrite(text, 1, length, stdout);
-    UnmapViewOfFile(view);
-    CloseHandle(mapping);
-    return 0;
-}
-
 int wmain(int argc, wchar_t **argv)
 {
     static const Telemetry telemetry = {1, 7, 99.5f, 0.25, -1, L"Suzuka"};
+    int read = argc == 3 && wcscmp(argv[1], L"read") == 0, publish = argc == 3 && wcscmp(argv[1], L"publish") == 0;
+    char text[3 * SIZE]; /* a UTF-16 unit takes up to three bytes in UTF-8 */
+    wchar_t *view;
+    HANDLE mapping;
 
-    if (argc == 4 && wcscmp(argv[1], L"write") == 0)
-        return publish(argv[2], argv[3], (wcslen(argv[3]) + 1) * sizeof(wchar_t));
-    if (argc == 3 && wcscmp(argv[1], L"publish") == 0)
-        return publish(argv[2], &telemetry, sizeof telemetry);
-    if (argc == 3 && wcscmp(argv[1], L"read") == 0)
-        return read_text(argv[2]);
-    fputs("usage: peer write NAME TEXT, peer publish NAME, or peer read NAME\n", stderr);
-    return 2;
+    if (!read && !publish && !(argc == 4 && wcscmp(argv[1], L"write") == 0)) {
+        fputs("usage: peer write NAME TEXT, peer publish NAME, or peer read NAME\n", stderr);
+        return 2;
+    }
+    mapping = read ? OpenFileMappingW(FILE_MAP_READ, FALSE, argv[2])
+                   : CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE, 0, SIZE, argv[2]);
+    if (mapping == NULL)
+        return failed(read ? "OpenFileMapping" : "CreateFileMapping");
+    view = MapViewOfFile(mapping, read ? FILE_MAP_READ : FILE_MAP_WRITE, 0, 0, SIZE);
+    if (view == NULL)
+        return failed("MapViewOfFile");
+    if (read) {
+        int length = (int)wcsnlen(view, SIZE / sizeof(wchar_t));
+        length = WideCharToMultiByte(CP_UTF8, 0, view, length, text, sizeof text, NULL, NULL);
+        fwrite(text, 1, length, stdout);
+    } else {
+        if (publish)
+            memcpy(view, &telemetry, sizeof telemetry);
+        else
+            lstrcpynW(view, argv[3], SIZE / sizeof(wchar_t)); /* with its NUL */
+        puts("ready");
+        fflush(stdout);
+        getchar();
+    }
+    UnmapViewOfFile(view);
+    CloseHandle(mapping);
+    return 0;
 }
