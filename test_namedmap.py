@@ -26,6 +26,7 @@ import pickle
 import queue
 import random
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -7003,6 +7004,124 @@ def test_500_mutated_command_lines(name, capsys, monkeypatch, tmp_path):
     assert len(reached - {-1}) >= 200
     assert statuses.count(2) >= 50
     assert statuses.count(0) >= 50 and statuses.count(1) >= 50
+
+
+# ---------------------------------------------------------------- the README
+
+def readme_section(title):
+    with open(os.path.join(HERE, "README.rst"), encoding="utf-8") as file:
+        parts = re.split(r"^(.+)\n[=-]{3,}\n", file.read(), flags=re.M)  # text, title, text, title, text...
+    return parts[parts.index(title) + 1]
+
+
+def readme_blocks(title):
+    """What is indented by four spaces in a section, without them."""
+    return [re.sub("(?m)^    ", "", block).strip("\n")
+            for block in re.findall("(?:^(?:    .*)?\n)+", readme_section(title), re.M) if block.strip()]
+
+
+@pytest.fixture
+def typed(name, start):
+    """A function that gives the commands of a section of the README: what starts each, and the lines that it prints.
+
+    The name demo is replaced, because other tests may run at the same time.
+    """
+    def starting(command):
+        program, *arguments = shlex.split(command)
+        assert program == "python"
+        return lambda: start(sys.executable, *arguments)
+
+    def typed(title):
+        found = []
+        for block in readme_blocks(title):
+            if block.startswith("> "):
+                for line in re.sub(r"\bdemo\b", without_prefix(name), block).split("\n"):
+                    if line.startswith("> "):
+                        found.append((starting(line[2:]), []))
+                    else:
+                        found[-1][1].append(line)
+        return found
+    return typed
+
+
+def without_prefix(name):
+    return name.split("\\")[1].replace(" ", "_")
+
+
+def test_the_commands_that_the_readme_begins_with(typed):
+    (create, created), (read, message), (read_again, error) = typed("namedmap")
+    process = create()
+    assert [process.line()] == created
+    assert read().end() == (0, message, "")
+    process.enter()
+    assert process.end() == (0, [], "")
+    assert read_again().end() == (1, [], error[0] + "\n")
+
+
+def test_the_commands_that_look_at_the_first_example(typed):
+    process = typed("namedmap")[0][0]()
+    process.line()
+    (list_, listed), (info, facts), (dump, octets) = typed("The command line")
+    status, lines, _ = list_().end()
+    assert status == 0 and len(listed) == 1 and listed[0] in lines  # there may be other memory
+    assert info().end() == (0, facts, "")
+    assert dump().end() == (0, octets, "")
+
+
+def test_the_python_that_the_readme_begins_with(name, start):
+    code = readme_blocks("namedmap")[-1].replace("demo", without_prefix(name))
+    imports, writer, reader = (part + "\n" for part in code.split("\n\n"))
+    assert len((imports + writer + reader).splitlines()) == 6
+    process = start(sys.executable, "-c", imports + writer)
+    with NamedMap.open(without_prefix(name), timeout=60) as m:
+        eventually(lambda: m[:5] == b"hello")
+    assert start(sys.executable, "-c", imports + reader).end() == (0, ["b'hello'"], "")
+    process.enter()
+    assert process.end() == (0, ["Enter ends it "], "")
+
+
+def test_the_python_that_takes_turns(name, python):
+    code = readme_blocks("What there is")[-1].replace("demo", without_prefix(name))
+    with NamedMap.create(without_prefix(name), 256) as m, \
+            Event.create(without_prefix(name) + " changed", manual_reset=False) as changed:
+        for _ in range(2):
+            assert python(code).end() == (0, [], "")
+            assert changed.wait(0) and not changed.wait(0)
+        assert m[0] == 1
+
+
+def test_the_readme_tells_of_all_that_is_public():
+    table = readme_section("What there is")
+    for public in namedmap.__all__:
+        assert f"``{public}" in table
+        for attribute in dir(getattr(namedmap, public)):
+            if not attribute.startswith("_"):
+                assert re.search(rf"\b{attribute}\b", table), attribute
+
+
+def test_the_readme_tells_the_version():
+    assert f"version {namedmap.__version__}, " in readme_section("namedmap")
+    assert readme_blocks("Get it")[-1].endswith(f"\nnamedmap {namedmap.__version__}")
+
+
+def test_the_readme_quotes_the_errors():
+    with open(namedmap.__file__, encoding="utf-8") as file:
+        source = re.sub(r'"\n\s*f?"', "", file.read()).replace("\\\\", "\\")
+    quotes = re.findall(r"\* - \w+: ``(.*)``$", readme_section("Errors and what to do"), re.M)
+    assert len(quotes) >= 10
+    for quote in quotes:
+        assert re.sub(r"\d+", "{size}", quote) in source, quote
+
+
+def test_the_examples_are_short_and_in_both_lists():
+    with open(os.path.join(HERE, "examples", "README.rst"), encoding="utf-8") as file:
+        index = file.read()
+    for folder, _, files in os.walk(os.path.join(HERE, "examples")):
+        for path in (os.path.join(folder, each) for each in files if each.endswith((".py", ".c"))):
+            short = os.path.relpath(path, os.path.join(HERE, "examples")).replace(os.sep, "/")
+            assert f"<{short}>`__" in index and f"<examples/{short}>`__" in readme_section("Examples")
+            with open(path, encoding="utf-8") as file:
+                assert len(file.readlines()) < 70 or short == "benchmark.py", short
 
 
 # ---------------------------------------------------------------- examples and C
