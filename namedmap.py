@@ -3948,7 +3948,7 @@ def _parser() -> ArgumentParser:
 
     parser = Parser(
         prog="python -m namedmap", description="Look at named shared memory, write to it, and make some.",
-        epilog='example: python -m namedmap create Local\\demo "Message from first process."\n\n'
+        epilog='example: python -m namedmap create demo "Message from first process."\n\n'
                "exit status: 0, 1 after an error, 2 for a wrong command line",
         formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"namedmap {__version__}")
@@ -3961,12 +3961,12 @@ def _parser() -> ArgumentParser:
         return sub
 
     _create_options(command("create", _create_command, "Create memory, write to it, and hold it.",
-                            'Local\\demo "Message from first process."'))
+                            'demo "Message from first process."'))
     _read_options(command("read", _read_command, "Print what is in memory, as text up to its first NUL, or otherwise.",
-                          "Local\\demo --timeout 10 --watch"))
-    _write_options(command("write", _write_command, "Write to memory that exists.", 'Local\\demo "New message."'))
+                          "demo --timeout 10 --watch"))
+    _write_options(command("write", _write_command, "Write to memory that exists.", 'demo "New message."'))
     _name_argument(command("info", _info_command, "Show what has a name, and what this process may do with it.",
-                           "Local\\demo"))
+                           "demo"))
     _list_options(command("list", _list_command, "List the memory of this session and of Global\\ with its size in "
                           "bytes; - stands for one that is not known.", '"*demo*" --all'))
     return parser
@@ -4025,7 +4025,8 @@ def _read_options(sub: ArgumentParser) -> None:
     sub.add_argument("--timeout", metavar="SECONDS", type=_argument(_parse_seconds), default=0.0,
                      help="how long to wait for the name and, for text, for its first character; default 0")
     sub.add_argument("--watch", metavar="SECONDS", type=_argument(_parse_interval), nargs="?", const=0.1,
-                     help="print it again whenever it changes, until Ctrl+C; look every SECONDS, default %(const)s")
+                     help="print it again whenever it changes, until Ctrl+C or until it is gone; look every SECONDS, "
+                          "default %(const)s")
 
 
 def _write_options(sub: ArgumentParser) -> None:

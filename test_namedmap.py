@@ -29,6 +29,7 @@ import re
 import shlex
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -6008,9 +6009,8 @@ def test_usage(capsys):
 
 def test_help_and_version(capsys):
     assert run(capsys, "--version") == (0, f"namedmap {namedmap.__version__}\n", "")
-    for arguments, example in (((), "create Local\\demo"), (("create",), "create Local\\demo"),
-                               (("read",), "read Local\\demo"), (("write",), "write Local\\demo"),
-                               (("info",), "info Local\\demo"), (("list",), 'list "*demo*"')):
+    for arguments, example in (((), "create demo"), (("create",), "create demo"), (("read",), "read demo"),
+                               (("write",), "write demo"), (("info",), "info demo"), (("list",), 'list "*demo*"')):
         status, out, err = run(capsys, *arguments, "--help")
         assert (status, err) == (0, "")
         assert out.startswith(" ".join(("usage: python -m namedmap", *arguments)))
@@ -7034,9 +7034,9 @@ def typed(name, start):
     def typed(title):
         found = []
         for block in readme_blocks(title):
-            if block.startswith("> "):
+            if block.startswith("$ "):
                 for line in re.sub(r"\bdemo\b", without_prefix(name), block).split("\n"):
-                    if line.startswith("> "):
+                    if line.startswith("$ "):
                         found.append((starting(line[2:]), []))
                     else:
                         found[-1][1].append(line)
@@ -7069,19 +7069,17 @@ def test_the_commands_that_look_at_the_first_example(typed):
 
 
 def test_the_python_that_the_readme_begins_with(name, start):
-    code = readme_blocks("namedmap")[-1].replace("demo", without_prefix(name))
-    imports, writer, reader = (part + "\n" for part in code.split("\n\n"))
-    assert len((imports + writer + reader).splitlines()) == 6
-    process = start(sys.executable, "-c", imports + writer)
+    writer, reader = (code.replace("demo", without_prefix(name)) for code in readme_blocks("namedmap")[-2:])
+    process = start(sys.executable, "-c", writer)
     with NamedMap.open(without_prefix(name), timeout=60) as m:
         eventually(lambda: m[:5] == b"hello")
-    assert start(sys.executable, "-c", imports + reader).end() == (0, ["b'hello'"], "")
+    assert start(sys.executable, "-c", reader).end() == (0, ["b'hello'"], "")
     process.enter()
     assert process.end() == (0, ["Enter ends it "], "")
 
 
 def test_the_python_that_takes_turns(name, python):
-    code = readme_blocks("What there is")[-1].replace("demo", without_prefix(name))
+    code = readme_blocks("Coordination")[-1].replace("demo", without_prefix(name))
     with NamedMap.create(without_prefix(name), 256) as m, \
             Event.create(without_prefix(name) + " changed", manual_reset=False) as changed:
         for _ in range(2):
@@ -7090,8 +7088,17 @@ def test_the_python_that_takes_turns(name, python):
         assert m[0] == 1
 
 
+def test_the_structure_in_the_readme(name, python):
+    code = readme_blocks("Talking to a C or C++ program")[1].replace("Local\\demo", name)
+    with NamedMap.create(name, 100) as m:
+        m.write(struct.pack("<Bxxxd64s", 7, 1.5, "N\u00fcrburgring".encode("utf-16-le")))
+        code += ("\n    track = bytes(telemetry.track).decode('utf-16-le').split('\\0')[0]\n"
+                 "    print(telemetry.version, telemetry.time, track)\n")
+        assert python(code).end() == (0, ["7 1.5 N\u00fcrburgring"], "")
+
+
 def test_the_readme_tells_of_all_that_is_public():
-    table = readme_section("What there is")
+    table = readme_section("The API")
     for public in namedmap.__all__:
         assert f"``{public}" in table
         for attribute in dir(getattr(namedmap, public)):
@@ -7104,13 +7111,38 @@ def test_the_readme_tells_the_version():
     assert readme_blocks("Get it")[-1].endswith(f"\nnamedmap {namedmap.__version__}")
 
 
-def test_the_readme_quotes_the_errors():
+def test_the_readme_quotes_the_errors(name, tmp_path):
+    def stored():
+        with NamedMap.open(name, access="r") as m:
+            m[0] = 1
+
+    def closed():
+        with NamedMap.open(name) as m:
+            pass
+        m[0] = 1
+
     with open(namedmap.__file__, encoding="utf-8") as file:
-        source = re.sub(r'"\n\s*f?"', "", file.read()).replace("\\\\", "\\")
-    quotes = re.findall(r"\* - \w+: ``(.*)``$", readme_section("Errors and what to do"), re.M)
-    assert len(quotes) >= 10
-    for quote in quotes:
-        assert re.sub(r"\d+", "{size}", quote) in source, quote
+        source = re.sub(r'"\n\s*"', "", file.read()).replace("\\\\", "\\")
+    (tmp_path / "empty").touch()
+    provoked = {
+        "nothing has this name now": lambda: NamedMap.open(name + "!"),
+        "the name is taken": lambda: NamedMap.create(name, 1),
+        "objects of different kinds cannot have the same name": lambda: Mutex.open(name),
+        "and 8192 were asked for": lambda: NamedMap.open(name, 8192),
+        "the file is empty": lambda: NamedMap.create(None, file=tmp_path / "empty"),
+        "cannot modify read-only memory": stored,
+        "this thread does not hold Mutex": Mutex.create().release,
+        "is closed": closed}
+    quotes = re.findall(r"\* - (\w+): ``(.*)``$", readme_section("Errors and what to do"), re.M)
+    assert set(provoked) < {quote for _, quote in quotes}
+    with NamedMap.create(name, 4096):
+        for kind, quote in quotes:
+            if quote in provoked:
+                with pytest.raises((OSError, RuntimeError, TypeError, ValueError), match=re.escape(quote)) as caught:
+                    provoked[quote]()
+                assert caught.type.__name__ == kind
+            else:  # no test can provoke these everywhere
+                assert quote in source
 
 
 def test_the_examples_are_short_and_in_both_lists():

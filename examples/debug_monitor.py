@@ -1,7 +1,7 @@
 r"""Prints what the programs of this session write with OutputDebugString.
 
-Run:                  python examples/debug_monitor.py
-and in another one:   python -c "import ctypes; ctypes.windll.kernel32.OutputDebugStringW('hello')"
+Run, on Windows:          python examples/debug_monitor.py
+and in another terminal:  python -c "import ctypes; ctypes.windll.kernel32.OutputDebugStringW('hello')"
 
 The monitor prints the number of each process and what it wrote, until Ctrl+C.  Only one monitor can run in a session,
 and a program that runs in a debugger writes there.

@@ -4,7 +4,7 @@ Run it several times:    python examples/file_backed.py runs.dat
 
 It prints "start number 1", "start number 2" and so on. While it waits for Enter, other processes see the number, too:
 
-    python -m namedmap read Local\namedmap_runs --hex
+    python -m namedmap read "Local\namedmap_runs" --hex
 """
 import ctypes
 import os
@@ -22,7 +22,7 @@ class Record(ctypes.Structure):
 
 def main(path, name=NAME):
     try:
-        # The file is made when it is missing, and nobody else can open it before close().
+        # The file is made when it is missing; on Windows nobody else can open it before close().
         memory = namedmap.NamedMap.create(name, ctypes.sizeof(Record), file=path)
     except OSError as error:
         raise SystemExit(f"Could not map the file: {error}")

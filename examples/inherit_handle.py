@@ -1,6 +1,6 @@
 r"""Memory without a name, for a child process only: it inherits the handle.
 
-Run:    python examples/inherit_handle.py
+Run, on Windows:    python examples/inherit_handle.py
 
 The parent writes a question, the child reads it through the inherited handle and writes the answer, and the parent
 prints "the child answers: 42". No other process can find memory that has no name.

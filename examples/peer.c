@@ -1,10 +1,9 @@
 /* The other side in C: writes a wide string to named memory, or prints the one that is there, or publishes a structure.
  *
  *     gcc -municode -o peer.exe peer.c
- *     peer.exe write Local\demo "Message from C."    and, meanwhile,  python -m namedmap read Local\demo
- *     python -m namedmap create Local\demo "Message" and, meanwhile,  peer.exe read Local\demo
- *
- *     peer.exe publish Local\namedmap_telemetry      and, meanwhile,  python examples/struct_reader.py
+ *     peer.exe write demo "Message from C."           and, meanwhile,  python -m namedmap read demo
+ *     python -m namedmap create demo "Message"        and, meanwhile,  peer.exe read demo
+ *     peer.exe publish "Local\namedmap_telemetry"     and, meanwhile,  python examples/struct_reader.py
  *
  * "write" and "publish" hold the memory until their standard input has a line or ends; "read" prints UTF-8.
  */

@@ -1,7 +1,7 @@
 r"""A program to freeze: it holds a message in named memory, and works the same with and without Python on the machine.
 
 In one terminal:      python examples/frozen/publisher.py
-in another, then:     python -m namedmap read Local\namedmap_frozen
+in another, then:     python -m namedmap read "Local\namedmap_frozen"
 
 The second prints "Message from Python.", until Enter is pressed in the first.  When freeze.py, beside this file, has
 made publisher.exe of it, start that in the first terminal: the second prints "Message from an executable."
