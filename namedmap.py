@@ -860,7 +860,8 @@ class _Windows:
 
     def _view_size(self, handle: int) -> int:
         """The size that views tell: whole pages, but of a file the last one can be mapped only as far as it goes."""
-        base = _win.MapViewOfFileEx(handle, FILE_MAP_READ, 0, 0, 0, None)
+        rights = FILE_MAP_READ if self.can_map(handle, "r") else FILE_MAP_WRITE  # which may be all that a handle allows
+        base = _win.MapViewOfFileEx(handle, rights, 0, 0, 0, None)
         try:
             high: int = sum(region.RegionSize for region in self._regions(base, self.user_space()[1] - base))
         finally:
@@ -868,7 +869,7 @@ class _Windows:
         low, size = high - _PAGE + 1, high
         while low < high:
             try:
-                _win.UnmapViewOfFile(_win.MapViewOfFileEx(handle, FILE_MAP_READ, 0, 0, size, None))
+                _win.UnmapViewOfFile(_win.MapViewOfFileEx(handle, rights, 0, 0, size, None))
                 low = size
             except PermissionError:
                 high = size - 1
@@ -960,7 +961,7 @@ class _Windows:
         return size.value
 
     def take_back_growth(self, file: int, size: int) -> None:
-        """Undo that create_file_mapping made the file larger; Windows does so before it refuses a name."""
+        """Undo that create_file_mapping made the file larger, which Windows does even if it then refuses the name."""
         # Unlike SetEndOfFile, this leaves the file pointer alone, which duplicated handles share.
         end = LARGE_INTEGER(size)
         _win.SetFileInformationByHandle(file, FileEndOfFileInfo, ctypes.byref(end), ctypes.sizeof(end))
@@ -2106,12 +2107,36 @@ if sys.platform != "win32":
 # ---------------------------------------------------------------- kernel objects
 
 _ATTEMPTS = 5  # to create or open a name that others keep making and dropping at the same time
+# What creating may fail with although the name is taken, which opening tells: the security descriptor of the object
+# does not grant all that creating asks for; or there is no memory for another object, which Windows makes before it
+# looks at the name.
+_MAY_HIDE_A_TAKEN_NAME = (ERROR_ACCESS_DENIED, ERROR_NOT_ENOUGH_MEMORY, ERROR_INVALID_PARAMETER,
+                          ERROR_NO_SYSTEM_RESOURCES, ERROR_COMMITMENT_LIMIT)
+
+
+class _Closing:
+    """Closes a handle, once: when it is called or else when it is forgotten."""
+
+    def __init__(self, handle: int) -> None:
+        self._handles = [handle]
+
+    def __call__(self) -> None:
+        while self._handles:
+            _layer.close_handle(self._handles.pop())
+
+    # weakref.finalize drops what it should call, and does not call it, once its own clean-up at exit has run.  Other
+    # clean-ups follow that one; and where an interpreter ends inside a process, as that of a thread or of a web
+    # server does, the handle would be open until the process ends.  A default argument, because the globals of a
+    # module may be gone by then.
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not is_finalizing():  # else the system closes it, and daemon threads may still use it
+            self()
 
 
 def _closer(owner: object, handle: int) -> weakref.finalize:
     """What closes a handle: once, when it is called or else when its owner is forgotten."""
-    closer = weakref.finalize(owner, _layer.close_handle, handle)
-    closer.atexit = False  # the system closes it then, and daemon threads may still use it
+    closer = weakref.finalize(owner, _Closing(handle))
+    closer.atexit = False
     return closer
 
 
@@ -2143,16 +2168,16 @@ def _create_or_attach(name: Optional[str], exist_ok: bool, create: Callable[[], 
     for _ in range(_ATTEMPTS):
         try:
             handle, created = create()
-        except PermissionError as error:
-            if name is None or not _is(error, ERROR_ACCESS_DENIED):
-                raise
-            # Either the object exists with a security descriptor that does not grant all that creating asks
-            # for, or this process may not create it; opening tells which.
+        except OSError as error:
             refusal = error
+            if name is None or not any(_is(error, code) for code in _MAY_HIDE_A_TAKEN_NAME):
+                raise
             try:
                 return _attach(name, exist_ok, open_it), False
             except FileNotFoundError:
-                continue
+                if not _is(refusal, ERROR_ACCESS_DENIED):
+                    raise refusal from None
+                continue  # it may have gone meanwhile
         if not created and not exist_ok:
             _layer.close_handle(handle)
             raise _name_error(ERROR_ALREADY_EXISTS, name)
@@ -2410,6 +2435,9 @@ def _check_address(address: int, offset: int, size: int) -> int:
     return address
 
 
+_ONE_DIMENSION = "an index or a slice is required, not several: the memory has one dimension"
+
+
 class _Memory(_Closable):
     """What views and maps have in common: mapped memory, read and written as bytes."""
 
@@ -2516,10 +2544,18 @@ class _Memory(_Closable):
         try:
             found: Union[int, bytes] = self._array[key] if key.__class__ is slice else self._bytes[key]
             return found
-        except AttributeError:
+        except (AttributeError, NotImplementedError):
             pass
-        found = self._mapped("_array" if key.__class__ is slice else "_bytes")[key]
-        return found
+        return self._load(key)
+
+    def _load(self, key: Union[int, slice]) -> Union[int, bytes]:
+        """Load what could not be loaded at once, or tell why it is impossible."""
+        memory = self._mapped("_array" if key.__class__ is slice else "_bytes")
+        try:
+            found: Union[int, bytes] = memory[key]
+            return found
+        except NotImplementedError:
+            raise TypeError(_ONE_DIMENSION) from None
 
     def __setitem__(self, key: Union[int, slice], value: Any) -> None:
         """Store an int into a byte, or something bytes-like into a slice of the same length.
@@ -2531,7 +2567,7 @@ class _Memory(_Closable):
         try:
             self._bytes[key] = value
             return
-        except (AttributeError, TypeError, ValueError):
+        except (AttributeError, NotImplementedError, TypeError, ValueError):
             pass
         self._store(key, value)
 
@@ -2543,8 +2579,11 @@ class _Memory(_Closable):
         """
         view = self._mapped("_bytes")
         if view.readonly or not isinstance(key, slice):
-            view[key] = value
-            return
+            try:
+                view[key] = value
+                return
+            except NotImplementedError:
+                raise TypeError(_ONE_DIMENSION) from None
         data = _octets(value)
         if len(data) != len(view[key]):
             raise ValueError(f"{len(data)} bytes do not fit a slice of {len(view[key])}")
@@ -2722,7 +2761,8 @@ def _covered_size(handle: int, name: Optional[str], size: Optional[int]) -> int:
     except OSError as error:
         raise _blame(error, name)
     if size is not None and size > available:
-        raise ValueError(f"{name!r} has {available} bytes, and {size} were asked for")
+        what = "the memory" if name is None else repr(name)
+        raise ValueError(f"{what} has {available} bytes, and {size} were asked for")
     return available if size is None else size
 
 

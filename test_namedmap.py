@@ -820,9 +820,11 @@ def test_indexing_is_that_of_a_bytearray(memory):
             memory[key]
         with pytest.raises(IndexError):
             memory[key] = 0
-    for key in ("a", None, 1.5, (0, 1)):
+    for key in ("a", None, 1.5, (0, 1), (slice(0, 1), slice(0, 1)), (slice(0, 1),), ()):
         with pytest.raises(TypeError):
             memory[key]
+        with pytest.raises(TypeError):
+            memory[key] = b"x"
 
 
 def test_slice_assignment_takes_bytes_like_objects_of_the_same_length(memory):
@@ -1172,6 +1174,28 @@ def test_pages_that_another_program_only_reserved(access, name, python):
             assert is_committed(view)
         assert is_committed(m)
         assert m[:] == bytes(1 << 20)
+
+
+@windows
+@pytest.mark.parametrize("code", [8, 87, 1450, 1455])
+def test_memory_that_is_short_does_not_hide_a_taken_name(code, name, monkeypatch):
+    # Injected: Windows makes the new object before it looks at the name, Wine afterwards.
+    monkeypatch.setattr(namedmap._win, "CreateFileMappingW", refused(code))
+    with pytest.raises(OSError) as caught:
+        NamedMap.create(name, 100)
+    assert caught.value.winerror == code
+    monkeypatch.undo()
+    with NamedMap.create(name, 100) as m:
+        monkeypatch.setattr(namedmap._win, "CreateFileMappingW", refused(code))
+        handles = handle_count()
+        with NamedMap.create(name, 50, exist_ok=True) as again:
+            assert (again.created, again.size) == (False, 50)
+        with pytest.raises(ValueError, match="has 4096 bytes, and 8192 were asked for"):
+            NamedMap.create(name, 8192, exist_ok=True)
+        with pytest.raises(FileExistsError, match="a reader counts"):
+            NamedMap.create(name, 50)
+        del again  # which has a lock: with Python 3.8, that is a handle
+        assert handle_count() == handles and not m.closed
 
 
 @windows
@@ -1834,6 +1858,15 @@ def test_from_handle_takes_the_handle(memory, name):
         with m.view(access="c") as view:
             view[0] = 9
     assert memory[0] == 7
+
+
+@windows
+def test_from_handle_takes_one_that_may_only_write(memory, name):
+    handle = namedmap._win.OpenFileMappingW(namedmap.FILE_MAP_WRITE, False, name)
+    with NamedMap.from_handle(handle) as m:
+        assert (m.size, m.access) == (4096, "rw")
+        m[0] = 7
+        assert memory[0] == 7
 
 
 @windows
@@ -5658,6 +5691,38 @@ def test_10_000_cycles_leave_nothing(cls, name):
     gc.collect()
     assert sys.getallocatedblocks() < blocks + 1000
     assert handle_count() < handles + 50 and mapped_regions() < regions + 50  # Windows itself may have opened some
+
+
+@every_class
+def test_what_is_forgotten_while_the_interpreter_ends_is_closed(cls, name, python):
+    process = python(
+        "import atexit, sys\n"
+        "def bye():\n"
+        "    cls.create(*arguments)\n"
+        "    print(namedmap._layer.kind_of_name(sys.argv[1]))\n"
+        "    cls.create(*arguments).close()\n"
+        "atexit.register(bye)\n"  # so that it is called after that of weakref
+        "import namedmap\n"
+        "cls, arguments = getattr(namedmap, sys.argv[2]), [sys.argv[1]]\n"
+        "if cls is namedmap.NamedMap: arguments.append(100)\n"
+        "namedmap.Event.create()\n", name, cls.__name__)
+    assert process.end() == (0, ["None"], "")
+
+
+@every_class
+def test_an_interpreter_that_ends_inside_a_process_closes_all(cls, name, python):
+    pytest.importorskip("_interpreters", reason="needs Python 3.13: before, ctypes is for one interpreter")
+    process = python(
+        "import sys, namedmap, _interpreters\n"
+        "code = f'import sys; sys.path.insert(0, {sys.path[0]!r}); import namedmap\\n'\n"
+        "code += f'kept = namedmap.{sys.argv[2]}.create({sys.argv[1]!r}'\n"
+        "code += ', 100); buf = kept.buf' if sys.argv[2] == 'NamedMap' else ')'\n"
+        "for _ in range(2):\n"
+        "    interpreter = _interpreters.create()\n"
+        "    print(_interpreters.exec(interpreter, code), namedmap._layer.kind_of_name(sys.argv[1]) is not None)\n"
+        "    _interpreters.destroy(interpreter)\n"
+        "    print(namedmap._layer.kind_of_name(sys.argv[1]))\n", name, cls.__name__)
+    assert process.end() == (0, 2 * ["None True", "None"], "")
 
 
 def copies(tmp_path):
