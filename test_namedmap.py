@@ -4071,7 +4071,8 @@ def test_forking_while_threads_create_and_close_never_hangs(name, python):
 
 # ---- other users
 
-NOBODY, SOMEBODY = 65534, 64999
+# Two users without a name; others for each run of the tests, since their directories have fixed names.
+NOBODY, SOMEBODY = (62000 + 2 * (os.getpid() % 1500) + number for number in range(2))
 
 
 def as_user(user, work):
