@@ -2165,24 +2165,24 @@ def _attach(name: Optional[str], exist_ok: bool, open_it: Callable[[], int]) -> 
 def _create_or_attach(name: Optional[str], exist_ok: bool, create: Callable[[], Tuple[int, bool]],
                       open_it: Callable[[], int]) -> Tuple[int, bool]:
     """A handle, and whether the object is new."""
-    for _ in range(_ATTEMPTS):
+    attempts = _ATTEMPTS
+    while True:
         try:
             handle, created = create()
         except OSError as error:
-            refusal = error
             if name is None or not any(_is(error, code) for code in _MAY_HIDE_A_TAKEN_NAME):
                 raise
             try:
                 return _attach(name, exist_ok, open_it), False
             except FileNotFoundError:
-                if not _is(refusal, ERROR_ACCESS_DENIED):
-                    raise refusal from None
+                attempts -= 1
+                if not attempts or not _is(error, ERROR_ACCESS_DENIED):
+                    raise error from None
                 continue  # it may have gone meanwhile
         if not created and not exist_ok:
             _layer.close_handle(handle)
             raise _name_error(ERROR_ALREADY_EXISTS, name)
         return handle, created
-    raise refusal
 
 
 def _wait_until_there(call: Callable[[], int], timeout: Optional[float]) -> int:

@@ -1192,6 +1192,7 @@ def test_memory_that_is_short_does_not_hide_a_taken_name(code, name, monkeypatch
     monkeypatch.undo()
     with NamedMap.create(name, 100) as m:
         monkeypatch.setattr(namedmap._win, "CreateFileMappingW", refused(code))
+        gc.collect()
         handles = handle_count()
         with NamedMap.create(name, 50, exist_ok=True) as again:
             assert (again.created, again.size) == (False, 50)
