@@ -2108,44 +2108,44 @@ if sys.platform != "win32":
 
 _ATTEMPTS = 5  # to create or open a name that others keep making and dropping at the same time
 # What creating may fail with although the name is taken, which opening tells: the security descriptor of the object
-# does not grant all that creating asks for; or there is no memory for another object, which Windows makes before it
-# looks at the name.
+# does not grant all that creating asks for; or there is no memory for another object (see _CAUSES), which Windows makes
+# before it looks at the name.
 _MAY_HIDE_A_TAKEN_NAME = (ERROR_ACCESS_DENIED, ERROR_NOT_ENOUGH_MEMORY, ERROR_INVALID_PARAMETER,
                           ERROR_NO_SYSTEM_RESOURCES, ERROR_COMMITMENT_LIMIT)
 
 
 class _Closing:
-    """Closes a handle, once: when it is called or else when it is forgotten."""
+    """Closes a handle, once: when it is called or else when it is forgotten together with the object that has it.
+
+    weakref.finalize would not do: it calls nothing any more once its own clean-up at exit has run.  Other clean-ups
+    follow that one; and where an interpreter ends inside a process, as that of a thread or of a web server does, the
+    handle would stay open until the process ends.
+    """
 
     def __init__(self, handle: int) -> None:
         self._handles = [handle]
 
+    @property
+    def alive(self) -> bool:
+        return bool(self._handles)
+
     def __call__(self) -> None:
-        while self._handles:
-            _layer.close_handle(self._handles.pop())
+        try:
+            handle = self._handles.pop()
+        except IndexError:
+            return  # it is closed
+        _layer.close_handle(handle)
 
-    # weakref.finalize drops what it should call, and does not call it, once its own clean-up at exit has run.  Other
-    # clean-ups follow that one; and where an interpreter ends inside a process, as that of a thread or of a web
-    # server does, the handle would be open until the process ends.  A default argument, because the globals of a
-    # module may be gone by then.
+    # A default argument, because the globals of a module may be gone when the interpreter ends.
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
-        if not is_finalizing():  # else the system closes it, and daemon threads may still use it
+        if is_finalizing():
+            return  # the system closes it, while daemon threads may still use it
+        try:
             self()
-
-
-def _closer(owner: object, handle: int) -> weakref.finalize:
-    """What closes a handle: once, when it is called or else when its owner is forgotten."""
-    closer = weakref.finalize(owner, _Closing(handle))
-    closer.atexit = False
-    return closer
-
-
-def _close_now(closer: weakref.finalize) -> None:
-    """Call a finalizer, once; weakref itself no longer does when the interpreter has begun to end."""
-    found = closer.detach()
-    if found:
-        _, function, arguments, _ = found
-        function(*arguments)
+        except (AttributeError, TypeError):
+            # An interpreter that ends inside a process has taken globals away.  On Windows one call without them does;
+            # elsewhere the descriptors close themselves, and the next create() removes the files.
+            pass
 
 
 def _attach(name: Optional[str], exist_ok: bool, open_it: Callable[[], int]) -> int:
@@ -2266,7 +2266,7 @@ class _Object(_Closable):
 
     _handle: int
     _created: bool
-    _closer: weakref.finalize
+    _closer: _Closing
     # Each call that just has the handle. The last of them closes it if close() was called meanwhile: a handle that is
     # closed under a call may by then have become that of another object.
     _uses: Set[object]
@@ -2281,7 +2281,7 @@ class _Object(_Closable):
     def _wrap(cls: Type[Object], handle: int, created: bool, name: Optional[str]) -> Object:
         """An object that owns the handle."""
         self: Object = object.__new__(cls)
-        self._closer = _closer(self, handle)
+        self._closer = _Closing(handle)
         self._lock = threading.RLock()
         self._uses = set()
         self._handle, self._created, self._name = handle, created, name
@@ -2329,7 +2329,7 @@ class _Object(_Closable):
 
     def _close_unused(self) -> None:
         if self._closing and not self._uses:
-            _close_now(self._closer)
+            self._closer()
 
     def duplicate(self, pid: int) -> int:
         """Make a handle of this object in another process, with the id `pid` (DuplicateHandle); return its value there.
@@ -2435,7 +2435,7 @@ def _check_address(address: int, offset: int, size: int) -> int:
     return address
 
 
-_ONE_DIMENSION = "an index or a slice is required, not several: the memory has one dimension"
+_ONE_DIMENSION = "an int or a slice is required: the memory has one dimension"
 
 
 class _Memory(_Closable):
@@ -2643,8 +2643,8 @@ class _Memory(_Closable):
         Reading and storing its fields reads and writes the shared memory; it stays valid after close().
 
         Raises ValueError if it is not wholly inside or the object is closed; OSError if the memory cannot be mapped;
-        TypeError if `ctype` is not a ctypes type or is a pointer such as c_char_p, if `offset` is no int, and if the
-        memory is read-only (snapshot() copies from it).
+        TypeError if `ctype` is not a ctypes type or is c_char_p, c_wchar_p or py_object, if `offset` is no int, and if
+        the memory is read-only (snapshot() copies from it).
         """
         offset = index(offset)
         placed = self._place(ctype, offset)
@@ -2657,7 +2657,7 @@ class _Memory(_Closable):
         """A ctypes object of type `ctype` with a private copy, made in one pass, of the memory at `offset` (bytes).
 
         Raises ValueError if it is not wholly inside or the object is closed; OSError if the memory cannot be mapped;
-        TypeError if `ctype` is not a ctypes type or is a pointer such as c_char_p, and if `offset` is no int.
+        TypeError if `ctype` is not a ctypes type or is c_char_p, c_wchar_p or py_object, and if `offset` is no int.
         """
         offset = index(offset)
         copy: CData = self._place(ctype, offset).from_buffer_copy(self._mapped("_array"), offset)
@@ -2781,7 +2781,7 @@ class _BackingFile:
             if "\0" in self.path:
                 raise ValueError(f"a path must not contain NUL: {self.path!r}")
             self._handle = self._open()
-        self._closer = _closer(self, self._handle)
+        self._closer = _Closing(self._handle)
 
     def _duplicate(self) -> int:
         try:
@@ -2843,7 +2843,7 @@ class _BackingFile:
         _layer.flush_file(self._handle)
 
     def close(self) -> None:
-        _close_now(self._closer)
+        self._closer()
 
 
 class NamedMap(_Object, _Memory):
@@ -3436,7 +3436,7 @@ class Semaphore(_Lock):
     @classmethod
     def create(cls, name: Optional[str] = None, value: int = 1, maximum: Optional[int] = None, *,
                exist_ok: bool = False, sddl: Optional[str] = None, inheritable: bool = False) -> Semaphore:
-        r"""Make a semaphore with the count `value`, from 0 to `maximum`, and at most `maximum` (CreateSemaphoreW).
+        r"""Make a semaphore that counts from `value`, which is 0 to `maximum`, to `maximum` at most (CreateSemaphoreW).
 
         `maximum` is 1 to 2**31-1; None is as much as the system can count: 2**31-1 on Windows, 4096 on others, where
         2**31-1 means the same, and any other number above 4096 is a ValueError.

@@ -175,7 +175,7 @@ else:
 
 def leave_open(item):
     """Keep an object from closing its handle."""
-    item._closer.peek()[1]._handles.clear()
+    item._closer._handles.clear()
 
 
 # What the errno of an exception stands for where there is no winerror.
@@ -5716,20 +5716,29 @@ def test_what_is_forgotten_while_the_interpreter_ends_is_closed(cls, name, pytho
     assert process.end() == (0, ["None"], "")
 
 
+INTERPRETERS = '''
+import sys, namedmap, _interpreters
+_, name, cls, kept = sys.argv
+code = f"""
+import sys
+sys.path.insert(0, {sys.path[0]!r})
+import os, namedmap
+{kept} = namedmap.{cls}.create({name!r}, *[100] * ({cls!r} == 'NamedMap'))
+buf = {kept}.buf if {kept + cls!r} == 'keptNamedMap' else None
+"""
+for _ in range(2):
+    interpreter = _interpreters.create()
+    print(_interpreters.exec(interpreter, code), namedmap._layer.kind_of_name(name) is not None)
+    _interpreters.destroy(interpreter)
+    print(namedmap._layer.kind_of_name(name))
+'''
+
+
 @every_class
-def test_an_interpreter_that_ends_inside_a_process_closes_all(cls, name, python):
+@pytest.mark.parametrize("kept", ["kept", "os.kept"])  # what belongs to the program goes before what modules have
+def test_an_interpreter_that_ends_inside_a_process_closes_all(kept, cls, name, python):
     pytest.importorskip("_interpreters", reason="needs Python 3.13: before, ctypes is for one interpreter")
-    process = python(
-        "import sys, namedmap, _interpreters\n"
-        "code = f'import sys; sys.path.insert(0, {sys.path[0]!r}); import namedmap\\n'\n"
-        "code += f'kept = namedmap.{sys.argv[2]}.create({sys.argv[1]!r}'\n"
-        "code += ', 100); buf = kept.buf' if sys.argv[2] == 'NamedMap' else ')'\n"
-        "for _ in range(2):\n"
-        "    interpreter = _interpreters.create()\n"
-        "    print(_interpreters.exec(interpreter, code), namedmap._layer.kind_of_name(sys.argv[1]) is not None)\n"
-        "    _interpreters.destroy(interpreter)\n"
-        "    print(namedmap._layer.kind_of_name(sys.argv[1]))\n", name, cls.__name__)
-    assert process.end() == (0, 2 * ["None True", "None"], "")
+    assert python(INTERPRETERS, name, cls.__name__, kept).end() == (0, 2 * ["None True", "None"], "")
 
 
 def copies(tmp_path):
@@ -6017,7 +6026,8 @@ def frozen(tmp_path_factory):
         return os.environ["NAMEDMAP_FROZEN"]
     pytest.importorskip("PyInstaller", reason="needs PyInstaller, or NAMEDMAP_FROZEN to name what it has made")
     folder = tmp_path_factory.mktemp("frozen")
-    subprocess.run([sys.executable, os.path.join(HERE, "examples", "frozen", "freeze.py"), str(folder)], check=True)
+    subprocess.run([sys.executable, os.path.join(HERE, "examples", "frozen", "freeze.py"), str(folder)], check=True,
+                   timeout=300)
     return str(folder / "publisher") + ".exe" * ON_WINDOWS
 
 
@@ -7170,12 +7180,11 @@ def test_the_structure_in_the_readme(name, python):
 
 
 def test_the_readme_tells_of_all_that_is_public():
-    table = readme_section("The API")
+    code = " ".join(re.findall("``(.*?)``", readme_section("The API"), re.S))
     for public in namedmap.__all__:
-        assert f"``{public}" in table
-        for attribute in dir(getattr(namedmap, public)):
+        for attribute in (public, *dir(getattr(namedmap, public))):
             if not attribute.startswith("_"):
-                assert re.search(rf"\b{attribute}\b", table), attribute
+                assert re.search(rf"\b{attribute}\b", code), attribute
 
 
 def test_the_readme_tells_the_version():
@@ -7225,7 +7234,7 @@ def test_the_examples_are_short_and_in_both_lists():
             short = os.path.relpath(path, os.path.join(HERE, "examples")).replace(os.sep, "/")
             assert f"<{short}>`__" in index and f"<examples/{short}>`__" in readme_section("Examples")
             with open(path, encoding="utf-8") as file:
-                assert len(file.readlines()) < 70 or short == "benchmark.py", short
+                assert len(file.readlines()) <= 70 or short == "benchmark.py", short
 
 
 # ---------------------------------------------------------------- examples and C

@@ -38,8 +38,9 @@ def count(prefix, lock):
     """What the counter shows in the end."""
     ready = namedmap.Semaphore.create(prefix + ".ready", 0)
     with namedmap.NamedMap.create(prefix + ".memory", 8) as memory, namedmap.Event.create(prefix + ".go") as go:
-        # The objects are pickled for the processes, which open them by their names.
-        processes = [multiprocessing.Process(target=work, args=(memory, ready, go, lock)) for _ in range(PROCESSES)]
+        # Unless they are forked, the processes get the objects pickled, and open them by their names.
+        processes = [multiprocessing.Process(target=work, args=(memory, ready, go, lock), daemon=True)
+                     for _ in range(PROCESSES)]
         for process in processes:
             process.start()
         if not all(ready.acquire(timeout=60) for _ in processes):

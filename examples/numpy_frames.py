@@ -34,6 +34,21 @@ def wait_until(condition):
         time.sleep(0.001)
 
 
+def produce(header, frames):
+    for number in range(1, 11):
+        wait_until(lambda: header.shown >= number - 2)
+        frames[number % 2] = 10 * number  # drawn in place
+        header.drawn = number
+    wait_until(lambda: header.shown == 10)
+
+
+def consume(header, frames):
+    for number in range(1, 11):
+        wait_until(lambda: header.drawn >= number)
+        print(f"frame {number}: brightness {int(frames[number % 2].max())}", flush=True)
+        header.shown = number
+
+
 def main(role, name=r"Local\namedmap_frames"):
     size = ctypes.sizeof(Header) + numpy.prod(SHAPE)
     if role == "produce":
@@ -42,18 +57,8 @@ def main(role, name=r"Local\namedmap_frames"):
     else:
         memory = namedmap.NamedMap.open(name, size, timeout=60)
     with memory:  # header and frames are in the shared memory, where they stay valid after close()
-        header = memory.overlay(Header)
         frames = numpy.ndarray(SHAPE, numpy.uint8, memory.buf, ctypes.sizeof(Header))
-        for number in range(1, 11):
-            if role == "produce":
-                wait_until(lambda: header.shown >= number - 2)
-                frames[number % 2] = 10 * number  # drawn in place
-                header.drawn = number
-            else:
-                wait_until(lambda: header.drawn >= number)
-                print(f"frame {number}: brightness {int(frames[number % 2].max())}", flush=True)
-                header.shown = number
-        wait_until(lambda: header.shown == number)
+        {"produce": produce, "consume": consume}[role](memory.overlay(Header), frames)
 
 
 if __name__ == "__main__":
