@@ -21,7 +21,7 @@
 # SOFTWARE.
 r"""Named shared memory of Windows, and what coordinates it: file mapping objects, mutexes, events and semaphores.
 
-Linux and macOS have the same objects from this module, with the same lifetime.
+Linux has the same objects from this module, with the same lifetime.
 
 One process makes memory under a name and writes to it:
 
@@ -73,18 +73,17 @@ memory, and need names of their own:
 If a process dies while it holds the mutex, the next of those who have it open
 gets it, and ``mutex.abandoned`` tells that the data may be half written.
 
-Linux and macOS.  There the objects are files in /dev/shm, or else /tmp, in a
-directory that only the user may use.  They, too, are gone when the last process
-that has them open closes them or dies, however it dies; a forked child has open
-what its parent has, and holds no mutex.  ``Local\`` and ``Global\`` are two
-namespaces of the same user: nothing is shared between users, or with programs
-that do not use this module.  A semaphore counts to 4096 at most.  Handles are
-not for other libraries, and what needs Windows raises NotImplementedError:
-``sddl``, ``inheritable``, ``address``, ``duplicate()`` and ``from_handle()``.
-Each object has two or three file descriptors; where none is free, what needs
-one raises OSError.  In a signal handler that has interrupted this module while
-it made, opened or closed an object, create() and open() raise RuntimeError, and
-acquire() does in one that has interrupted acquire() or release() of a mutex.
+A thread waits for one of several of these with ``wait_any([changed, stop])``.
+
+Linux.  There the objects are files in /dev/shm, in a directory that only the
+user may use, and each has one descriptor.  They, too, are gone when the last
+process that has them open closes them or dies, however it dies; a forked child
+has open what its parent has, and holds no mutex.  ``Local\`` and ``Global\`` are
+two namespaces of the same user: nothing is shared between users, or with
+programs that do not use this module; mutexes, events and semaphores not with
+programs in another PID namespace (container), either.  Handles are not for other
+libraries, and what needs Windows raises NotImplementedError: ``sddl``,
+``inheritable``, ``address``, ``duplicate()`` and ``from_handle()``.
 
 On the command line, ``python -m namedmap create NAME TEXT`` and
 ``python -m namedmap read NAME`` show whether two processes see the same memory;
@@ -105,7 +104,8 @@ import time
 import weakref
 from ctypes import c_int, c_long, c_size_t as SIZE_T
 from ctypes.wintypes import (
-    BOOL, BOOLEAN, BYTE, DWORD, HANDLE, LARGE_INTEGER, LONG, LPCVOID, LPCWSTR, LPVOID, ULONG, USHORT, WORD)
+    BOOL, BOOLEAN, DWORD, HANDLE, LARGE_INTEGER, LONG, LPCVOID, LPCWSTR, LPVOID, ULONG, USHORT)
+from functools import lru_cache
 from math import ceil
 from operator import index
 
@@ -114,22 +114,22 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from struct import Struct
     from typing import (
-        IO, Any, Callable, Dict, Iterable, Iterator, List, NoReturn, Optional, Set, Tuple, Type, TypeVar, Union,
+        IO, Any, Callable, Dict, Iterable, Iterator, List, NoReturn, Sequence, Set, Tuple, Type, TypeVar, Union,
         overload)
 
     Buffer = Any  # whatever memoryview() accepts: bytes, bytearray, array.array, numpy.ndarray...
     File = Any  # a path (str, bytes or os.PathLike) or an open file
-    if sys.platform == "win32":
-        Layer = Union["_Windows"]
+    if sys.platform == "linux":
+        Layer = Union["_Windows", "_Linux"]
     else:
-        Layer = Union["_Windows", "_Posix"]
+        Layer = Union["_Windows"]
     CData = TypeVar("CData")  # a Structure, Union, array or simple type of ctypes
     Closable = TypeVar("Closable", bound="_Closable")
     Object = TypeVar("Object", bound="_Object")
     Waitable = TypeVar("Waitable", bound="_Waitable")
     Lock = TypeVar("Lock", bound="_Lock")
 
-__all__ = ["NamedMap", "View", "Mutex", "Event", "Semaphore"]
+__all__ = ["NamedMap", "View", "Mutex", "Event", "Semaphore", "wait_any"]
 __version__ = "0.1.0"
 
 
@@ -152,7 +152,7 @@ _NARROWER = {"r": ("r", "c"), "rw": ("rw", "r", "c"), "c": ("c", "r")}
 def _utf16(name: str) -> bytes:
     """The UTF-16 units of a name, which may have lone surrogates.
 
-    str.encode() would import the codec when it is first used; a process forked in the middle of that waits for ever.
+    str.encode() would import the codec at its first use, and a process that is forked during an import hangs in it.
     """
     return codecs.utf_16_le_encode(name, "surrogatepass")[0]
 
@@ -199,7 +199,7 @@ def _check_access(access: str) -> str:
     return access
 
 
-def _check_timeout(timeout: Optional[float]) -> Optional[float]:
+def _check_timeout(timeout: float | None) -> float | None:
     if timeout is None:
         return None
     if not isinstance(timeout, (int, float)):
@@ -209,7 +209,7 @@ def _check_timeout(timeout: Optional[float]) -> Optional[float]:
     return timeout
 
 
-def _check_wait(blocking: bool, timeout: Optional[float]) -> Optional[float]:
+def _check_wait(blocking: bool, timeout: float | None) -> float | None:
     """The timeout of a wait, given in the two ways of threading."""
     if blocking:
         return _check_timeout(timeout)
@@ -218,7 +218,7 @@ def _check_wait(blocking: bool, timeout: Optional[float]) -> Optional[float]:
     return 0
 
 
-def _check_backing(file: Optional[File], size: Optional[int], access: str, reserve: bool) -> None:
+def _check_backing(file: File | None, size: int | None, access: str, reserve: bool) -> None:
     if file is not None and reserve:
         raise ValueError("reserve=True is for memory in the paging file, not for a file")
     if file is None and size is None:
@@ -227,7 +227,7 @@ def _check_backing(file: Optional[File], size: Optional[int], access: str, reser
         raise ValueError(f'memory in the paging file is made with access="rw"; open() takes {access!r}, too')
 
 
-def _check_sddl(sddl: Optional[str]) -> Optional[str]:
+def _check_sddl(sddl: str | None) -> str | None:
     if sddl is not None and not isinstance(sddl, str):
         raise TypeError(f"a security descriptor must be a str in SDDL, not {type(sddl).__name__}")
     if sddl is not None and (not sddl or "\0" in sddl):
@@ -247,148 +247,99 @@ def _octets(data: Buffer) -> memoryview:
     return view.cast("B")
 
 
-# winerror.h
-ERROR_INVALID_FUNCTION = 1
+# winerror.h; on Linux, too, these stand for the errors that both systems have
 ERROR_FILE_NOT_FOUND = 2
-ERROR_PATH_NOT_FOUND = 3
 ERROR_ACCESS_DENIED = 5
 ERROR_INVALID_HANDLE = 6
 ERROR_NOT_ENOUGH_MEMORY = 8
-ERROR_SHARING_VIOLATION = 32
-ERROR_LOCK_VIOLATION = 33
-ERROR_FILE_EXISTS = 80
-ERROR_INVALID_PARAMETER = 87
-ERROR_DISK_FULL = 112
 ERROR_ALREADY_EXISTS = 183
-ERROR_NOT_OWNER = 288
-ERROR_TOO_MANY_POSTS = 298
-ERROR_INVALID_ADDRESS = 487
 ERROR_FILE_INVALID = 1006
-ERROR_NO_SYSTEM_RESOURCES = 1450
-ERROR_COMMITMENT_LIMIT = 1455
-
-_NO_MEMORY = "there is not that much memory or free address space"
-_CAUSES = {
-    ERROR_NOT_ENOUGH_MEMORY: _NO_MEMORY,
-    ERROR_INVALID_PARAMETER: _NO_MEMORY,  # all parameters are checked before, but for how much Windows can do
-    ERROR_INVALID_ADDRESS: "the address range is not free in this process",
-    ERROR_NO_SYSTEM_RESOURCES: _NO_MEMORY,
-    ERROR_COMMITMENT_LIMIT: "the paging file cannot hold it: ask for less, or enlarge the paging file",
+_ERRNOS = {
+    ERROR_FILE_NOT_FOUND: errno.ENOENT, ERROR_ACCESS_DENIED: errno.EACCES, ERROR_INVALID_HANDLE: errno.EBADF,
+    ERROR_NOT_ENOUGH_MEMORY: errno.ENOMEM, ERROR_ALREADY_EXISTS: errno.EEXIST,
+    ERROR_FILE_INVALID: errno.EINVAL,
 }
+_NO_MEMORY = "there is not that much memory or free address space"
 _NAME_CAUSES = {
-    **_CAUSES,
     ERROR_FILE_NOT_FOUND: "nothing has this name now: is the publisher running, and is it in Global\\ or in Local\\?",
-    ERROR_ACCESS_DENIED: "access is denied by the security descriptor that its creator gave it",
-    ERROR_INVALID_HANDLE: "this is the name of another kind of object",
     ERROR_ALREADY_EXISTS: "the name is taken: somebody still has it open, and a reader counts; "
                           "exist_ok=True (--exist-ok) attaches to it",
 }
-_HANDLE_CAUSES = {
-    ERROR_ACCESS_DENIED: "this handle does not allow it, because of the security descriptor or of the process that "
-                         "duplicated it",
-    ERROR_INVALID_HANDLE: "the handle was closed by something other than this object",
-}
-_PROCESS_CAUSES = {
-    **_HANDLE_CAUSES,
-    ERROR_ACCESS_DENIED: "the process has ended, or may not be given handles",
-}
-_ERRNOS = {  # as on Windows, where Python sees to it
-    ERROR_INVALID_FUNCTION: errno.EINVAL,
-    ERROR_FILE_NOT_FOUND: errno.ENOENT,
-    ERROR_PATH_NOT_FOUND: errno.ENOENT,
-    ERROR_ACCESS_DENIED: errno.EACCES,
-    ERROR_INVALID_HANDLE: errno.EBADF,
-    ERROR_NOT_ENOUGH_MEMORY: errno.ENOMEM,
-    ERROR_FILE_EXISTS: errno.EEXIST,
-    ERROR_DISK_FULL: errno.ENOSPC,
-    ERROR_ALREADY_EXISTS: errno.EEXIST,
-    ERROR_FILE_INVALID: errno.EINVAL,
-}
 _TRY_READING = '; opening it for reading with access="r" may be allowed'
-_NEEDS_PRIVILEGE = (
-    "creating memory in Global\\ needs the privilege SeCreateGlobalPrivilege (opening does not): "
-    "run elevated or as a service, or use Local\\"
-)
-_NO_ROOM = "the disk has no room for a file of that size"
-_NOT_ON_DISK = "this is not a file on a disk"
-_FILE_CAUSES = {
-    ERROR_INVALID_FUNCTION: _NOT_ON_DISK,
-    ERROR_FILE_NOT_FOUND: 'there is no such file; one is made when a size is given, with access="rw"',
-    ERROR_PATH_NOT_FOUND: "there is no such folder",
-    ERROR_ACCESS_DENIED: 'access to the file is denied: is it read-only (access="r" may be allowed), or a folder?',
-    ERROR_INVALID_HANDLE: _NOT_ON_DISK,
-    ERROR_NOT_ENOUGH_MEMORY: _NO_ROOM,
-    ERROR_SHARING_VIOLATION: "the file is open elsewhere; a mapping of a path has the file for itself, "
-                             "while the mapping of an open file shares it",
-    ERROR_LOCK_VIOLATION: "a part of the file is locked by another program",
-    ERROR_INVALID_PARAMETER: _NO_ROOM,
-    ERROR_FILE_EXISTS: "somebody else has just made this file",
-    ERROR_DISK_FULL: _NO_ROOM,
-    ERROR_FILE_INVALID: 'the file is empty; a size makes it larger, with access="rw"',
-}
 
 
-def _os_error(code: int, name: Optional[str], cause: str) -> OSError:
-    """The exception for a Win32 error code: of the subclass, and with the errno, that belong to it."""
-    return OSError(_ERRNOS.get(code, 0), cause, name, code)  # only Windows keeps the code, and finds the errno itself
+def _os_error(code: int, cause: str, name: str | None = None) -> OSError:
+    """The exception for a Win32 error code, of the subclass that belongs to it; only Windows keeps the code."""
+    return OSError(_ERRNOS.get(code, 0), cause, name, code)
 
 
-_winctypes: Any = ctypes  # for what only Windows has of it, and type checkers elsewhere do not know
+def _name_error(code: int, name: str | None) -> OSError:
+    return _os_error(code, _NAME_CAUSES[code], name)
 
 
-def _win_error(code: int, name: Optional[str] = None, causes: Dict[int, str] = _CAUSES) -> OSError:
-    return _os_error(code, name, causes.get(code) or _winctypes.FormatError(code).strip())
-
-
-def _file_error(code: int, path: Optional[str] = None) -> OSError:
-    return _win_error(code, path, _FILE_CAUSES)
-
-
-def _name_error(code: int, name: Optional[str]) -> OSError:
-    return _win_error(code, name, _NAME_CAUSES)
-
-
-def _is(error: OSError, code: int) -> bool:
-    """Whether an exception stands for a Win32 error code."""
-    winerror = getattr(error, "winerror", None)  # missing on other systems
-    return error.errno == _ERRNOS.get(code, 0) if winerror is None else winerror == code
-
-
-def _other_kind(name: Optional[str], kind: str) -> OSError:
+def _other_kind(name: str | None, kind: str) -> OSError:
     article = "an" if kind[0] in "aeiou" else "a"
-    return _os_error(ERROR_INVALID_HANDLE, name, f"this is the name of {article} {kind}, and objects of different "
-                     "kinds cannot have the same name")
+    return _os_error(ERROR_INVALID_HANDLE, f"this is the name of {article} {kind}, and objects of different kinds "
+                     "cannot have the same name", name)
+
+
+def _read_only() -> OSError:
+    return _os_error(ERROR_ACCESS_DENIED, "the memory was created read-only" + _TRY_READING)
+
+
+def _too_large() -> OSError:
+    return _os_error(ERROR_NOT_ENOUGH_MEMORY, _NO_MEMORY + "; map parts of a large object with view()")
 
 
 def _not_opened_for(access: str) -> OSError:
-    return _os_error(ERROR_ACCESS_DENIED, None, f"the file was not opened for access={access!r}; the modes "
+    return _os_error(ERROR_ACCESS_DENIED, f"the file was not opened for access={access!r}; the modes "
                      '"r+b" and "w+b" are for reading and writing')
 
 
-def _too_large(code: int) -> OSError:
-    return _os_error(code, None, _NO_MEMORY + "; map parts of a large object with view()")
-
-
-def _not_owner() -> RuntimeError:
-    return RuntimeError("this thread does not hold the mutex")
-
-
-def _too_many(n: int) -> ValueError:
-    return ValueError(f"{n} more would exceed the maximum of the semaphore")
-
-
 def _blame(error: OSError, name: Any) -> OSError:
-    """The exception, telling of which name or path."""
-    if name is not None:  # else it would be shown as "None"
+    """The exception, with a name or path unless it has one."""
+    if name is not None and error.filename is None:
         error.filename = name
     return error
 
 
-def _is_called_by(frame: Any, *names: str) -> bool:
-    """Whether a frame of Python code is that of a function with one of the names, or was called by one."""
-    while frame is not None and frame.f_code.co_name not in names:
-        frame = frame.f_back
-    return frame is not None
+# ---------------------------------------------------------------- what is given back
+
+_untrack: Any = ctypes.pythonapi["PyObject_GC_UnTrack"]
+_untrack.restype, _untrack.argtypes = None, (ctypes.py_object,)
+
+
+class _Owned:
+    """Something of the system, such as a handle, that is given back when nobody refers to this object any more.
+
+    Whatever uses it holds a reference; so nothing is closed or unmapped in the middle of its use.  It holds numbers
+    only, and the garbage collector is told to leave it alone: that calls the finalizers of a cycle in no useful order,
+    and would unmap memory that another __del__ of the cycle still reads.  What a __del__ uses are default arguments,
+    because the globals of a module may be gone when an interpreter ends.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+        _untrack(self)
+
+
+class _OwnedFile(_Owned):
+    """The file descriptor of a user's file."""
+
+    __slots__ = ()
+
+    def close(self, close: Callable[[int], None] = os.close) -> None:
+        descriptor, self.value = self.value, -1
+        try:
+            close(descriptor)
+        except OSError:
+            pass  # it is closed
+
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not is_finalizing():  # then the system closes it, while daemon threads may still use it
+            self.close()
 
 
 # ---------------------------------------------------------------- Windows
@@ -399,7 +350,6 @@ FILE_MAP_WRITE = 0x0002
 FILE_MAP_READ = 0x0004
 # winnt.h
 SYNCHRONIZE = 0x00100000
-READ_CONTROL = 0x00020000
 EVENT_MODIFY_STATE = 0x0002
 SEMAPHORE_MODIFY_STATE = 0x0002
 PAGE_READONLY = 0x02
@@ -411,25 +361,20 @@ SEC_FILE = 0x800000
 SEC_RESERVE = 0x4000000
 SEC_COMMIT = 0x8000000
 SECTION_QUERY = 0x0001
-FILE_READ_DATA = 0x0001
-FILE_WRITE_DATA = 0x0002
 FILE_ATTRIBUTE_NORMAL = 0x80
 GENERIC_READ = 0x80000000
 GENERIC_WRITE = 0x40000000
 PROCESS_DUP_HANDLE = 0x0040
 DUPLICATE_SAME_ACCESS = 0x2
-DELETE = 0x10000
+MAXIMUM_WAIT_OBJECTS = 64
 # winbase.h
 WAIT_OBJECT_0 = 0x00
-WAIT_ABANDONED = 0x80
+WAIT_ABANDONED_0 = 0x80
 WAIT_TIMEOUT = 0x102
 WAIT_FAILED = 0xFFFFFFFF
 # fileapi.h
 CREATE_NEW = 1
 OPEN_EXISTING = 3
-# minwinbase.h: FILE_INFO_BY_HANDLE_CLASS
-FileDispositionInfo = 4
-FileEndOfFileInfo = 6
 # sddl.h
 SDDL_REVISION_1 = 1
 # handleapi.h; not -1, which never equals what ctypes returns for it
@@ -444,50 +389,88 @@ SynchronizationEvent = 1
 SectionBasicInformation = 0
 ObjectBasicInformation = 0
 ObjectTypeInformation = 2
+# winerror.h
+ERROR_SHARING_VIOLATION = 32
+ERROR_LOCK_VIOLATION = 33
+ERROR_INVALID_PARAMETER = 87
+ERROR_DISK_FULL = 112
+ERROR_BAD_EXE_FORMAT = 193
+ERROR_NOT_OWNER = 288
+ERROR_TOO_MANY_POSTS = 298
+ERROR_INVALID_ADDRESS = 487
+ERROR_USER_MAPPED_FILE = 1224
+ERROR_NO_SYSTEM_RESOURCES = 1450
+ERROR_COMMITMENT_LIMIT = 1455
 
+_CAUSES = {
+    ERROR_NOT_ENOUGH_MEMORY: _NO_MEMORY,
+    ERROR_INVALID_ADDRESS: "the address range is not free in this process",
+    ERROR_NO_SYSTEM_RESOURCES: _NO_MEMORY,
+    ERROR_COMMITMENT_LIMIT: "the paging file cannot hold it: ask for less, or enlarge the paging file",
+}
+_NAME_CAUSES.update({
+    **_CAUSES,
+    ERROR_ACCESS_DENIED: "access is denied by the security descriptor that its creator gave it",
+    ERROR_INVALID_HANDLE: "this is the name of another kind of object",
+})
+_HANDLE_CAUSES = {
+    ERROR_ACCESS_DENIED: "this handle does not allow it, because of the security descriptor or of the process that "
+                         "duplicated it",
+    ERROR_INVALID_HANDLE: "the handle was closed by something other than this object",
+}
+_PROCESS_CAUSES = {
+    **_HANDLE_CAUSES,
+    ERROR_ACCESS_DENIED: "the process has ended, or may not be given handles",
+    ERROR_INVALID_PARAMETER: "there is no process with this id",
+}
+_FILE_CAUSES = {
+    **dict.fromkeys((ERROR_NOT_ENOUGH_MEMORY, ERROR_INVALID_PARAMETER, ERROR_DISK_FULL),
+                    "the disk has no room for a file of that size"),
+    ERROR_SHARING_VIOLATION: "the file is open elsewhere; a mapping of a path has the file for itself, "
+                             "while the mapping of an open file shares it",
+    ERROR_LOCK_VIOLATION: "a part of the file is locked by another program",
+    ERROR_BAD_EXE_FORMAT: "Windows cannot map this file",
+    ERROR_FILE_INVALID: "the file has become empty",
+    ERROR_USER_MAPPED_FILE: "the file is mapped elsewhere, and cannot become shorter until that ends",
+}
+_NEEDS_PRIVILEGE = (
+    "creating memory in Global\\ needs the privilege SeCreateGlobalPrivilege (opening does not): "
+    "run elevated or as a service, or use Local\\"
+)
+
+_ATTEMPTS = 5  # to create or open a name that others keep making and dropping at the same time
+# What creating may fail with although the name is taken, which opening finds out: the security descriptor of the object
+# does not grant all that creating asks for; or there is no memory for another object, which Windows makes before it
+# looks at the name.
+_MAY_HIDE_A_TAKEN_NAME = (ERROR_ACCESS_DENIED, ERROR_NOT_ENOUGH_MEMORY, ERROR_INVALID_PARAMETER,
+                          ERROR_NO_SYSTEM_RESOURCES, ERROR_COMMITMENT_LIMIT)
 _PAUSES = tuple(0.001 * 2 ** attempt for attempt in range(9))  # seconds before what others hold is tried again
-
-
-def _pauses(longest: float) -> Iterator[float]:
-    """Seconds before something is tried again, for ever: 0.001, and each time twice that, up to the longest."""
-    pause = 0.001
-    while True:
-        yield pause
-        pause = min(2 * pause, longest)
-
-
-_PAGE = 4096  # bytes: SYSTEM_INFO.dwPageSize of every Windows that runs Python
 _PASSES = 5  # through a directory of the kernel, until one finds nothing new
+_HUGE = 2 ** 46 if ctypes.sizeof(LPVOID) == 8 else 2 ** 31  # bytes: half of what pointers of user space can reach
 
-# For each access: the protection of an object's pages, what is asked of an object when it is opened and of a view
-# when it is mapped, and of a file.
+# For each access: the protection of an object's pages, and what is asked of a view and of a file.
 _PROTECTION = {"r": PAGE_READONLY, "rw": PAGE_READWRITE, "c": PAGE_WRITECOPY}
-_OPEN_RIGHTS = {"r": FILE_MAP_READ, "rw": FILE_MAP_READ | FILE_MAP_WRITE, "c": FILE_MAP_READ}
 _VIEW_RIGHTS = {"r": FILE_MAP_READ, "rw": FILE_MAP_READ | FILE_MAP_WRITE, "c": FILE_MAP_COPY}
 _FILE_RIGHTS = {"r": GENERIC_READ, "rw": GENERIC_READ | GENERIC_WRITE, "c": GENERIC_READ}
 
-# What is asked of the other objects, one after the other, because a security descriptor may allow only a part of it. A
-# mutex needs no more: whoever holds it may release it.
-_MUTEX_RIGHTS = (SYNCHRONIZE,)
-_EVENT_RIGHTS = (SYNCHRONIZE | EVENT_MODIFY_STATE | EVENT_QUERY_STATE, SYNCHRONIZE | EVENT_MODIFY_STATE,
-                 SYNCHRONIZE | EVENT_QUERY_STATE, SYNCHRONIZE, EVENT_MODIFY_STATE)
-_SEMAPHORE_RIGHTS = (SYNCHRONIZE | SEMAPHORE_MODIFY_STATE, SYNCHRONIZE, SEMAPHORE_MODIFY_STATE)
-
 # What opens an object of each kind.
-_OPENERS = {
-    "Event": "OpenEventW", "Job": "OpenJobObjectW", "Mutant": "OpenMutexW", "Section": "OpenFileMappingW",
-    "Semaphore": "OpenSemaphoreW", "Timer": "OpenWaitableTimerW",
+_OPENERS = {"Event": "OpenEventW", "Mutant": "OpenMutexW", "Section": "OpenFileMappingW", "Semaphore": "OpenSemaphoreW"}
+# What is asked of an object, one after the other, because a security descriptor may allow only a part of it; of memory
+# for each access.  A mutex needs no more: its owner may release it.
+_SECTION_RIGHTS = {
+    "r": (FILE_MAP_READ | SECTION_QUERY, FILE_MAP_READ), "c": (FILE_MAP_READ | SECTION_QUERY, FILE_MAP_READ),
+    "rw": (FILE_MAP_READ | FILE_MAP_WRITE | SECTION_QUERY, FILE_MAP_READ | FILE_MAP_WRITE),
+}
+_RIGHTS = {
+    "Mutant": (SYNCHRONIZE,),
+    "Event": (SYNCHRONIZE | EVENT_MODIFY_STATE | EVENT_QUERY_STATE, SYNCHRONIZE | EVENT_MODIFY_STATE,
+              SYNCHRONIZE | EVENT_QUERY_STATE, SYNCHRONIZE, EVENT_MODIFY_STATE),
+    "Semaphore": (SYNCHRONIZE | SEMAPHORE_MODIFY_STATE, SYNCHRONIZE, SEMAPHORE_MODIFY_STATE),
 }
 
 
-class EVENT_BASIC_INFORMATION(ctypes.Structure):
-    """What NtQueryEvent tells of an event."""
-
-    _fields_ = [("EventType", c_int), ("EventState", LONG)]
-
-
 class MEMORY_BASIC_INFORMATION(ctypes.Structure):
-    """What VirtualQuery tells of a run of pages."""
+    """What VirtualQuery reports of a run of pages."""
 
     _fields_ = [("BaseAddress", LPVOID), ("AllocationBase", LPVOID), ("AllocationProtect", DWORD),
                 ("RegionSize", SIZE_T), ("State", DWORD), ("Protect", DWORD), ("Type", DWORD)]
@@ -500,15 +483,8 @@ class OBJECT_ATTRIBUTES(ctypes.Structure):
                 ("SecurityDescriptor", LPVOID), ("SecurityQualityOfService", LPVOID)]
 
 
-class OBJECT_BASIC_INFORMATION(ctypes.Structure):
-    """What NtQueryObject tells of a handle."""
-
-    _fields_ = [("Attributes", ULONG), ("GrantedAccess", ULONG), ("HandleCount", ULONG), ("PointerCount", ULONG),
-                ("Reserved", ULONG * 10)]
-
-
 class SECTION_BASIC_INFORMATION(ctypes.Structure):
-    """What NtQuerySection tells of a file mapping object, which the kernel calls a section."""
+    """What NtQuerySection reports of a file mapping object, which the kernel calls a section."""
 
     _fields_ = [("BaseAddress", LPVOID), ("Attributes", ULONG), ("Size", LARGE_INTEGER)]
 
@@ -516,16 +492,8 @@ class SECTION_BASIC_INFORMATION(ctypes.Structure):
 class SECURITY_ATTRIBUTES(ctypes.Structure):
     """Who may use a new object, and whether child processes inherit the handle."""
 
+    owned: _OwnedDescriptor
     _fields_ = [("nLength", DWORD), ("lpSecurityDescriptor", LPVOID), ("bInheritHandle", BOOL)]
-
-
-class SYSTEM_INFO(ctypes.Structure):
-    """What GetSystemInfo tells of processor and address space."""
-
-    _fields_ = [("wProcessorArchitecture", WORD), ("wReserved", WORD), ("dwPageSize", DWORD),
-                ("lpMinimumApplicationAddress", LPVOID), ("lpMaximumApplicationAddress", LPVOID),
-                ("dwActiveProcessorMask", SIZE_T), ("dwNumberOfProcessors", DWORD), ("dwProcessorType", DWORD),
-                ("dwAllocationGranularity", DWORD), ("wProcessorLevel", WORD), ("wProcessorRevision", WORD)]
 
 
 class UNICODE_STRING(ctypes.Structure):
@@ -537,74 +505,89 @@ class UNICODE_STRING(ctypes.Structure):
         return ctypes.wstring_at(self.Buffer, self.Length // 2)
 
 
-class OBJECT_DIRECTORY_INFORMATION(ctypes.Structure):
-    """What NtQueryDirectoryObject tells of a named object."""
+class _OwnedDescriptor(_Owned):
+    """A security descriptor, allocated by LocalAlloc."""
 
-    _fields_ = [("Name", UNICODE_STRING), ("TypeName", UNICODE_STRING)]
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        if self.value:
+            _win.LocalFree(self.value)
 
 
-# The checks run right after the call in the same thread, so that the captured last error is that of the call: if a
-# garbage collection or a signal handler calls one of these functions in between, it is restored (_transparent).
+# For what only Windows has of them, and type checkers elsewhere do not know.
+_winctypes: Any = ctypes
+_winos: Any = os
+_msvcrt: Any = __import__("msvcrt") if sys.platform == "win32" else None
 
-def _nonzero(causes: Dict[int, str]) -> Callable[..., Any]:
-    """A check for functions that return 0 when they fail."""
+
+def _win_error(code: int, name: str | None = None, causes: Dict[int, str] = _CAUSES) -> OSError:
+    return _os_error(code, causes.get(code) or _winctypes.FormatError(code).strip(), name)
+
+
+# The checks (errcheck) run right after the call in the same thread, where the captured last error is still that of it.
+
+def _nonzero(causes: Dict[int, str], expected: int = 0) -> Callable[..., Any]:
+    """A check for functions that return 0 on failure, of which one error is no exception."""
     def check(result: Any, function: Any, arguments: Tuple[Any, ...]) -> Any:
-        if not result:
+        if not result and (not expected or _winctypes.get_last_error() != expected):
             raise _win_error(_winctypes.get_last_error(), None, causes)
         return result
     return check
 
 
-def _opened(handle: Optional[int], function: Any, arguments: Tuple[Any, ...]) -> int:
+def _opened(handle: int | None, function: Any, arguments: Tuple[Any, ...]) -> int:
+    """A check for functions that return NULL on failure, and whose last argument is the name."""
     if not handle:  # None, not 0: ctypes turns a NULL pointer into None
-        raise _name_error(_winctypes.get_last_error(), arguments[-1])
+        raise _win_error(_winctypes.get_last_error(), arguments[-1], _NAME_CAUSES)
     return handle
 
 
-def _created(handle: Optional[int], function: Any, arguments: Tuple[Any, ...]) -> Tuple[int, bool]:
+def _created(handle: int | None, function: Any, arguments: Tuple[Any, ...]) -> Tuple[int, bool]:
+    """The same for functions that create: the handle, and whether the object is new."""
     return _opened(handle, function, arguments), _winctypes.get_last_error() != ERROR_ALREADY_EXISTS
 
 
-def _section_created(handle: Optional[int], function: Any, arguments: Tuple[Any, ...]) -> Tuple[int, bool]:
-    code = _winctypes.get_last_error()
-    if not handle and code == ERROR_ACCESS_DENIED and str(arguments[-1]).startswith("Global\\"):
-        raise _os_error(code, arguments[-1], _NEEDS_PRIVILEGE)  # if nobody has the name: opening it tells
-    if not handle and arguments[0] != INVALID_HANDLE_VALUE:
-        raise _file_error(code)
-    return _created(handle, function, arguments)
+def _success(causes: Dict[int, str]) -> Callable[..., Any]:
+    """A check for functions that return an NTSTATUS, and do not set the last error."""
+    def check(status: int, function: Any, arguments: Tuple[Any, ...]) -> bool:
+        if status < 0 and status & 0xFFFFFFFF != STATUS_NO_MORE_ENTRIES:
+            raise _win_error(_win.RtlNtStatusToDosError(status), None, causes)
+        return status >= 0
+    return check
+
+
+def _section_created(handle: int | None, function: Any, arguments: Tuple[Any, ...]) -> Tuple[int, bool]:
+    if handle:
+        return _created(handle, function, arguments)
+    code, (file, _, protection, size_high, _, name) = _winctypes.get_last_error(), arguments
+    if code == ERROR_ACCESS_DENIED and str(name).startswith("Global\\"):
+        raise _os_error(code, _NEEDS_PRIVILEGE, name)  # unless the name is taken: opening it finds out
+    if file != INVALID_HANDLE_VALUE:
+        if code == ERROR_ACCESS_DENIED:
+            raise _not_opened_for("rw" if protection & PAGE_READWRITE else "r")
+        raise _win_error(code, None, _FILE_CAUSES)
+    if code == ERROR_INVALID_PARAMETER and size_high:  # all other parameters were checked before
+        raise _os_error(code, _NO_MEMORY, name)
+    raise _win_error(code, name, _NAME_CAUSES)
 
 
 def _file_opened(handle: int, function: Any, arguments: Tuple[Any, ...]) -> int:
     if handle == INVALID_HANDLE_VALUE:  # and not NULL, as everywhere else
-        raise _file_error(_winctypes.get_last_error(), arguments[0])
+        raise _win_error(_winctypes.get_last_error(), arguments[0], _FILE_CAUSES)
     return handle
 
 
-def _flushed(result: int, function: Any, arguments: Tuple[Any, ...]) -> bool:
-    code = _winctypes.get_last_error()
-    if not result and code != ERROR_LOCK_VIOLATION:
-        raise _file_error(code)
-    return bool(result)
-
-
-def _process_opened(handle: Optional[int], function: Any, arguments: Tuple[Any, ...]) -> int:
-    if not handle:
-        code = _winctypes.get_last_error()
-        cause = "no such process" if code == ERROR_INVALID_PARAMETER else _winctypes.FormatError(code).strip()
-        raise _os_error(code, None, f"process id {arguments[-1]}: {cause}")
-    return handle
-
-
-def _mapped(base: Optional[int], function: Any, arguments: Tuple[Any, ...]) -> int:
+def _mapped(base: int | None, function: Any, arguments: Tuple[Any, ...]) -> int:
     if base:
         return base
-    code = _winctypes.get_last_error()
-    if code in (ERROR_ACCESS_DENIED, ERROR_INVALID_PARAMETER) and arguments[1] & FILE_MAP_WRITE:
-        # The range was checked before, so that it is the protection of the object which forbids the view.
-        raise _os_error(ERROR_ACCESS_DENIED, None, "the memory was created read-only" + _TRY_READING)
-    if code == ERROR_INVALID_HANDLE:
-        raise _win_error(code, None, _HANDLE_CAUSES)
-    raise _too_large(code) if _CAUSES.get(code) is _NO_MEMORY else _win_error(code)
+    code, (_, rights, _, _, size, address) = _winctypes.get_last_error(), arguments
+    refused = code in (ERROR_ACCESS_DENIED, ERROR_INVALID_PARAMETER)
+    if code in (ERROR_NOT_ENOUGH_MEMORY, ERROR_NO_SYSTEM_RESOURCES) or refused and size >= _HUGE:
+        raise _too_large()
+    if refused and rights & FILE_MAP_WRITE and not address:
+        raise _read_only()  # the range was checked before, so the protection of the object must be the cause
+    raise _win_error(code, None, {**_CAUSES, **_HANDLE_CAUSES})
 
 
 def _converted(result: int, function: Any, arguments: Tuple[Any, ...]) -> int:
@@ -614,28 +597,9 @@ def _converted(result: int, function: Any, arguments: Tuple[Any, ...]) -> int:
     return result
 
 
-def _success(status: int, function: Any, arguments: Tuple[Any, ...]) -> int:
-    if status < 0:  # an NTSTATUS: ntdll does not set the last error
-        code = _win.RtlNtStatusToDosError(status)
-        if code == ERROR_INVALID_HANDLE:
-            raise _os_error(code, None, f"handle {arguments[0]:#x} is closed, or belongs to another process")
-        raise _win_error(code, None, _HANDLE_CAUSES)
-    return status
-
-
-def _directory_opened(status: int, function: Any, arguments: Tuple[Any, ...]) -> int:
-    if status < 0:
-        raise _win_error(_win.RtlNtStatusToDosError(status))
-    return status
-
-
-def _entry_found(status: int, function: Any, arguments: Tuple[Any, ...]) -> bool:
-    return status & 0xFFFFFFFF != STATUS_NO_MORE_ENTRIES and _success(status, function, arguments) >= 0
-
-
-# Every function: its DLL, restype, argtypes and check. Sorted; a test sees to it.
+# Every function, sorted: its DLL, restype, argtypes and check.
 _PROTOTYPES = {
-    # No check: it can only fail when somebody else closed the handle, and then close() has nothing left to do.
+    # No check: it can only fail if something else closed the handle, and then there is nothing left to do.
     "CloseHandle": ("kernel32", BOOL, (HANDLE,), None),
     "ConvertStringSecurityDescriptorToSecurityDescriptorW": (
         "advapi32", BOOL, (LPCWSTR, DWORD, LPVOID, LPVOID), _converted),
@@ -646,138 +610,119 @@ _PROTOTYPES = {
     "CreateSemaphoreW": ("kernel32", HANDLE, (LPVOID, LONG, LONG, LPCWSTR), _created),
     "DuplicateHandle": (
         "kernel32", BOOL, (HANDLE, HANDLE, HANDLE, LPVOID, DWORD, BOOL, DWORD), _nonzero(_PROCESS_CAUSES)),
-    "FlushFileBuffers": ("kernel32", BOOL, (HANDLE,), _nonzero(_FILE_CAUSES)),
-    "FlushViewOfFile": ("kernel32", BOOL, (LPCVOID, SIZE_T), _flushed),
+    "FlushViewOfFile": ("kernel32", BOOL, (LPCVOID, SIZE_T), _nonzero(_FILE_CAUSES, ERROR_LOCK_VIOLATION)),
     # No check: it returns a constant.
     "GetCurrentProcess": ("kernel32", HANDLE, (), None),
-    "GetFileSizeEx": ("kernel32", BOOL, (HANDLE, LPVOID), _nonzero(_FILE_CAUSES)),
-    # No check: it returns nothing.
-    "GetSystemInfo": ("kernel32", None, (LPVOID,), None),
     # No check: it can only fail for what was not allocated.
     "LocalFree": ("kernel32", LPVOID, (LPVOID,), None),
     "MapViewOfFileEx": ("kernel32", LPVOID, (HANDLE, DWORD, DWORD, DWORD, SIZE_T, LPVOID), _mapped),
-    "NtOpenDirectoryObject": ("ntdll", c_long, (LPVOID, DWORD, LPVOID), _directory_opened),
+    "NtOpenDirectoryObject": ("ntdll", c_long, (LPVOID, DWORD, LPVOID), _success(_CAUSES)),
     "NtQueryDirectoryObject": (
-        "ntdll", c_long, (HANDLE, LPVOID, ULONG, BOOLEAN, BOOLEAN, LPVOID, LPVOID), _entry_found),
-    "NtQueryEvent": ("ntdll", c_long, (HANDLE, c_int, LPVOID, ULONG, LPVOID), _success),
-    "NtQueryObject": ("ntdll", c_long, (HANDLE, c_int, LPVOID, ULONG, LPVOID), _success),
-    "NtQuerySection": ("ntdll", c_long, (HANDLE, c_int, LPVOID, SIZE_T, LPVOID), _success),
+        "ntdll", c_long, (HANDLE, LPVOID, ULONG, BOOLEAN, BOOLEAN, LPVOID, LPVOID), _success(_CAUSES)),
+    "NtQueryEvent": ("ntdll", c_long, (HANDLE, c_int, LPVOID, ULONG, LPVOID), _success(_HANDLE_CAUSES)),
+    "NtQueryObject": ("ntdll", c_long, (HANDLE, c_int, LPVOID, ULONG, LPVOID), _success(_HANDLE_CAUSES)),
+    "NtQuerySection": ("ntdll", c_long, (HANDLE, c_int, LPVOID, SIZE_T, LPVOID), _success(_HANDLE_CAUSES)),
     "OpenEventW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _opened),
     "OpenFileMappingW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _opened),
-    "OpenJobObjectW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _opened),
     "OpenMutexW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _opened),
-    "OpenProcess": ("kernel32", HANDLE, (DWORD, BOOL, DWORD), _process_opened),
+    "OpenProcess": ("kernel32", HANDLE, (DWORD, BOOL, DWORD), _nonzero(_PROCESS_CAUSES)),
     "OpenSemaphoreW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _opened),
-    "OpenWaitableTimerW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _opened),
     "ProcessIdToSessionId": ("kernel32", BOOL, (DWORD, LPVOID), _nonzero(_CAUSES)),
-    # No check of these two: as for WaitForSingleObject.
+    # No check: it would be Python code, and an interrupt in it would lose the result.
     "ReleaseMutex": ("kernel32", BOOL, (HANDLE,), None),
-    "ReleaseSemaphore": ("kernel32", BOOL, (HANDLE, LONG, LPVOID), None),
+    "ReleaseSemaphore": ("kernel32", BOOL, (HANDLE, LONG, LPVOID), _nonzero(_HANDLE_CAUSES, ERROR_TOO_MANY_POSTS)),
     "ResetEvent": ("kernel32", BOOL, (HANDLE,), _nonzero(_HANDLE_CAUSES)),
     # No check: it translates errors and cannot fail itself.
     "RtlNtStatusToDosError": ("ntdll", ULONG, (c_long,), None),
     "SetEvent": ("kernel32", BOOL, (HANDLE,), _nonzero(_HANDLE_CAUSES)),
-    "SetFileInformationByHandle": ("kernel32", BOOL, (HANDLE, c_int, LPVOID, DWORD), _nonzero(_FILE_CAUSES)),
-    "UnmapViewOfFile": ("kernel32", BOOL, (LPCVOID,), _nonzero(_CAUSES)),
+    # No check: it can only fail if something else unmapped the view.
+    "UnmapViewOfFile": ("kernel32", BOOL, (LPCVOID,), None),
     "VirtualAlloc": ("kernel32", LPVOID, (LPVOID, SIZE_T, DWORD, DWORD), _nonzero(_CAUSES)),
     "VirtualQuery": ("kernel32", SIZE_T, (LPCVOID, LPVOID, SIZE_T), _nonzero(_CAUSES)),
-    # No check: a signal handler may raise in it, and the result would be lost (_Windows._store_result).
-    "WaitForSingleObject": ("kernel32", DWORD, (HANDLE, DWORD), None),
+    # No check: as for ReleaseMutex.
+    "WaitForMultipleObjects": ("kernel32", DWORD, (DWORD, LPVOID, BOOL, DWORD), None),
 }
-# Those that are called without any Python code around them.
-_BARE = ("ReleaseMutex", "ReleaseSemaphore", "WaitForSingleObject")
-
-
-def _transparent(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, leaving the captured last error as it was."""
-    get, put = _winctypes.get_last_error, _winctypes.set_last_error
-
-    def call(*arguments: Any) -> Any:
-        before = get()
-        try:
-            return function(*arguments)
-        finally:
-            put(before)
-    return call
+# What __del__ calls, perhaps between another call and its check, leaves the captured last error alone.
+_CALLED_BY_DEL = ("CloseHandle", "LocalFree", "UnmapViewOfFile")
 
 
 class _Functions:
-    """The functions of the table, each bound at its first use."""
+    """The functions of the table, from private DLL objects: the prototypes of ctypes.windll are the whole process's."""
+
+    def __init__(self) -> None:
+        libraries: Dict[Tuple[str, bool], Any] = {}
+        for name, (dll, restype, argtypes, check) in _PROTOTYPES.items() if sys.platform == "win32" else ():
+            captures = name not in _CALLED_BY_DEL
+            if (dll, captures) not in libraries:
+                libraries[dll, captures] = _winctypes.WinDLL(dll, use_last_error=captures)
+            function = libraries[dll, captures][name]
+            function.restype, function.argtypes = restype, argtypes
+            if check is not None:
+                function.errcheck = check
+            setattr(self, name, function)
 
     def __getattr__(self, name: str) -> Any:
-        if sys.platform != "win32":
-            raise NotImplementedError("namedmap needs Windows: this system has no file mapping objects")
-        if name in ("advapi32", "kernel32", "ntdll"):
-            # A private one: the prototypes of ctypes' own are shared with every other library of the process.
-            value = _winctypes.WinDLL(name, use_last_error=True)
-        elif name in _PROTOTYPES:
-            dll, restype, argtypes, check = _PROTOTYPES[name]
-            function = getattr(self, dll)[name]  # [] makes a new one, complete before another thread sees it
-            function.restype, function.argtypes = restype, argtypes
-            if check:
-                function.errcheck = check
-            value = function if name in _BARE else _transparent(function)
-        else:
+        if name not in _PROTOTYPES:
             raise AttributeError(name)
-        setattr(self, name, value)
-        return value
+        raise NotImplementedError(f"namedmap needs Windows or Linux, and this system is {sys.platform}")
 
 
 _win = _Functions()
 
 
-class _Security:
-    """SECURITY_ATTRIBUTES for a Create function; the end of the `with` block frees the descriptor."""
-
-    def __init__(self, sddl: Optional[str], inheritable: bool) -> None:
-        self._sddl, self._inheritable = sddl, inheritable
-        self._descriptor = LPVOID()
-
-    def __enter__(self) -> SECURITY_ATTRIBUTES:
-        if self._sddl is not None:
-            _win.ConvertStringSecurityDescriptorToSecurityDescriptorW(
-                self._sddl, SDDL_REVISION_1, ctypes.byref(self._descriptor), None)
-        return SECURITY_ATTRIBUTES(ctypes.sizeof(SECURITY_ATTRIBUTES), self._descriptor, self._inheritable)
-
-    def __exit__(self, *exc_info: object) -> None:
-        if self._descriptor:
-            _win.LocalFree(self._descriptor)
-
-
 class _Windows:
     """The system calls that everything below stands on."""
 
-    longest_wait = 0.1  # seconds of one wait, which Windows does not end for Ctrl+C, nor for close()
+    # ---- handles
 
-    def security(self, sddl: Optional[str], inheritable: bool) -> _Security:
-        return _Security(sddl, inheritable)
+    def security_attributes(self, sddl: str | None, inheritable: bool) -> SECURITY_ATTRIBUTES:
+        """What the Create functions take; it owns its security descriptor."""
+        descriptor = LPVOID()
+        if sddl is not None:
+            _win.ConvertStringSecurityDescriptorToSecurityDescriptorW(
+                sddl, SDDL_REVISION_1, ctypes.byref(descriptor), None)
+        security = SECURITY_ATTRIBUTES(ctypes.sizeof(SECURITY_ATTRIBUTES), descriptor, inheritable)
+        security.owned = _OwnedDescriptor(descriptor.value)
+        return security
 
-    def create_file_mapping(self, name: Optional[str], size: int, access: str, file: Optional[int], reserve: bool,
-                            security: SECURITY_ATTRIBUTES) -> Tuple[int, bool]:
-        """A handle, and whether the object is new.  One that existed keeps its size; size 0 is that of the file."""
-        return self._create("CreateFileMappingW", INVALID_HANDLE_VALUE if file is None else file,
-                            ctypes.byref(security), _PROTECTION[access] | (SEC_RESERVE if reserve else SEC_COMMIT),
-                            size >> 32, size & 0xFFFFFFFF, name)
-
-    def open_file_mapping(self, name: Optional[str], access: str, inheritable: bool) -> int:
-        rights = _OPEN_RIGHTS[access]
-        # A descriptor may grant the memory, but not its size.
-        return self._open("OpenFileMappingW", (rights | SECTION_QUERY, rights), inheritable, name)
-
-    def _create(self, function: str, *arguments: Any) -> Tuple[int, bool]:
-        """A handle, and whether the object is new."""
-        pair: Tuple[int, bool] = self._call_with_name(function, *arguments)
-        return pair
-
-    def _open(self, function: str, rights: Tuple[int, ...], inheritable: bool, name: Optional[str]) -> int:
-        """A handle with the first of the access rights that are granted."""
-        for right in rights:
+    def _create(self, function: str, kind: str, rights: Tuple[int, ...], name: str | None, exist_ok: bool,
+                security: SECURITY_ATTRIBUTES, *arguments: Any) -> Tuple[int, bool]:
+        """A handle, and whether the object is new; FileExistsError for one that exists, unless `exist_ok`."""
+        for attempt in range(_ATTEMPTS):
             try:
-                handle: int = self._call_with_name(function, right, inheritable, name)
-                return handle
-            except PermissionError as error:
-                refusal = error
-        raise refusal
+                handle, created = self._call_with_name(function, *arguments, name)
+                break
+            except OSError as error:
+                if name is None or getattr(error, "winerror", None) not in _MAY_HIDE_A_TAKEN_NAME:
+                    raise
+                try:
+                    handle, created = self._open(kind, rights, name, bool(security.bInheritHandle)), False
+                    break
+                except FileNotFoundError:
+                    if attempt == _ATTEMPTS - 1 or not isinstance(error, PermissionError):
+                        raise error from None  # else the object has gone meanwhile
+                except PermissionError:
+                    if exist_ok:
+                        raise
+                    raise _name_error(ERROR_ALREADY_EXISTS, name) from None
+        if not created and not exist_ok:
+            self.close_handle(handle)
+            raise _name_error(ERROR_ALREADY_EXISTS, name)
+        return handle, created
+
+    def _open(self, kind: str, rights: Tuple[int, ...], name: str, inheritable: bool) -> int:
+        """A handle with the first of the access rights that are granted."""
+        for right in rights[:-1]:
+            try:
+                return int(self._call_with_name(_OPENERS[kind], right, inheritable, name))
+            except PermissionError:
+                pass  # with less it may be granted
+        try:
+            return int(self._call_with_name(_OPENERS[kind], rights[-1], inheritable, name))
+        except PermissionError as error:
+            if rights is _SECTION_RIGHTS["rw"]:
+                error.strerror = f"{error.strerror}{_TRY_READING}"
+            raise
 
     def _call_with_name(self, function: str, *arguments: Any) -> Any:
         """Call a function whose last argument is the name; if another kind of object has it, the error says which."""
@@ -785,46 +730,68 @@ class _Windows:
             return getattr(_win, function)(*arguments)
         except OSError as error:
             name = arguments[-1]
-            kind = self.kind_of_name(name) if name is not None and _is(error, ERROR_INVALID_HANDLE) else None
+            kind = self.kind_of_name(name) if name and error.errno == errno.EBADF else None
             if kind is None:
                 raise
             raise _other_kind(name, kind) from None
 
-    def kind_of_name(self, name: str) -> Optional[str]:
-        """What has the name: "mutex", or None if nothing has it, or nothing of a known kind."""
-        for kind, function in _OPENERS.items():
-            try:
-                self.close_handle(getattr(_win, function)(READ_CONTROL, False, name))
-            except PermissionError:
-                return _KINDS[kind]
-            except OSError:
-                continue
-            return _KINDS[kind]
-        return None
+    def close_handle(self, handle: int, functions: Any = _win, is_finalizing: Callable[[], bool] = sys.is_finalizing,
+                     ) -> None:
+        if not is_finalizing():  # then the system closes it, while daemon threads may still use it
+            functions.CloseHandle(handle)
+
+    def duplicate_handle(self, handle: int, pid: int) -> int:
+        process, duplicate = _win.OpenProcess(PROCESS_DUP_HANDLE, False, pid), HANDLE()
+        try:
+            _win.DuplicateHandle(_win.GetCurrentProcess(), handle, process, ctypes.byref(duplicate), 0, False,
+                                 DUPLICATE_SAME_ACCESS)
+        finally:
+            self.close_handle(process)
+        return duplicate.value or 0
+
+    def handle_kind(self, handle: int) -> str:
+        """What the kernel calls the kind of object that a handle belongs to, such as "Section"."""
+        buffer = ctypes.create_string_buffer(1024)
+        _win.NtQueryObject(handle, ObjectTypeInformation, buffer, ctypes.sizeof(buffer), None)
+        return str(UNICODE_STRING.from_buffer(buffer))
+
+    # ---- names
+
+    def kind_of_name(self, name: str) -> str | None:
+        """What has the name: "mutex", or None if nothing has it, nothing of a known kind, or this may not look."""
+        scope, _, rest = name.rpartition("\\")
+        try:
+            return self._directory(scope or "Local").get(rest)
+        except PermissionError:
+            return None
 
     def named_objects(self) -> Iterator[Tuple[str, str]]:
-        """All that has a name in this session, and then in Global: the name with its prefix, and the kind."""
+        """All that has a name in this session, and in Global: the name with its prefix, and the kind."""
+        for scope in ("Local", "Global") if self._session() else ("Global",):
+            yield from ((f"{scope}\\{name}", kind) for name, kind in sorted(self._directory(scope).items()))
+
+    def _session(self) -> int:
+        """The number of the session; in 0, that of services, Local is the same directory as Global."""
         session = DWORD()
         _win.ProcessIdToSessionId(os.getpid(), ctypes.byref(session))
-        common = "\\BaseNamedObjects"  # and in session 0, which is that of services, there is no other
-        yield from self._directory("Local\\", f"\\Sessions\\{session.value}{common}" if session.value else common)
-        yield from self._directory("Global\\", common)
+        return session.value
 
-    def _directory(self, prefix: str, path: str) -> List[Tuple[str, str]]:
-        """The names and kinds in a directory of the kernel."""
-        found: Set[Tuple[str, str]] = set()
+    def _directory(self, scope: str) -> Dict[str, str]:
+        """The names and kinds in the directory that the kernel has for a scope."""
+        session = self._session() if scope == "Local" else 0
+        path = f"\\Sessions\\{session}\\BaseNamedObjects" if session else "\\BaseNamedObjects"
+        found: Dict[str, str] = {}
         handle = self._open_directory(path)
         try:
             # Entries are read by position, so that one is skipped if another before it vanishes meanwhile.
             for _ in range(_PASSES):
                 before = len(found)
-                found.update((prefix + name, _KINDS[kind])
-                             for name, kind in self._directory_entries(handle) if kind in _KINDS)
+                found.update((name, _KINDS[kind]) for name, kind in self._entries(handle) if kind in _KINDS)
                 if len(found) == before:
                     break
         finally:
             self.close_handle(handle)
-        return sorted(found)
+        return found
 
     def _open_directory(self, path: str) -> int:
         buffer = ctypes.create_unicode_buffer(path)
@@ -837,83 +804,95 @@ class _Windows:
             raise _blame(error, path)
         return directory.value or 0
 
-    def _directory_entries(self, handle: int) -> Iterator[Tuple[str, str]]:
+    def _entries(self, directory: int) -> Iterator[Tuple[str, str]]:
         position = ULONG()
         buffer = ctypes.create_string_buffer(0x20000)  # a name may have 0xFFFC bytes
-        entry = OBJECT_DIRECTORY_INFORMATION.from_buffer(buffer)
+        entry = (UNICODE_STRING * 2).from_buffer(buffer)  # OBJECT_DIRECTORY_INFORMATION: Name, TypeName
         while _win.NtQueryDirectoryObject(
-                handle, buffer, ctypes.sizeof(buffer), True, False, ctypes.byref(position), None):
-            yield str(entry.Name), str(entry.TypeName)
+                directory, buffer, ctypes.sizeof(buffer), True, False, ctypes.byref(position), None):
+            yield str(entry[0]), str(entry[1])
 
-    def section_size(self, handle: int) -> int:
-        """The size in bytes of a file mapping object, whole pages unless it is backed by a file."""
-        try:
-            return self.query_section(handle)[0]
-        except PermissionError:  # opened without SECTION_QUERY
-            return self._view_size(handle)
+    # ---- memory
 
-    def query_section(self, handle: int) -> Tuple[int, int]:
-        """The same, and the SEC_ attributes; PermissionError if the handle does not allow it."""
+    def create_file_mapping(self, name: str | None, exist_ok: bool, security: SECURITY_ATTRIBUTES, size: int,
+                            access: str, file: _OwnedFile | None, reserve: bool) -> Tuple[int, bool]:
+        """A handle, and whether the object is new.  One that existed keeps its size; size 0 is that of the file."""
+        return self._create(
+            "CreateFileMappingW", "Section", _SECTION_RIGHTS[access], name, exist_ok, security,
+            INVALID_HANDLE_VALUE if file is None else _msvcrt.get_osfhandle(file.value), ctypes.byref(security),
+            _PROTECTION[access] | (SEC_RESERVE if reserve else SEC_COMMIT), size >> 32, size & 0xFFFFFFFF)
+
+    def open_file_mapping(self, name: str, access: str, inheritable: bool) -> int:
+        return self._open("Section", _SECTION_RIGHTS[access], name, inheritable)
+
+    def query_section(self, handle: int) -> Tuple[int, int | None]:
+        """The size in bytes of a file mapping object, whole pages unless it is over a file, and its SEC_ attributes.
+
+        Without SECTION_QUERY the attributes are None, and the size is what a view of all of it covers: whole pages.
+        """
         section = SECTION_BASIC_INFORMATION()
-        _win.NtQuerySection(handle, SectionBasicInformation, ctypes.byref(section), ctypes.sizeof(section), None)
-        return section.Size, section.Attributes
-
-    def _view_size(self, handle: int) -> int:
-        """The size that views tell: whole pages, but of a file the last one can be mapped only as far as it goes."""
-        rights = FILE_MAP_READ if self.can_map(handle, "r") else FILE_MAP_WRITE  # which may be all that a handle allows
-        base = _win.MapViewOfFileEx(handle, rights, 0, 0, 0, None)
         try:
-            high: int = sum(region.RegionSize for region in self._regions(base, self.user_space()[1] - base))
-        finally:
-            _win.UnmapViewOfFile(base)
-        low, size = high - _PAGE + 1, high
-        while low < high:
+            _win.NtQuerySection(handle, SectionBasicInformation, ctypes.byref(section), ctypes.sizeof(section), None)
+            return section.Size, section.Attributes
+        except PermissionError:
+            rights = _VIEW_RIGHTS[self.section_access(handle) or "r"]
+            base = _win.MapViewOfFileEx(handle, rights, 0, 0, 0, None)
             try:
-                _win.UnmapViewOfFile(_win.MapViewOfFileEx(handle, rights, 0, 0, size, None))
-                low = size
-            except PermissionError:
-                high = size - 1
-            size = (low + high + 1) // 2
-        return low
+                return sum(region.RegionSize for region in self._regions(base)), None
+            finally:
+                _win.UnmapViewOfFile(base)
 
-    def _regions(self, base: int, size: int) -> Iterator[MEMORY_BASIC_INFORMATION]:
-        """The regions in the first `size` bytes of a view; one ends where the state or protection of pages changes."""
-        address = base
-        while address < base + size:
-            region = MEMORY_BASIC_INFORMATION()
+    def section_access(self, handle: int) -> str | None:
+        """The widest access that a handle of a file mapping object has, None without any."""
+        basic = (ULONG * 14)()  # OBJECT_BASIC_INFORMATION: Attributes, GrantedAccess, HandleCount, PointerCount...
+        _win.NtQueryObject(handle, ObjectBasicInformation, ctypes.byref(basic), ctypes.sizeof(basic), None)
+        granted = basic[1]
+        return "rw" if granted & FILE_MAP_WRITE else "r" if granted & FILE_MAP_READ else None
+
+    def section_facts(self, name: str) -> Tuple[int, int | None, str]:
+        """What query_section() returns for the memory of that name, and the widest access that this process gets."""
+        try:
+            return self._section_facts(name, "rw")
+        except PermissionError:
+            pass
+        return self._section_facts(name, "r")
+
+    def _section_facts(self, name: str, access: str) -> Tuple[int, int | None, str]:
+        handle = self.open_file_mapping(name, access, False)
+        try:
+            # A handle does not show the protection that the memory was created with.
+            _win.UnmapViewOfFile(_win.MapViewOfFileEx(handle, _VIEW_RIGHTS[access], 0, 0, 1, None))
+            return (*self.query_section(handle), access)
+        finally:
+            self.close_handle(handle)
+
+    def map_view(self, handle: int, access: str, offset: int, size: int, address: int | None = None) -> int:
+        """The address of a view, all of whose pages can be touched."""
+        if size > sys.maxsize:  # ctypes would cut it
+            raise _too_large()
+        base: int = _win.MapViewOfFileEx(
+            handle, _VIEW_RIGHTS[access], offset >> 32, offset & 0xFFFFFFFF, size, address)
+        try:
+            for region in self._regions(base):
+                if region.State == MEM_RESERVE:  # of SEC_RESERVE; in a read-only view only its own protection will do
+                    _win.VirtualAlloc(region.BaseAddress, region.RegionSize, MEM_COMMIT, region.AllocationProtect)
+        except BaseException:
+            _win.UnmapViewOfFile(base)
+            raise
+        return base
+
+    def _regions(self, base: int) -> Iterator[MEMORY_BASIC_INFORMATION]:
+        """The regions of a view; one ends where the state or protection of pages changes."""
+        region, address = MEMORY_BASIC_INFORMATION(), base
+        while True:
             _win.VirtualQuery(address, ctypes.byref(region), ctypes.sizeof(region))
             if region.AllocationBase != base:
                 return
             yield region
             address += region.RegionSize
 
-    def map_view(self, handle: int, access: str, offset: int, size: int, address: Optional[int] = None) -> int:
-        """The address of a view, all of whose pages can be touched."""
-        # ctypes would cut what exceeds a pointer, and Windows calls what exceeds user space a wrong parameter, as it
-        # does with writing to read-only memory.
-        if size >= 2 ** 30 and size > self.user_space()[1]:  # which has more than 1 GiB everywhere
-            raise _too_large(ERROR_NOT_ENOUGH_MEMORY)
-        base: int = _win.MapViewOfFileEx(
-            handle, _VIEW_RIGHTS[access], offset >> 32, offset & 0xFFFFFFFF, size, address)
-        try:
-            for region in self._regions(base, size):
-                if region.State == MEM_RESERVE:  # of SEC_RESERVE; in a read-only view only its own protection will do
-                    _win.VirtualAlloc(region.BaseAddress, region.RegionSize, MEM_COMMIT, region.AllocationProtect)
-        except BaseException:
-            self.unmap_view(base, size)
-            raise
-        return base
-
-    def can_map(self, handle: int, access: str) -> bool:
-        """Whether a view with this access is possible, seen without committing any page."""
-        try:
-            _win.UnmapViewOfFile(_win.MapViewOfFileEx(handle, _VIEW_RIGHTS[access], 0, 0, 1, None))
-        except PermissionError:
-            return False
-        return True
-
-    def unmap_view(self, base: int, size: int) -> None:
-        _win.UnmapViewOfFile(base)
+    def unmap_view(self, base: int, size: int, functions: Any = _win) -> None:
+        functions.UnmapViewOfFile(base)
 
     def flush_view(self, base: int, size: int) -> None:
         for pause in _PAUSES:
@@ -921,74 +900,47 @@ class _Windows:
                 return
             time.sleep(pause)  # the system is writing these pages itself, and has locked them
         if not _win.FlushViewOfFile(base, size):
-            raise _file_error(ERROR_LOCK_VIOLATION)
+            raise _win_error(ERROR_LOCK_VIOLATION, None, _FILE_CAUSES)
 
-    def user_space(self) -> Tuple[int, int]:
-        """The lowest and the highest address that a view may have."""
-        system = SYSTEM_INFO()
-        _win.GetSystemInfo(ctypes.byref(system))
-        return system.lpMinimumApplicationAddress, system.lpMaximumApplicationAddress
+    def open_file(self, path: str, access: str, new: bool) -> int:
+        """A descriptor of a file that no other program can open meanwhile."""
+        handle = _win.CreateFileW(path, _FILE_RIGHTS[access], 0, None, CREATE_NEW if new else OPEN_EXISTING,
+                                  FILE_ATTRIBUTE_NORMAL, None)
+        try:
+            descriptor: int = _msvcrt.open_osfhandle(handle, _winos.O_BINARY | _winos.O_NOINHERIT)
+            return descriptor
+        except BaseException:
+            self.close_handle(handle)
+            raise
 
-    def open_file(self, path: str, access: str) -> int:
-        """A handle of a file that nobody else can open meanwhile."""
-        handle: int = _win.CreateFileW(path, _FILE_RIGHTS[access], 0, None, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, None)
-        return handle
+    # ---- mutexes, events, semaphores
 
-    def create_file(self, path: str) -> int:
-        """The same for a new file, which delete_file can delete."""
-        handle: int = _win.CreateFileW(
-            path, _FILE_RIGHTS["rw"] | DELETE, 0, None, CREATE_NEW, FILE_ATTRIBUTE_NORMAL, None)
-        return handle
+    def create_mutex(self, name: str | None, exist_ok: bool, security: SECURITY_ATTRIBUTES) -> Tuple[int, bool]:
+        return self._create("CreateMutexW", "Mutant", _RIGHTS["Mutant"], name, exist_ok, security,
+                            ctypes.byref(security), False)
 
-    def delete_file(self, file: int) -> None:
-        """Delete the file when its handle is closed, and none that has its path by then."""
-        yes = BYTE(1)
-        _win.SetFileInformationByHandle(file, FileDispositionInfo, ctypes.byref(yes), ctypes.sizeof(yes))
+    def create_event(self, name: str | None, exist_ok: bool, security: SECURITY_ATTRIBUTES, manual_reset: bool,
+                     initial_state: bool) -> Tuple[int, bool]:
+        return self._create("CreateEventW", "Event", _RIGHTS["Event"], name, exist_ok, security,
+                            ctypes.byref(security), manual_reset, initial_state)
 
-    def duplicate_file(self, descriptor: int, access: str) -> int:
-        """A handle of the open file of a Python file descriptor."""
-        import msvcrt
-        get_osfhandle: Any = getattr(msvcrt, "get_osfhandle")  # for type checkers elsewhere
-        handle = get_osfhandle(descriptor)
-        needed = FILE_READ_DATA | (FILE_WRITE_DATA if access == "rw" else 0)
-        if self._granted_access(handle) & needed != needed:
-            raise _not_opened_for(access)
-        return self._duplicate(handle, _win.GetCurrentProcess())
+    def create_semaphore(self, name: str | None, exist_ok: bool, security: SECURITY_ATTRIBUTES, value: int,
+                         maximum: int) -> Tuple[int, bool]:
+        return self._create("CreateSemaphoreW", "Semaphore", _RIGHTS["Semaphore"], name, exist_ok, security,
+                            ctypes.byref(security), value, maximum)
 
-    def file_size(self, file: int) -> int:
-        size = LARGE_INTEGER()
-        _win.GetFileSizeEx(file, ctypes.byref(size))
-        return size.value
+    def open_waitable(self, kind: str, name: str, inheritable: bool) -> int:
+        """OpenMutexW, OpenEventW or OpenSemaphoreW."""
+        return self._open(kind, _RIGHTS[kind], name, inheritable)
 
-    def take_back_growth(self, file: int, size: int) -> None:
-        """Undo that create_file_mapping made the file larger, which Windows does even if it then refuses the name."""
-        # Unlike SetEndOfFile, this leaves the file pointer alone, which duplicated handles share.
-        end = LARGE_INTEGER(size)
-        _win.SetFileInformationByHandle(file, FileEndOfFileInfo, ctypes.byref(end), ctypes.sizeof(end))
-
-    def flush_file(self, file: int) -> None:
-        _win.FlushFileBuffers(file)
-
-    def create_mutex(self, name: Optional[str], security: SECURITY_ATTRIBUTES) -> Tuple[int, bool]:
-        return self._create("CreateMutexW", ctypes.byref(security), False, name)
-
-    def open_mutex(self, name: Optional[str], inheritable: bool) -> int:
-        return self._open("OpenMutexW", _MUTEX_RIGHTS, inheritable, name)
-
-    def release_mutex(self, handle: int, result: List[int]) -> None:
-        """Not done as long as `result` is empty."""
-        code = self._store_result(result, _win.ReleaseMutex, handle)
-        if not result[0]:
-            if code == ERROR_NOT_OWNER:
-                raise _not_owner()
-            raise _win_error(code, None, _HANDLE_CAUSES)
-
-    def create_event(self, name: Optional[str], manual_reset: bool, initial_state: bool,
-                     security: SECURITY_ATTRIBUTES) -> Tuple[int, bool]:
-        return self._create("CreateEventW", ctypes.byref(security), manual_reset, initial_state, name)
-
-    def open_event(self, name: Optional[str], inheritable: bool) -> int:
-        return self._open("OpenEventW", _EVENT_RIGHTS, inheritable, name)
+    def release_mutex(self, handle: int, done: List[int]) -> bool:
+        """Whether the calling thread was the owner; C code both calls and notes it in `done`, which is empty before."""
+        done[:] = map(_win.ReleaseMutex, (handle,))
+        if not done[0]:
+            code = _winctypes.get_last_error()
+            if code != ERROR_NOT_OWNER:
+                raise _win_error(code, None, _HANDLE_CAUSES)
+        return bool(done[0])
 
     def set_event(self, handle: int) -> None:
         _win.SetEvent(handle)
@@ -998,99 +950,39 @@ class _Windows:
 
     def query_event(self, handle: int) -> Tuple[bool, bool]:
         """Whether an event resets itself, and whether it is set."""
-        event = EVENT_BASIC_INFORMATION()
+        event = (LONG * 2)()  # EVENT_BASIC_INFORMATION: EventType, EventState
         _win.NtQueryEvent(handle, EventBasicInformation, ctypes.byref(event), ctypes.sizeof(event), None)
-        return event.EventType == SynchronizationEvent, bool(event.EventState)
+        return event[0] == SynchronizationEvent, bool(event[1])
 
-    def create_semaphore(self, name: Optional[str], value: int, maximum: int,
-                         security: SECURITY_ATTRIBUTES) -> Tuple[int, bool]:
-        return self._create("CreateSemaphoreW", ctypes.byref(security), value, maximum, name)
-
-    def open_semaphore(self, name: Optional[str], inheritable: bool) -> int:
-        return self._open("OpenSemaphoreW", _SEMAPHORE_RIGHTS, inheritable, name)
-
-    def release_semaphore(self, handle: int, n: int, result: List[int]) -> int:
-        """The count before.  Not done as long as `result` is empty."""
+    def release_semaphore(self, handle: int, n: int) -> int | None:
+        """The count before; None, and nothing is added, if it would exceed the maximum."""
         count = LONG()
-        code = self._store_result(result, _win.ReleaseSemaphore, handle, n, ctypes.byref(count))
-        if not result[0]:
-            if code == ERROR_TOO_MANY_POSTS:
-                raise _too_many(n)
-            raise _win_error(code, None, _HANDLE_CAUSES)
-        return count.value
+        return count.value if _win.ReleaseSemaphore(handle, n, ctypes.byref(count)) else None
 
-    def wait(self, handle: int, seconds: float, result: List[int]) -> None:
-        """Wait for an object, for a moment, and put what came of it into `result`, one of the WAIT_ constants."""
-        code = self._store_result(result, _win.WaitForSingleObject, handle, ceil(1000 * seconds))
-        if result[0] == WAIT_FAILED:
-            raise _win_error(code, None, _HANDLE_CAUSES)
+    def wait(self, handles: List[int], seconds: float, got: List[int]) -> None:
+        """Wait until one of some objects can be got, and get it; `got` begins with one of the WAIT_ numbers then.
 
-    def _store_result(self, result: List[int], function: Any, *arguments: Any) -> int:
-        """Call a bare function, put what it returns into `result`, and return the last error.
-
-        A signal handler may raise an exception between any two steps of Python code, and then nobody would know
-        whether the call has been made.  Here C code both calls the function, through map(), and stores.
+        C code both calls and stores, so that an exception of a signal handler cannot come in between.  A layer may keep
+        behind that number what it needs for the next slice of the same wait.
         """
-        before = _winctypes.get_last_error()
-        try:
-            result[:] = map(function, *zip(arguments))
-            code: int = _winctypes.get_last_error()
-            return code
-        finally:
-            _winctypes.set_last_error(before)  # as _transparent does
-
-    def end_waits(self, handle: int) -> None:
-        """Let the waits of other threads return; here they soon do."""
-
-    def remember_to_fork(self, item: Any) -> None:
-        """Call the _after_fork() of an object in forked processes; here there are none."""
-
-    def handle_kind(self, handle: int) -> str:
-        """What the kernel calls the kind of object that a handle belongs to, such as "Section"."""
-        buffer = ctypes.create_string_buffer(1024)
-        _win.NtQueryObject(handle, ObjectTypeInformation, buffer, ctypes.sizeof(buffer), None)
-        return str(UNICODE_STRING.from_buffer(buffer))
-
-    def section_access(self, handle: int) -> Optional[str]:
-        """The widest access that a handle of a file mapping object has, None without any."""
-        granted = self._granted_access(handle)
-        return "rw" if granted & FILE_MAP_WRITE else "r" if granted & FILE_MAP_READ else None
-
-    def _granted_access(self, handle: int) -> int:
-        basic = OBJECT_BASIC_INFORMATION()
-        _win.NtQueryObject(handle, ObjectBasicInformation, ctypes.byref(basic), ctypes.sizeof(basic), None)
-        granted: int = basic.GrantedAccess
-        return granted
-
-    def duplicate_handle(self, handle: int, pid: int) -> int:
-        process = _win.OpenProcess(PROCESS_DUP_HANDLE, False, pid)
-        try:
-            return self._duplicate(handle, process)
-        finally:
-            self.close_handle(process)
-
-    def _duplicate(self, handle: int, process: int) -> int:
-        duplicate = HANDLE()
-        _win.DuplicateHandle(_win.GetCurrentProcess(), handle, process, ctypes.byref(duplicate), 0, False,
-                             DUPLICATE_SAME_ACCESS)
-        return duplicate.value or 0
-
-    def close_handle(self, handle: int) -> None:
-        _win.CloseHandle(handle)
+        array = (HANDLE * len(handles))(*handles)
+        got[:] = map(_win.WaitForMultipleObjects, (len(array),), (array,), (False,), (ceil(1000 * seconds),))
+        if got[0] == WAIT_FAILED:
+            raise _win_error(_winctypes.get_last_error(), None, _HANDLE_CAUSES)
 
 
 _layer: Layer = _Windows()
 
 
-# ---------------------------------------------------------------- POSIX
+# ---------------------------------------------------------------- Linux
 
-if sys.platform != "win32":
-    import atexit
+if sys.platform == "linux":
     import fcntl
-    import select
-    from ctypes import c_longlong
-    from itertools import chain, count, repeat, starmap
-    from termios import FIONREAD
+    import struct
+    from collections import deque
+    from ctypes import c_char, c_longlong, c_ubyte, c_uint, c_ulonglong, c_ushort
+    from itertools import chain, compress, repeat, starmap, takewhile
+    from operator import attrgetter
 
     # sys/mman.h
     PROT_READ = 0x1
@@ -1098,1109 +990,793 @@ if sys.platform != "win32":
     MAP_SHARED = 0x01
     MAP_PRIVATE = 0x02
     MAP_FAILED = LPVOID(-1).value
-    MS_SYNC = 0x0010 if sys.platform == "darwin" else 0x0004
-    # sys/fcntl.h of macOS
-    F_GETPATH = 50
+    MS_SYNC = 0x0004
+    # pthread.h
+    PTHREAD_MUTEX_RECURSIVE = 1
+    PTHREAD_MUTEX_ROBUST = 1
+    PTHREAD_PROCESS_SHARED = 1
+    # linux/futex.h; and asm/unistd.h: the number of that system call, by machine and size of a pointer
+    FUTEX_WAIT = 0
+    FUTEX_WAKE_OP = 5
+    ADD_ONE = 1 << 28 | 1 << 12  # FUTEX_OP(FUTEX_OP_ADD, 1, FUTEX_OP_CMP_EQ, 0)
+    SYS_futex = {
+        ("x86_64", 8): 202, ("x86_64", 4): 240, ("i686", 4): 240, ("aarch64", 8): 98, ("aarch64", 4): 240,
+        ("armv7l", 4): 240, ("riscv64", 8): 98, ("loongarch64", 8): 98, ("ppc64le", 8): 221, ("s390x", 8): 238,
+    }.get((os.uname().machine, ctypes.sizeof(LPVOID)))
 
+    _PAGE = os.sysconf("SC_PAGE_SIZE")
+    _PIECE = 0x1000000  # bytes allocated at once: before Linux 6.17 a signal makes fallocate() begin again
     _VIEW_MODES = {"r": (PROT_READ, MAP_SHARED), "rw": (PROT_READ | PROT_WRITE, MAP_SHARED),
                    "c": (PROT_READ | PROT_WRITE, MAP_PRIVATE)}
     _FILE_MODES = {"r": os.O_RDONLY, "rw": os.O_RDWR, "c": os.O_RDONLY}
-    _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
-    _PIPE_SIZE = 0x10000  # bytes that a FIFO holds
-    _BLOCK = 0x10000  # bytes read or written at once; a handle file has fewer
-    _KEY_LENGTH = 32  # hexadecimal digits that a handle file is called by
-    _MAX_TOKENS = 4096  # of a semaphore: what a FIFO holds at least
-    _LOOK_AGAIN = 1.0  # seconds after which a waiter looks again whether a mutex is free
-    _PARENTS = ("/dev/shm", "/tmp")  # not $TMPDIR: processes that have another one would not find each other
-    _NO_PARENT = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EROFS)
-    _NO_DIRECTORY = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP)
-    _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO)
+    _FILE_FLAGS = os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO would wait for its other end
     _SYSTEM_CAUSES = {
-        errno.ENOMEM: _NO_MEMORY,
-        errno.EFBIG: _NO_MEMORY,
-        errno.ENOSPC: "the memory file system (/dev/shm, or else /tmp) has no room for it: ask for less, or enlarge it",
-    }
-    _FILE_CODES = {
-        errno.ENOENT: ERROR_FILE_NOT_FOUND, errno.ENOTDIR: ERROR_PATH_NOT_FOUND, errno.EACCES: ERROR_ACCESS_DENIED,
-        errno.EPERM: ERROR_ACCESS_DENIED, errno.EROFS: ERROR_ACCESS_DENIED, errno.EISDIR: ERROR_ACCESS_DENIED,
-        errno.ETXTBSY: ERROR_ACCESS_DENIED, errno.EEXIST: ERROR_FILE_EXISTS, errno.ENOSPC: ERROR_DISK_FULL,
-        errno.EFBIG: ERROR_DISK_FULL, errno.EDQUOT: ERROR_DISK_FULL, errno.ENODEV: ERROR_INVALID_FUNCTION,
+        errno.ENOMEM: _NO_MEMORY, errno.EFBIG: _NO_MEMORY,
+        errno.ENOSPC: "the memory file system (/dev/shm) has no room for it: ask for less, or enlarge it",
+        errno.EINVAL: "a name needs locks of open files (F_OFD_SETLK), which this system lacks",
     }
 
-    def _system_error(code: int) -> OSError:
-        return OSError(code, os.strerror(code))
-
-    def _libc_done(result: int, function: Any, arguments: Tuple[Any, ...]) -> int:
-        if result in (-1, MAP_FAILED):
-            raise _system_error(ctypes.get_errno())
-        return result
-
-    # What Python lacks, or has so that memory which is only read cannot be used: restype, argtypes and check.
-    _LIBC_PROTOTYPES = {
-        "mmap": (LPVOID, (LPVOID, SIZE_T, c_int, c_int, c_int, c_longlong), _libc_done),
-        "msync": (c_int, (LPVOID, SIZE_T, c_int), _libc_done),
-        # No check: it can only fail for what was not mapped.
-        "munmap": (c_int, (LPVOID, SIZE_T), None),
-    }
-
-    class _LibcFunctions:
-        """The functions of the table, each bound at its first use."""
-
-        def __getattr__(self, name: str) -> Any:
-            if name not in _LIBC_PROTOTYPES:
-                raise AttributeError(name)
-            restype, argtypes, check = _LIBC_PROTOTYPES[name]
-            # munmap() is called by __del__, perhaps between another function and its check, and keeps out of errno.
-            library = ctypes.CDLL(None, use_errno=check is not None)
-            # Where there is mmap64(), mmap() may have an offset of only 32 bits.
-            function: Any = library["mmap64" if name == "mmap" and hasattr(library, "mmap64") else name]
-            function.restype, function.argtypes = restype, argtypes
-            if check:
-                function.errcheck = check
-            setattr(self, name, function)
-            return function
-
-    _libc = _LibcFunctions()
-
-    def _explained(error: OSError, name: Optional[str]) -> OSError:
-        """The exception with our words, of the name, instead of those of the system, of a file of this module."""
+    def _explained(error: OSError, name: str | None) -> OSError:
+        """The exception with our words and the name, instead of those of the system and a file of this module."""
         if error.strerror != os.strerror(error.errno or 0):
-            return error  # it has them already
+            return _blame(error, name)  # it has them already
         return OSError(error.errno, _SYSTEM_CAUSES.get(error.errno or 0, error.strerror), name)
 
-    def _file_explained(error: OSError, path: Optional[str]) -> OSError:
-        code = _FILE_CODES.get(error.errno or 0)
-        if code is None or error.strerror not in ("", os.strerror(error.errno or 0)):
-            return error
-        return _file_error(code, path)
+    # ---- the C library
 
-    class _Descriptors:
-        """File descriptors; they are closed at the latest when nobody has this object any more.
+    def _function(library: Any, name: str, *argtypes: Any) -> Any:
+        function = library[name]
+        function.argtypes = argtypes
+        return function
 
-        So none stays open when a signal handler raises an exception between any two steps of Python code.  Therefore
-        C code both opens or closes them, through map(), and notes it.
-        """
+    # CDLL lets other threads run during a call, for what may wait.  PyDLL does not, for what never waits: giving up the
+    # interpreter's lock would cost more than the call, and getting it back up to 5 ms.
+    _libc, _quick = ctypes.CDLL(None, use_errno=True), ctypes.PyDLL(None)
+    _mmap = _function(_libc, "mmap64" if hasattr(_libc, "mmap64") else "mmap",  # with an offset of 64 bits
+                      LPVOID, SIZE_T, c_int, c_int, c_int, c_longlong)
+    _mmap.restype = LPVOID
+    _munmap = _function(_libc, "munmap", LPVOID, SIZE_T)
+    _msync = _function(_libc, "msync", LPVOID, SIZE_T, c_int)
+    _futex_wait, _futex_wake = (
+        _function(library, "syscall", c_long, LPVOID, c_int, c_uint, LPVOID, LPVOID, c_uint)
+        for library in (_libc, _quick))
+    _mutex_trylock = _function(_quick, "pthread_mutex_trylock", LPVOID)
+    _mutex_unlock = _function(_quick, "pthread_mutex_unlock", LPVOID)
+    _mutex_consistent = _function(_quick, "pthread_mutex_consistent", LPVOID)
+    _spin_trylock = _function(_quick, "pthread_spin_trylock", LPVOID)
+    _spin_unlock = _function(_quick, "pthread_spin_unlock", LPVOID)
+    _sem_trywait = _function(_quick, "sem_trywait", LPVOID)
+    _sem_post = _function(_quick, "sem_post", LPVOID)
+    _sem_getvalue = _function(_quick, "sem_getvalue", LPVOID, LPVOID)
+    if hasattr(_libc, "sem_clockwait"):
+        _mutex_timedlock = _function(_libc, "pthread_mutex_clocklock", LPVOID, c_int, LPVOID)
+        _sem_timedwait = _function(_libc, "sem_clockwait", LPVOID, c_int, LPVOID)
+        _CLOCK: Tuple[int, ...] = (time.CLOCK_MONOTONIC,)
+        _now = time.monotonic
+    else:  # an old or small C library, which knows only the clock that can be set
+        _mutex_timedlock = _function(_libc, "pthread_mutex_timedlock", LPVOID, LPVOID)
+        _sem_timedwait = _function(_libc, "sem_timedwait", LPVOID, LPVOID)
+        _CLOCK, _now = (), time.time
+    _FREE = c_int()  # what a free spin lock looks like, which differs
+    _quick.pthread_spin_init(ctypes.byref(_FREE), PTHREAD_PROCESS_SHARED)
+    # The layout of what the C library keeps in shared memory: it differs between these.
+    _ABI = ctypes.sizeof(LPVOID) + ("CS_GNU_LIBC_VERSION" in os.confstr_names)
 
-        def __init__(self) -> None:
-            self.all: List[int] = []
+    class _Timespec(ctypes.Structure):
+        _fields_ = [("seconds", c_long), ("nanoseconds", c_long)]
 
-        def open(self, path: str, flags: int) -> int:
-            self.all += map(os.open, (path,), (flags | os.O_NOFOLLOW,), (0o666,))
-            return self.all[-1]
+    def _timespec(seconds: float) -> Any:
+        return ctypes.byref(_Timespec(int(seconds), int(seconds % 1 * 1e9)))
 
-        def create(self, path: str) -> int:
-            """Open a new file of this module, which is for this user whatever the umask is."""
-            os.fchmod(self.open(path, _NEW), 0o600)
-            return self.all[-1]
+    def _map(descriptor: int, access: str, offset: int, size: int) -> int:
+        base: int = _mmap(None, size, *_VIEW_MODES[access], descriptor, offset)
+        if base == MAP_FAILED:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        return base
 
-        def duplicate(self, descriptor: int) -> int:
-            self.all += map(os.dup, (descriptor,))
-            return self.all[-1]
+    def _allocate(descriptor: int, size: int, offset: int = 0) -> None:
+        """Take memory from the system, so that no page kills the process that touches it."""
+        for start in range(offset, offset + size, _PIECE):
+            os.posix_fallocate(descriptor, start, min(_PIECE, offset + size - start))
 
-        # A default argument, because the globals of a module may be gone when the interpreter ends.  Unlike close(),
-        # closerange() goes on if somebody else has closed one of them.
-        def close(self, close_range: Callable[[int, int], None] = os.closerange) -> bool:
-            """Close all; whether they were those of an object that nobody may have any more."""
-            self.all[:] = filter(None, map(close_range, self.all, map((1).__add__, self.all)))
-            return False
-
-        def __del__(self) -> None:
-            if getattr(self, "all", None):  # there is none if not even __init__() came to its end
-                _Descriptors.close(self)
-
-        def __enter__(self) -> _Descriptors:
-            return self
-
-        def __exit__(self, *exc_info: object) -> None:
-            self.close()
-
-    def _join(path: str, descriptors: _Descriptors) -> bool:
-        """Become a holder of an object, by a lock on its handle file; False if it has none, and so is dead."""
-        holder = descriptors.open(path, os.O_RDWR)
-        # Nobody else makes this test now, since the directory is locked.  If somebody was killed while he made it, this
-        # waits until the system has closed all his files.
-        fcntl.flock(holder, fcntl.LOCK_SH)
+    def _pid_namespace() -> int:
         try:
-            fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return False
-        except BlockingIOError:
-            fcntl.flock(holder, fcntl.LOCK_SH)  # which a system may give up before it tries the other
-            return True
-
-    def _was_last(holder: int) -> bool:
-        """Give up the lock on a handle file; whether nobody else has one.
-
-        Of several who do this at once, one is told so.  So whoever has had the lock for a moment only, to look at the
-        object, has to ask: the others may have left it to him to remove the files.
-        """
-        # Closing is not enough: a program that another thread just starts may have a copy for a moment.  All in C code,
-        # so that no interrupt can leave an exclusive lock, for which others would wait.
-        try:
-            list(map(fcntl.flock, repeat(holder), (fcntl.LOCK_UN, fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_UN)))
-            return True
-        except BlockingIOError:
-            return False
-
-    def _remove(path: str) -> None:
-        """Remove the files of an object; the others first, so that they never exist without a handle file."""
-        for victim in (path + ".data", path + ".wake", path):
-            try:
-                os.unlink(victim)
-            except FileNotFoundError:
-                pass
-
-    def _remove_if_dead(path: str) -> None:
-        with _Descriptors() as descriptors:
-            try:
-                if not _join(path, descriptors) or _was_last(descriptors.all[0]):
-                    _remove(path)
-            except FileNotFoundError:
-                _remove(path)  # the data that somebody left when he deleted files by hand
-
-    def _allocate(descriptor: int, start: int, end: int) -> None:
-        """Give a part of a file its space, so that no page of it kills the process that touches it.
-
-        What is there stays, unless the system cannot do that, for then zeros are written.
-        """
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(descriptor, start, end - start)
-            return
-        found = os.fstatvfs(descriptor)
-        if end - start > found.f_bavail * found.f_frsize:  # before the disk is full of zeros
-            raise _system_error(errno.ENOSPC)
-        for offset in range(start, end, _BLOCK):
-            os.pwrite(descriptor, bytes(min(_BLOCK, end - offset)), offset)
-
-    def _create_fifo(path: str) -> None:
-        os.mkfifo(path)
-        os.chmod(path, 0o600)
-
-    def _path_of(descriptor: int) -> str:
-        """The path of an open file, without links; none that exists if the file has none."""
-        try:
-            if sys.platform == "darwin":
-                return os.fsdecode(fcntl.fcntl(descriptor, F_GETPATH, bytes(1024)).rstrip(b"\0"))
-            return os.readlink(f"/proc/self/fd/{descriptor}")
+            return os.stat("/proc/self/ns/pid").st_ino
         except OSError:
-            return ""
+            raise OSError(errno.ENOSYS, "a name needs /proc, which this system lacks") from None
 
-    class _File(_Descriptors):
-        """An open file of the user."""
+    @lru_cache(256)
+    def _file_name(name: str) -> str:
+        from hashlib import sha256
+        return sha256(_utf16(name)).hexdigest()[:32]
 
-        grown = False  # by this module
+    # ---- handles
 
-        def __init__(self, path: str = "") -> None:
-            super().__init__()
-            self.path = path
+    class _Header(ctypes.Structure):
+        """The beginning of the file of an object; in the same page follow a name, a path, and what _Page uses."""
 
-        def checked(self) -> _Handle:
-            mode = os.fstat(self.all[0]).st_mode
-            if not stat.S_ISREG(mode):
-                self.close()
-                raise OSError(errno.EISDIR if stat.S_ISDIR(mode) else errno.ENODEV, "")
-            return _Handle(self)
+        _fields_ = [("magic", c_char * 8), ("kind", c_char * 12), ("flag", c_ubyte), ("is_writable", c_ubyte),
+                    ("abi", c_ubyte), ("size", c_ulonglong), ("device", c_ulonglong), ("inode", c_ulonglong),
+                    ("namespace", c_ulonglong), ("name_length", c_ushort), ("path_length", c_ushort)]
 
-    class _Holder(_Descriptors):
-        """A use of an object: a descriptor with a lock on its handle file, and those that its kind needs."""
-
-        path: str  # of the handle file
-        facts: Dict[str, Any]  # what the handle file says of the object
-        born: int  # after how many forks
-        forks: List[int]  # its one item: how many there have been by now
-
-        def __init__(self, kind: str, **facts: Any) -> None:
-            super().__init__()
-            self.facts = {"kind": kind, **facts}
-
-        # Each kind has make(), to make its data file and use it, and attach(), to use the one of somebody else.
-
-        def close(self, close_range: Callable[[int, int], None] = os.closerange) -> bool:
-            is_last = bool(self.all)
-            try:
-                if self.all and self.born == self.forks[0]:  # else a forked process shares the lock
-                    is_last = _was_last(self.all[0])
-            except OSError:
-                pass  # somebody else has closed it
-            super().close(close_range)
-            return is_last
-
-        def end_waits(self) -> None:
-            """Let the waits of other threads return."""
-
-        def _after_fork(self) -> None:
-            """Part from what the parent process uses alone."""
+    _MAGIC, _SIZE = b"namedmp2", ctypes.sizeof(_Header)
+    _BEGINNINGS = {_MAGIC + kind.encode().ljust(12, b"\0"): kind for kind in _KINDS}
+    _MUTEX, _SEMAPHORE, _FLAG, _BELL, _NAME, _PATH = 128, 192, 256, 260, 512, 1280  # where they are
+    _FLOCK = struct.Struct("hhqqi4x")  # struct flock: type, whence, start, length (0 is all), process
+    _OPEN = os.O_RDWR | os.O_CLOEXEC
+    _forks = [0]  # its one item: how many forks have led to this process, or were made by it
 
     class _Handle(int):
-        """A number that keeps alive what it stands for."""
+        """The descriptor of an object's file; a lock on it makes this process a holder of a named object.
 
-        to: Any
-
-        def __new__(cls, to: _Descriptors) -> _Handle:
-            self = super().__new__(cls, to.all[0])
-            self.to = to
-            return self
-
-    class _Section(_Holder):
-        """Memory: a data file, or a file of the user."""
-
-        def __init__(self, access: str, size: int = 0, reserve: bool = False, file: Any = None) -> None:
-            super().__init__("Section", size=size, access=access, reserve=reserve)
-            self._access, self._file = access, file
-            self.missing: Optional[OSError] = None
-
-        def make(self, data: str) -> None:
-            if self._file is not None:
-                try:
-                    self._make_over(self._file.to)
-                except OSError as error:
-                    raise _file_explained(error, None) from None
-                return
-            page = os.sysconf("SC_PAGE_SIZE")
-            size = self.facts["size"] = -(-self.facts["size"] // page) * page
-            if size > _MAX_SIZE:
-                raise _system_error(errno.EFBIG)
-            self.data = self.create(data)
-            os.ftruncate(self.data, size)
-            self.facts["reserve"] = self.facts["reserve"] and hasattr(os, "posix_fallocate")
-            if not self.facts["reserve"]:
-                _allocate(self.data, 0, size)
-
-        def _make_over(self, file: _File) -> None:
-            self.data = self.duplicate(file.all[0])
-            found = os.fstat(self.data)
-            size = self.facts["size"] = self.facts["size"] or found.st_size
-            if not size:
-                raise _file_error(ERROR_FILE_INVALID)
-            self.facts.update(path=_path_of(self.data), device=found.st_dev, inode=found.st_ino)
-            if size > found.st_size:
-                # Not by ftruncate(), which would cut off what others append meanwhile; and to its full size at once,
-                # by which take_back_growth() knows it again.
-                file.grown = True
-                _allocate(self.data, size - 1, size)
-                _allocate(self.data, found.st_size, size)
-
-        def attach(self, data: str) -> None:
-            if self._access == "rw" and self.facts["access"] != "rw":
-                raise _os_error(ERROR_ACCESS_DENIED, None, "the memory was created read-only")
-            path = self.facts.get("path")
-            if path is None:
-                self.data = self.open(data, os.O_RDWR)
-                return
-            try:
-                self.data = self.open(path, _FILE_MODES[self._access] | os.O_NONBLOCK)  # it may be a FIFO by now
-                found = os.fstat(self.data)
-                is_same = (found.st_dev, found.st_ino) == (self.facts["device"], self.facts["inode"])
-            except PermissionError:
-                raise _os_error(ERROR_ACCESS_DENIED, None, f"access to the file {path!r} behind it is denied") from None
-            except OSError as error:
-                if error.errno not in _NO_FILE:
-                    raise
-                is_same = False
-            if not is_same:  # which only matters to those who go on to use it
-                cause = f"the file {path!r} behind it was renamed or deleted"
-                self.missing = _os_error(ERROR_FILE_NOT_FOUND, None, cause)
-
-        def map(self, access: str, offset: int, size: int) -> int:
-            if self.facts["reserve"]:
-                _allocate(self.data, offset, offset + size)
-            elif "path" in self.facts and os.fstat(self.data).st_size < offset + size:
-                raise OSError(errno.EINVAL, "the file behind the memory has become smaller than it was")
-            base: int = _libc.mmap(None, size, *_VIEW_MODES[access], self.data, offset)
-            return base
-
-    class _Pollable(_Holder):
-        """What a thread can wait for: it can be read from a FIFO, or its other end is closed, when the wait is over."""
-
-        closing = False
-        read_end: int
-
-        def __init__(self, kind: str, **facts: Any) -> None:
-            super().__init__(kind, **facts)
-            self._after_fork()
-
-        def _after_fork(self) -> None:
-            self._bell = _Descriptors()  # a pipe that ends the waits of this process, once there are any
-            self._lock = threading.RLock()
-
-        def is_ready(self) -> bool:
-            poll = select.poll()
-            poll.register(self.read_end, select.POLLIN)
-            return bool(poll.poll(0))
-
-        def sleep(self, seconds: float) -> None:
-            """Wait until it is ready or being closed."""
-            with self._lock:
-                if not self._bell.all:
-                    self._bell.all += chain.from_iterable(starmap(os.pipe, [()]))
-                if self.closing:
-                    return
-            poll = select.poll()
-            for descriptor in (self.read_end, self._bell.all[0]):
-                poll.register(descriptor, select.POLLIN)
-            poll.poll(ceil(1000 * seconds))
-
-        def close(self, close_range: Callable[[int, int], None] = os.closerange) -> bool:
-            is_last = super().close(close_range)
-            with self._lock:  # another thread may just be about to ring it
-                self._bell.close()
-            return is_last
-
-        def end_waits(self) -> None:
-            with self._lock:
-                if self._bell.all and not self.closing:
-                    os.write(self._bell.all[1], b"\0")
-                self.closing = True
-
-    class _Fifo(_Pollable):
-        """An event or a semaphore: a FIFO that has bytes in it while it is set or can be acquired."""
-
-        def __init__(self, kind: str, tokens: int = 0, **facts: Any) -> None:
-            super().__init__(kind, **facts)
-            self._tokens = tokens  # at first
-
-        def make(self, data: str) -> None:
-            _create_fifo(data)
-            self.read_end = self.open(data, os.O_RDONLY | os.O_NONBLOCK)
-            self.write_end = self.open(data, os.O_WRONLY | os.O_NONBLOCK)
-            os.write(self.write_end, bytes(self._tokens))
-
-        def attach(self, data: str) -> None:
-            # The write end first, which cannot be opened any more when the holders, and with them the bytes, are gone.
-            self.write_end = self.open(data, os.O_WRONLY | os.O_NONBLOCK)
-            self.read_end = self.open(data, os.O_RDONLY | os.O_NONBLOCK)
-
-        def wait(self, seconds: float, result: List[int]) -> None:
-            self._take(result)
-            if seconds and result[0] == WAIT_TIMEOUT:
-                self.sleep(seconds)
-                self._take(result)
-
-        def _take(self, result: List[int]) -> None:
-            take = self.facts["take"]
-            if not take:
-                if self.is_ready():
-                    result[:] = (WAIT_OBJECT_0,)
-                return
-            try:  # C code both reads and stores, as in _Windows._store_result
-                result[:] = map({True: WAIT_OBJECT_0}.__getitem__, map(bool, map(os.read, (self.read_end,), (take,))))
-            except BlockingIOError:
-                pass  # it is not ready, or another waiter was faster
-
-        def set(self) -> None:
-            try:
-                os.write(self.write_end, b"\0")
-            except BlockingIOError:
-                pass  # it is full, and so it is set
-
-        def clear(self) -> None:
-            try:
-                os.read(self.read_end, _PIPE_SIZE)
-            except BlockingIOError:
-                pass  # it was not set
-
-        def add(self, path: str, n: int, result: List[int]) -> int:
-            """Add to the count of a semaphore, and return what it was; nobody else adds meanwhile."""
-            tokens = c_int()
-            fcntl.ioctl(self.read_end, FIONREAD, tokens)
-            if tokens.value + n > self.facts["maximum"]:
-                result[:] = (False,)
-                raise _too_many(n)
-            result[:] = map(os.write, (self.write_end,), (bytes(n),))
-            return tokens.value
-
-    class _Hold(_Descriptors):
-        """What a thread has of a mutex: a data file that it has opened for itself, and locks.
-
-        So the threads of a process exclude each other as processes do, and if a thread ends, its lock ends, too.  Who
-        has the lock has the FIFO open for writing; when he closes it, or dies, those who wait for that are woken.  The
-        only byte of the data file is 1 meanwhile, so that the next one sees that somebody has died.
+        It is closed when it is collected, so that an interrupt in the middle of a call leaves nothing open.  Closing
+        uses no globals, which may be gone when an interpreter ends.
         """
 
-        def __init__(self, path: str, files: Set[Tuple[int, int]]) -> None:
-            super().__init__()
-            self._path, self._files = path, files
-            self._alive = _Descriptors()
-            self._locked: List[Any] = []  # has an item while the file is locked
-            self._depth = 0  # how often it was acquired
-            self._mark = b""  # what the byte was before
+        READ, WRITE, NONE = (_FLOCK.pack(kind, 0, 0, 0, 0) for kind in (fcntl.F_RDLCK, fcntl.F_WRLCK, fcntl.F_UNLCK))
+        STATES = {READ[:2]: "held", WRITE[:2]: "dead", NONE[:2]: "garbage"}
+        path = ""  # of the file, if the object has a name
+        forks = 0  # when it was locked; after a fork, another process has the same lock
+        kind: str
+        header: _Header
+        file: _OwnedFile | None = None  # the file of the user behind memory
+        page: Any = None  # of a mutex, event or semaphore
 
-        def _after_fork(self) -> None:
-            """Part from the parent: its open file, and with it its lock, would live on in the forked process."""
-            for descriptors in (self, self._alive):
-                for descriptor in descriptors.all:
-                    try:  # a thread of the parent may have closed it, but not noted that, when somebody opened another
-                        found = os.fstat(descriptor)
-                        if (found.st_dev, found.st_ino) in self._files:
-                            os.close(descriptor)
-                    except OSError:
-                        pass
-                descriptors.all.clear()
-            self._locked.clear()
+        def write(self, kind: str, name: str | None, size: int = 0, flag: bool = False, access: str = "rw",
+                  behind: str = "") -> None:
+            """Write the first page; `flag` is set for reserved memory, and for an event that resets itself."""
+            units, path = _utf16((name or "").rpartition("\\")[2]), os.fsencode(behind)
+            if _PATH + len(path) > _PAGE:
+                raise OSError(errno.ENAMETOOLONG, "the path of the file is too long to be noted for other processes")
+            self.kind, self.header = kind, _Header(
+                _MAGIC, kind.encode(), flag, access == "rw", _ABI, size, name_length=len(units), path_length=len(path))
+            if self.file:
+                found = os.fstat(self.file.value)
+                self.header.device, self.header.inode = found.st_dev, found.st_ino
+            if name:
+                self.header.namespace = _pid_namespace()
+            os.pwrite(self, bytes(self.header).ljust(_NAME, b"\0") + units.ljust(_PATH - _NAME, b"\0") + path, 0)
 
-        def acquire_hold(self, result: List[int]) -> None:
-            """Try it.  Whatever exception a signal handler raises, `result` tells whether it was done."""
-            depth = self._depth if self._locked else 0
-            if self._locked and not depth and self._is_interrupted():
-                raise RuntimeError("a signal handler that has interrupted acquire() or release() cannot acquire, too")
+        def read(self) -> None:
+            """Read the header."""
+            octets = os.pread(self, _SIZE, 0)
+            if octets[:20] not in _BEGINNINGS or len(octets) < _SIZE:
+                self.close()
+                raise OSError(errno.EINVAL, "its file in /dev/shm is of another version of this module, or of something"
+                              " else")
+            self.kind, self.header = _BEGINNINGS[octets[:20]], _Header.from_buffer_copy(octets)
+
+        def lock(self, kind: bytes, fcntl: Callable[..., Any] = fcntl.fcntl) -> bool:
+            """Change the lock, without waiting; if that is impossible, it stays as it was."""
             try:
-                if depth or self._lock_file():
-                    self._depth = depth + 1
-                    result[:] = (WAIT_ABANDONED if not depth and self._mark == b"\1" else WAIT_OBJECT_0,)
-            except BaseException:
-                if result[0] == WAIT_TIMEOUT:
-                    self._depth = depth
-                    try:
-                        if not depth:
-                            self._unlock(self._mark)
-                    except OSError:
-                        pass  # the first exception tells more
-                raise
-
-        def _is_interrupted(self) -> bool:
-            return _is_called_by(sys._getframe(2), "acquire_hold", "release_hold")
-
-        def _lock_file(self) -> bool:
-            self._mark = b""
-            if not self.all:
-                self.open(self._path + ".data", os.O_RDWR)
-            try:
-                self._locked[:] = map(fcntl.flock, self.all, (fcntl.LOCK_EX | fcntl.LOCK_NB,))
+                fcntl(self, 37, kind)  # F_OFD_SETLK
+                return True
             except BlockingIOError:
                 return False
-            self._alive.open(self._path + ".wake", os.O_WRONLY | os.O_NONBLOCK)
-            self._mark = os.pread(self.all[0], 1, 0)
-            os.pwrite(self.all[0], b"\1", 0)
+
+        def state(self, fcntl: Callable[..., Any] = fcntl.fcntl) -> str:
+            """"held" if the object has other holders, "dead" if it is being removed, "garbage" if nobody has a lock."""
+            return self.STATES[fcntl(self, 36, self.WRITE)[:2]]  # F_OFD_GETLK
+
+        def is_at(self, path: str, stat: Callable[..., Any] = os.stat, fstat: Callable[..., Any] = os.fstat) -> bool:
+            """Whether a path still leads to this file."""
+            try:
+                found, own = stat(path, follow_symlinks=False), fstat(self)
+            except FileNotFoundError:
+                return False
+            return bool((found.st_dev, found.st_ino) == (own.st_dev, own.st_ino))
+
+        def remove(self, path: str, unlink: Callable[..., Any] = os.unlink) -> bool:
+            """Remove the file unless it has holders; whether it had none."""
+            if self.state() != "garbage" or not self.lock(self.WRITE):
+                return False
+            if self.is_at(path):  # else it was removed before, and another may have the path
+                unlink(path)
             return True
 
-        def _unlock(self, mark: bytes) -> None:
-            if self._locked:
-                try:
-                    os.pwrite(self.all[0], mark, 0)
-                finally:  # without its mark, the next one may take it for abandoned, but he gets it
-                    self._locked[:] = filter(None, map(fcntl.flock, self.all, (fcntl.LOCK_UN,)))
-            self._alive.close()
-
-        def release_hold(self, result: List[int]) -> None:
-            """Not done as long as `result` is empty; can be repeated after an exception of a signal handler."""
-            depth = self._depth
-            if not self._locked or not depth:
-                self._alive.close()
-                result[:] = (False,)
-                raise _not_owner()
+        def close(self, forks: List[int] = _forks, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+            """Close it, and remove the file if this was the last holder."""
             try:
-                if depth == 1:
-                    self._unlock(b"\0")
-                self._depth = depth - 1
-                result[:] = (True,)
-            except BaseException:
-                if not result:
-                    self._depth = depth
-                raise
+                if self.path and self.forks == forks[0]:
+                    self.lock(self.NONE)  # first, so that the last of several that close at once finds garbage
+                    self.remove(self.path)
+                elif self.path and not is_finalizing():
+                    self.close_descriptor()  # to unlock it would unlock it for the other process, too
+                    self.remove_if_last()
+            except OSError:
+                pass  # something else has removed or closed it
+            finally:
+                self.path, self.file = "", None
+                if not is_finalizing():  # else daemon threads may still use it
+                    self.close_descriptor()
 
-    class _Gate(threading.local):
-        """What the threads of this process have of a mutex, by whatever handle."""
+        def close_descriptor(self, close: Callable[..., Any] = os.close) -> None:
+            still_open = self.__dict__.setdefault("still_open", [int(self)])
+            try:  # C code both closes and notes it, so that no interrupt makes this close another file
+                still_open[:] = filter(None, map(close, still_open))
+            except OSError:
+                still_open.clear()  # something else has closed it
 
-        def __init__(self, path: str, files: Set[Tuple[int, int]], holds: weakref.WeakSet[_Hold]) -> None:
-            self.hold = _Hold(path, files)  # in each thread
-            holds.add(self.hold)
+        def remove_if_last(self) -> None:
+            """Remove the file unless another process is a holder, which a program that just starts is for a moment."""
+            for _ in range(20):
+                other = _open_handle(self.path, _OPEN)
+                was_last = other.remove(self.path)
+                other.close_descriptor()
+                if was_last:
+                    break
+                time.sleep(0.001)
 
-    class _Mutant(_Pollable):
-        """A mutex: a data file that is locked, and a FIFO that tells when it is unlocked."""
+        def __del__(self) -> None:
+            if self.__dict__.get("still_open", True):
+                self.close()
 
-        gate: Any
+    def _open_handle(path: str, flags: int, mode: int = 0o600) -> _Handle:
+        """A file, opened and wrapped by C code, so that no interrupt leaves it open."""
+        return next(map(_Handle, map(os.open, (path,), (flags,), (mode,))))
 
-        def __init__(self, layer: _Posix) -> None:
-            super().__init__("Mutant")
-            self._layer = layer
+    # ---- mutexes, events and semaphores
 
-        def make(self, data: str) -> None:
-            with _Descriptors() as new:
-                os.write(new.create(data), b"\0")
-            _create_fifo(self.path + ".wake")
-            self.attach(data)
+    class _Results(dict):  # type: ignore[type-arg]
+        """What a result of the C library means, as one of the WAIT_ numbers."""
 
-        def attach(self, data: str) -> None:
-            self.read_end = self.open(self.path + ".wake", os.O_RDONLY | os.O_NONBLOCK)
-            key, wake = ((found.st_dev, found.st_ino) for found in (os.stat(data), os.fstat(self.read_end)))
-            gates, holds = self._layer.gates, self._layer.holds
-            self.gate = gates.get(key) or gates.setdefault(key, _Gate(self.path, {key, wake}, holds))
+        def __missing__(self, code: int) -> NoReturn:
+            raise OSError(code, os.strerror(code))
 
-        def wait(self, seconds: float, result: List[int]) -> None:
-            end, pauses = time.perf_counter() + seconds, _pauses(0.02)
-            while True:
-                self.gate.hold.acquire_hold(result)
-                left = end - time.perf_counter()
-                if result[0] != WAIT_TIMEOUT or self.closing or left <= 0:
-                    return
-                if self.is_ready():  # its owner is just in between two steps
-                    time.sleep(min(next(pauses), left))
-                else:
-                    # An owner who is killed in between wakes nobody, nor does one while a process that was forked when
-                    # he just opened the FIFO has it open, too.
-                    self.sleep(min(_LOOK_AGAIN, left))
+    # For each position among the objects that one thread waits for; -1 is that of a semaphore.
+    _RESULTS = tuple(
+        _Results({0: WAIT_OBJECT_0 + i, errno.EOWNERDEAD: WAIT_ABANDONED_0 + i, errno.EBUSY: WAIT_TIMEOUT,
+                  errno.ETIMEDOUT: WAIT_TIMEOUT, -1: WAIT_TIMEOUT}).__getitem__
+        for i in range(MAXIMUM_WAIT_OBJECTS))
 
-        def close(self, close_range: Callable[[int, int], None] = os.closerange) -> bool:
-            is_last = super().close(close_range)
-            self.gate = None
-            return is_last
+    class _OwnedPage(_Owned):
+        __slots__ = ()
 
-    class _Posix:
-        """The same calls for Linux and macOS, where nothing has a name only as long as somebody uses it.
+        def __del__(self, unmap: Callable[..., Any] = _munmap, size: int = _PAGE,
+                    is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+            base, holds = self.value
+            if not holds and not is_finalizing():  # the kernel looks at a mutex that is held when its thread ends
+                unmap(base, size)
 
-        An object is two files in the directory of its scope, which only the user may use.  On the first, the handle
-        file, every holder keeps a shared lock, which the system takes away from whoever dies.  So a handle file that
-        nobody has locked is garbage, and its object does not exist.  The second has the data: it is the memory, the
-        FIFO of an event or semaphore, or what is locked for a mutex, which has a FIFO, too; it has descriptors of its
-        own, since a view that is still mapped would keep the lock.  It is complete before the handle file has contents.
+    class _Page:
+        """The first page of a mutex, event or semaphore, which is mapped once in a process, whatever its handles.
 
-        Whoever makes or opens an object, or removes one, has the directory locked meanwhile.  Wherever he is killed, he
-        leaves nothing, or a living object, or garbage, which the next to come removes.
+        All that changes it are functions of C, each of which is done or not done, whatever is interrupted or killed.
         """
 
-        longest_wait = 1e6  # seconds, which poll() can count in milliseconds; Ctrl+C interrupts it
+        def __init__(self, base: int, handle: _Handle) -> None:
+            self.holds: List[None] = []  # an item for each time that a thread of this process has acquired the mutex
+            self._owned = _OwnedPage((base, self.holds))
+            self.mutex, self.semaphore, self.flag = base + _MUTEX, base + _SEMAPHORE, base + _FLAG
+            self._flag, self.bell = c_int.from_address(self.flag), c_uint.from_address(base + _BELL)
+            self.resets_itself, self._maximum = handle.header.flag, handle.header.size
+
+        def initialize(self, value: int) -> None:
+            attributes = ctypes.create_string_buffer(64)
+            _quick.pthread_mutexattr_init(attributes)
+            _quick.pthread_mutexattr_settype(attributes, PTHREAD_MUTEX_RECURSIVE)
+            _quick.pthread_mutexattr_setrobust(attributes, PTHREAD_MUTEX_ROBUST)
+            _quick.pthread_mutexattr_setpshared(attributes, PTHREAD_PROCESS_SHARED)
+            _quick.pthread_mutex_init(LPVOID(self.mutex), attributes)
+            _quick.sem_init(LPVOID(self.semaphore), PTHREAD_PROCESS_SHARED, c_uint(value))
+            self._flag.value = _FREE.value
+            if not value:
+                _spin_trylock(self.flag)
+
+        def _attempt(self, quick: Any, patient: Any, address: int, seconds: float, got: List[int],
+                     position: int) -> None:
+            """Try to take something, and store one of the WAIT_ numbers, for an object at a position among all."""
+            results = _RESULTS[position]
+            got[:1] = map(results, map(quick, (address,)))
+            if seconds and got[0] == WAIT_TIMEOUT:
+                until = _timespec(_now() + seconds)
+                got[:1] = map(results, starmap(patient, [(address, *_CLOCK, until)]))
+
+    class _MutexPage(_Page):
+        """A mutex of the C library."""
+
+        def wait(self, seconds: float, got: List[int], position: int = 0) -> None:
+            self.holds.append(None)  # before, so that the page is never unmapped too early
+            try:
+                self._attempt(_mutex_trylock, _mutex_timedlock, self.mutex, seconds, got, position)
+            finally:
+                if got[0] == WAIT_TIMEOUT:
+                    self.holds.pop()
+
+        def release(self, done: List[int]) -> bool:
+            _mutex_consistent(self.mutex)  # else one that was abandoned could never be locked again
+            done[:] = map((0).__eq__, map(_mutex_unlock, (self.mutex,)))
+            if done[0]:
+                self.holds.pop()
+            return bool(done[0])
+
+    class _SemaphorePage(_Page):
+        """A semaphore of the C library; what adds to it owns the mutex meanwhile."""
+
+        def wait(self, seconds: float, got: List[int], position: int = 0) -> None:
+            self._attempt(_sem_trywait, _sem_timedwait, self.semaphore, seconds, got, position)
+
+        def add(self, n: int) -> int | None:
+            """Add to the count, and return what it was."""
+            mutex, count = (self.mutex,), c_int()
+            while True:
+                fits = map((self._maximum - n).__ge__, map(attrgetter("value"), (count,)))
+                # One after the other, and none if the first fails.  C code runs through them, so that no interrupt
+                # leaves the mutex locked.
+                steps = chain(
+                    map(_RESULTS[0], map(_mutex_trylock, mutex)),
+                    map(_mutex_consistent, mutex),
+                    map(_sem_getvalue, (self.semaphore,), (ctypes.byref(count),)),
+                    map(_sem_post, chain.from_iterable(compress((repeat(self.semaphore, n),), fits))),
+                    map(_mutex_unlock, mutex))
+                if deque(takewhile(WAIT_TIMEOUT.__ne__, steps), 1):
+                    return count.value if count.value + n <= self._maximum else None
+                time.sleep(0.001)  # another process is just adding
+
+    class _EventPage(_Page):
+        """A spin lock of the C library, which is free while the event is set: to take it is to reset the event.
+
+        A thread that waits sleeps until the bell, a number, has changed.
+        """
+
+        def is_set(self) -> bool:
+            return self._flag.value == _FREE.value
+
+        def wait(self, seconds: float, got: List[int], position: int = 0) -> None:
+            bell = self.bell.value
+            if len(got) == 1:
+                got.append(bell)  # as it was when the wait began
+            self._take(got, position)
+            if seconds and got[0] == WAIT_TIMEOUT:
+                _futex_wait(SYS_futex, ctypes.addressof(self.bell), FUTEX_WAIT, bell, _timespec(seconds), None, 0)
+                self._take(got, position)
+
+        def _take(self, got: List[int], position: int) -> None:
+            results = _RESULTS[position]
+            if self.resets_itself:
+                got[:1] = map(results, map(_spin_trylock, (self.flag,)))
+            else:  # that it was set during the wait is enough, even if it was cleared again
+                got[0] = results(0 if self.is_set() or self.bell.value != got[1 + position] else errno.EBUSY)
+
+        def set(self) -> None:
+            _spin_unlock(self.flag)
+            # If this is not done, waiting threads look again at the end of a slice of their time.
+            bell, wakes = ctypes.addressof(self.bell), 1 if self.resets_itself else _MAX_COUNT
+            _futex_wake(SYS_futex, bell, FUTEX_WAKE_OP, wakes, None, bell, ADD_ONE)
+
+    _PAGES = {"Mutant": _MutexPage, "Semaphore": _SemaphorePage, "Event": _EventPage}
+
+    def _count_fork() -> None:
+        _forks[0] += 1
+        import hashlib  # noqa: F401  (a process that is forked in the middle of its first import could never finish it)
+
+    def _begin_child() -> None:
+        """In a forked process: its locks are also the parent's, and its thread owns no mutex."""
+        _forks[0] += 1
+        _this_thread.renew()
+
+    # What is opened in another thread between the first call and the fork is shared, too: therefore the second one.
+    os.register_at_fork(before=_count_fork, after_in_parent=_count_fork, after_in_child=_begin_child)
+
+    def _refused(what: str) -> Callable[..., Any]:
+        def refuse(*arguments: Any) -> NoReturn:
+            raise NotImplementedError(f"{what} needs Windows: this system has nothing like it")
+        return refuse
+
+    class _Linux:
+        """The same calls for Linux, where a name lives as long as on Windows.
+
+        An object is a file in the directory of its scope, which only this user may use.  Each holder has a read lock on
+        it, which the system takes away when the holder dies; so a file without a lock is garbage, and its object does
+        not exist.  A file gets its path when it is complete and locked, and loses it under a write lock, which only one
+        process can have.  What merely looks takes no lock.
+        """
 
         def __init__(self) -> None:
-            self._lock = threading.RLock()  # of this process, which fork() takes, too
-            self.forks = [0]  # its one item: how many have led to this process
-            self._ready = False
-            # By device and inode of the data file: one for a mutex, whatever its handles.
-            self.gates: weakref.WeakValueDictionary[Tuple[int, int], _Gate] = weakref.WeakValueDictionary()
-            self.holds: weakref.WeakSet[_Hold] = weakref.WeakSet()  # of all threads
-            self._holders: weakref.WeakSet[_Holder] = weakref.WeakSet()  # of all that is open
-            self._forkable: weakref.WeakSet[Any] = weakref.WeakSet()  # what else parts from the parent in a fork
-            self._postponed: List[str] = []  # handle files to tidy as soon as the directory is no longer locked
-            self._swept: Dict[str, float] = {}  # each directory, and when, by time.monotonic()
+            self._known: Set[str] = set()  # directories that are this user's
+            # By device and inode.  Copies of this file share it: a thread that has acquired a mutex by two of them
+            # needs the page of the first one until it has released both.
+            self._pages: Dict[Tuple[int, int], weakref.ref[_Page]] = vars(sys).setdefault("_namedmp2_pages", {})
 
         # ---- the directory
 
-        def _place(self, name: Optional[str]) -> str:
-            """The path of a handle file."""
-            scope, _, rest = (name or "").rpartition("\\")
-            directory = self._scope(scope or "Local")
-            key = self._sha256(os.urandom(_KEY_LENGTH) if name is None else _utf16(rest)).hexdigest()[:_KEY_LENGTH]
-            return f"{directory}/{key}"
+        def _user(self) -> str:
+            return f"/dev/shm/namedmap-{os.geteuid()}"
 
-        def _scope(self, scope: str) -> str:
-            """The path of a directory."""
-            self._prepare()
-            for parent in _PARENTS:
+        def _directory(self, scope: str) -> str:
+            """The path of the directory "Local" or "Global", or of "new" for files that cannot be without a path."""
+            directory = f"{self._user()}/{scope}"
+            for each in (self._user(), directory) if directory not in self._known else ():
                 try:
-                    directory = f"{parent}/namedmap-{os.geteuid()}"
-                    self._own(directory)
-                    return f"{directory}/{scope}"
-                except OSError as error:
-                    if error.errno not in _NO_PARENT:
-                        raise
-            raise OSError(errno.EPERM, "no directory can be made in any of " + ", ".join(_PARENTS))
-
-        def _own(self, directory: str) -> os.stat_result:
-            """Make a directory unless it is there, and refuse one that others have made or may use."""
-            try:
-                found = os.lstat(directory)
-            except FileNotFoundError:
-                try:
-                    os.mkdir(directory, 0o700)
-                    os.chmod(directory, 0o700)  # whatever the umask
+                    os.mkdir(each, 0o700)
+                    os.chmod(each, 0o700)  # whatever the umask
                 except FileExistsError:
-                    pass  # somebody else was faster
-                found = os.lstat(directory)
-            if found.st_mode & ~0o7000 != stat.S_IFDIR | 0o700 or found.st_uid != os.geteuid():
-                raise OSError(errno.EPERM, "this must be a directory of this user, which nobody else may use (mode "
-                              "700), and is not: find out who made it, and remove it", directory)
-            return found
+                    pass
+                except FileNotFoundError:
+                    raise OSError(errno.ENOSYS, "this needs /dev/shm, which this system lacks") from None
+                found = os.lstat(each)
+                if found.st_mode & ~0o7000 != stat.S_IFDIR | 0o700 or found.st_uid != os.geteuid():
+                    raise OSError(errno.EPERM, "this must be a directory of this user, which nobody else may use (mode "
+                                  "700), and is not: find out who made it, and remove it", each)
+            self._known.add(directory)
+            return directory
 
-        def _locked(self, path: str, action: Callable[..., Any], *arguments: Any) -> Any:
-            """Call a function with a path while its directory is locked against other processes and threads."""
-            if self._is_inside():
-                raise RuntimeError("a signal handler or __del__ that has interrupted this module while it makes, opens "
-                                   "or closes an object cannot make or open one")
+        def _path(self, name: str) -> str:
+            """The path of the file of an object."""
+            scope, _, rest = name.rpartition("\\")
+            return f"{self._directory(scope or 'Local')}/{_file_name(rest)}"
+
+        def _files(self, scope: str) -> List[str]:
             try:
-                return self._in_locked_directory(path, action, *arguments)
-            finally:
-                postponed, self._postponed = self._postponed, []
-                for each in postponed:
-                    self._tidy(each)
+                return [f"{self._user()}/{scope}/{entry}" for entry in os.listdir(f"{self._user()}/{scope}")]
+            except FileNotFoundError:
+                return []  # nothing has been made there
 
-        def _tidy(self, path: str) -> None:
-            """Remove what is left of an object if nobody has it; later, if the directory is locked by this thread."""
-            if self._is_inside():
-                self._postponed.append(path)
-                return
+        def _sweep(self) -> None:
+            """Remove what killed processes left, at most once a second for all processes of the user."""
+            now = time.time()
             try:
-                self._locked(path, _remove_if_dead)
-            except OSError:
-                pass  # the directory was removed, or this process now runs for another user
-
-        def _is_inside(self) -> bool:
-            """Whether this thread has the directory locked, perhaps by another copy of this file.
-
-            It would wait for itself.  A flag instead would stay set if a signal handler raised at a bad moment.
-            """
-            return _is_called_by(sys._getframe(), "_in_locked_directory")
-
-        def _in_locked_directory(self, path: str, action: Callable[..., Any], *arguments: Any) -> Any:
-            directory = path.rpartition("/")[0]
-            with self._lock, _Descriptors() as lock:
-                while not lock.all:
-                    descriptor = self._open_directory(directory, lock)
-                    fcntl.flock(descriptor, fcntl.LOCK_EX)
-                    if not os.path.samestat(os.fstat(descriptor), self._own(directory)):
-                        lock.close()  # somebody has removed the directory meanwhile
-                try:
-                    return action(path, *arguments)
-                finally:
-                    # Closing is not enough: a program that another thread just starts may have a copy for a moment.
-                    fcntl.flock(lock.all[0], fcntl.LOCK_UN)
-
-        def _open_directory(self, directory: str, descriptors: _Descriptors) -> int:
-            try:
-                return descriptors.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-            except OSError as error:
-                if error.errno not in _NO_DIRECTORY:
-                    raise
-            self._own(directory)  # makes it, or tells what is wrong with it
-            return descriptors.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-
-        def _prepare(self) -> None:
-            if self._ready:
-                return
-            # Before a fork there is only C code, in which no signal handler raises an exception.  What is registered
-            # last comes first: the fork is counted when this process is locked, so that no object is born in between,
-            # which would take itself for that of one of both processes.
-            count_one = map(self.forks.__setitem__, repeat(0), count(1)).__next__
-            os.register_at_fork(before=count_one)
-            os.register_at_fork(before=self._lock.acquire, after_in_parent=self._lock.release,
-                                after_in_child=self._lock.release)
-            os.register_at_fork(after_in_child=self._after_fork)
-            with self._lock:  # a process that is forked in the middle of an import could never finish it
-                if self._ready:
-                    return  # another thread was faster
-                from hashlib import sha256
-                from json import JSONDecoder, dumps
-                self._sha256, self._decode, self._encode = sha256, JSONDecoder().raw_decode, dumps
-                self._ready = True
-                atexit.register(self._at_exit)  # once, or it would close what is still in use
-
-        def _after_fork(self) -> None:
-            """A forked child has copies of all descriptors, so that it is a holder, too, but no mutex and no waits."""
-            self._postponed.clear()
-            for each in (*self.holds, *self._holders, *self._forkable):
-                each._after_fork()
-
-        def _at_exit(self) -> None:
-            """Remove what nobody else has.  Memory stays mapped, and threads that still run can go on waiting.
-
-            A mutex may be held, or acquired once more: it lives until the process has ended, and the next create()
-            removes its files.
-            """
-            with self._lock:
-                holders = [holder for holder in self._holders if not isinstance(holder, _Mutant)]
-                for holder in holders:
-                    holder.born = -1  # so that close() does not take another descriptor for this one
-                    for descriptor in holder.all[:1]:
-                        os.closerange(descriptor, descriptor + 1)
-                    del holder.all[:1]
-            for holder in holders:
-                self._tidy(holder.path)
+                if 0 <= now - os.stat(self._user()).st_mtime < 1:
+                    return
+                os.utime(self._user())
+            except FileNotFoundError:
+                self._known.clear()  # something has removed it
+            for scope in ("Local", "Global", "new"):
+                for path in self._files(scope):
+                    try:
+                        handle = _open_handle(path, _OPEN | os.O_NOFOLLOW)
+                        if handle.state() == "garbage":
+                            if scope != "new":
+                                handle.read()  # an error if it is none of this module's files
+                            elif now - os.fstat(handle).st_mtime < 60:
+                                continue  # its maker may just be about to lock it
+                            handle.remove(path)
+                    except OSError:
+                        pass  # not a file of this module, or removed meanwhile
 
         # ---- objects
 
-        def _hold(self, name: Optional[str], holder: Any, new: bool) -> Tuple[int, bool]:
-            """A handle, and whether the object is new."""
-            try:
-                created = self._locked(self._place(name), self._find_or_make, name, holder, new)
-            except BaseException as error:
-                if holder.close():  # and not only when the exception is forgotten
-                    self._tidy(holder.path)
-                if isinstance(error, OSError):
-                    raise _explained(error, name) from None
-                raise
-            return _Handle(holder), created
-
-        def _open(self, name: Optional[str], inheritable: bool, holder: _Holder) -> int:
-            self._check_inheritable(inheritable)
-            return self._hold(name, holder, False)[0]
-
-        def _find_or_make(self, path: str, name: Optional[str], holder: Any, new: bool) -> bool:
-            """Whether the object is new."""
-            holder.path, holder.forks, holder.born = path, self.forks, self.forks[0]
-            if new:
-                self._sweep(path)
-            facts = self._find(path, holder)
-            found = facts is not None and self._attach(path, name, holder, facts)
-            if not found:
-                if not new:
-                    raise _name_error(ERROR_FILE_NOT_FOUND, name)
-                self._make(path, name, holder)
-            self._holders.add(holder)
-            return not found
-
-        def _find(self, path: str, descriptors: _Descriptors) -> Optional[Dict[str, Any]]:
-            """What is known of an object that lives, which the descriptors hold from now on; None if none does."""
-            try:
-                if _join(path, descriptors):
-                    facts: Dict[str, Any] = self._decode(os.read(descriptors.all[0], _BLOCK).decode())[0]
-                    return facts
-            except FileNotFoundError:
-                return None
-            except ValueError:
-                pass  # whoever is making it is just dying
-            descriptors.close()
-            _remove(path)
-            return None
-
-        def _look(self, path: str) -> Optional[Dict[str, Any]]:
-            """The same, when nobody holds it from now on."""
-            with _Descriptors() as descriptors:
-                facts = self._find(path, descriptors)
-                if facts is not None and _was_last(descriptors.all[0]):
-                    _remove(path)
-                    return None
-                return facts
-
-        def _attach(self, path: str, name: Optional[str], holder: Any, facts: Dict[str, Any]) -> bool:
-            """Use an object; False if those who had it are just dying."""
-            if facts["kind"] != holder.facts["kind"]:
-                raise _other_kind(name, _KINDS[facts["kind"]])
-            wanted, holder.facts = holder.facts, facts
-            try:
-                holder.attach(path + ".data")
-            except OSError as error:
-                own = (path + ".data", path + ".wake")
-                if error.errno not in (errno.ENOENT, errno.ENXIO) or error.filename not in own:
-                    raise
-                if holder.close():
-                    _remove(path)
-                holder.facts = wanted
-                return False
-            return True
-
-        def _make(self, path: str, name: Optional[str], holder: Any) -> None:
-            _remove(path)
-            holder.facts["name"] = name and name.rpartition("\\")[2]
-            fcntl.flock(holder.create(path), fcntl.LOCK_SH)
-            try:
-                holder.make(path + ".data")
-                facts = self._encode(holder.facts).encode()
-                if os.write(holder.all[0], facts) < len(facts):
-                    raise _system_error(errno.ENOSPC)
-            except BaseException:
+        def _find(self, path: str, patient: bool = False) -> _Handle | None:
+            """The object that lives under a path, which is not held by that; None if there is none."""
+            end = time.monotonic() + 1
+            while True:
                 try:
-                    _remove(path)
-                except OSError:
-                    pass  # what stays is garbage; the first exception tells more
+                    handle = _open_handle(path, _OPEN | os.O_NOFOLLOW)
+                except FileNotFoundError:
+                    return None
+                state = handle.state()
+                if state != "dead":
+                    handle.read()
+                    if state == "held":
+                        return handle
+                    handle.remove(path)
+                elif not patient:
+                    return None
+                elif time.monotonic() > end:
+                    handle.close()
+                    raise OSError(errno.EBUSY, "a process is just removing it, but does not go on: is it stopped?")
+                else:
+                    time.sleep(0.001)
+                handle.close()
+
+        def _make(self, path: str, fill: Callable[[_Handle], None]) -> _Handle | None:
+            """A handle of a new object; None if another process was faster."""
+            directory, spare = self._directory("Local"), ""
+            try:
+                handle = _open_handle(directory, os.O_TMPFILE | _OPEN)
+            except OSError as error:
+                if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+                    raise
+                spare = f"{self._directory('new')}/{os.urandom(16).hex()}"
+                handle = _open_handle(spare, os.O_CREAT | os.O_EXCL | _OPEN)
+            try:
+                os.fchmod(handle, 0o600)  # whatever the umask
+                if path:
+                    handle.path, handle.forks = path, _forks[0]
+                    handle.lock(handle.READ)
+                fill(handle)
+                if path:
+                    os.link(f"/proc/self/fd/{int(handle)}", path, src_dir_fd=0, follow_symlinks=True)
+                return handle
+            except FileExistsError:
+                handle.close()
+                return None
+            except BaseException:
+                handle.close()
                 raise
+            finally:
+                if spare:
+                    os.unlink(spare)
 
-        def _sweep(self, path: str) -> None:
-            """Remove what killed processes left in the same directory, at most once a second."""
-            directory, now = path.rpartition("/")[0], time.monotonic()
-            if now - self._swept.get(directory, now - 1) >= 1:
-                self._swept[directory] = now
-                for found in self._handle_files(path):
-                    _remove_if_dead(found)
+        def _hold(self, kind: str, name: str | None, fits: Callable[[_Handle], None],
+                  fill: Callable[[_Handle], None] | None = None, exist_ok: bool = True) -> Tuple[_Handle, bool]:
+            """A handle, and whether the object is new; without `fill` only one that exists.
 
-        def _handle_files(self, path: str) -> Set[str]:
-            """Of all objects, dead or alive; what somebody else may have put there is no business of this module."""
-            directory = path.rpartition("/")[0]
-            stems = {entry.partition(".")[0] for entry in os.listdir(directory)}
-            return {f"{directory}/{stem}" for stem in stems if len(stem) == _KEY_LENGTH}
-
-        def _living(self, path: str) -> List[Tuple[str, str]]:
-            """The names, without their prefix, and the kinds of all that lives."""
-            found = []
-            for each in self._handle_files(path):
-                facts = self._look(each)
-                if facts is not None and facts["name"] is not None:
-                    found.append((facts["name"], _KINDS[facts["kind"]]))
-            return sorted(found)
+            What cannot be used, or is not wanted, is not locked: this process would be a holder for a moment.
+            """
+            handle = None
+            try:
+                if name is not None and fill:
+                    self._sweep()
+                path = self._path(name) if name is not None else ""
+                while True:
+                    handle = self._find(path, patient=fill is not None) if path else None
+                    if handle is not None:
+                        if handle.kind != kind:
+                            raise _other_kind(name, _KINDS[handle.kind])
+                        if not exist_ok:
+                            raise _name_error(ERROR_ALREADY_EXISTS, name)
+                        handle.path, handle.forks = path, _forks[0]
+                        fits(handle)
+                        if handle.lock(handle.READ) and handle.is_at(path):
+                            return handle, False
+                        handle.close()
+                    elif fill is None:
+                        raise _name_error(ERROR_FILE_NOT_FOUND, name)
+                    else:
+                        handle = self._make(path, fill)
+                        if handle is not None:
+                            return handle, True
+            except BaseException as error:
+                if handle is not None:
+                    handle.close()
+                self._known.clear()  # something may have removed a directory
+                raise (_explained(error, name) if isinstance(error, OSError) else error) from None
 
         def close_handle(self, handle: Any) -> None:
-            if handle.to.close():
-                self._tidy(handle.to.path)
+            handle.close()
 
-        def kind_of_name(self, name: str) -> Optional[str]:
-            facts = self._locked(self._place(name), self._look)
-            return _KINDS[facts["kind"]] if facts else None
+        def kind_of_name(self, name: str) -> str | None:
+            handle = self._find(self._path(name))
+            return _KINDS[handle.kind] if handle else None
 
         def named_objects(self) -> Iterator[Tuple[str, str]]:
             for scope in ("Local", "Global"):
-                for name, kind in self._locked(self._scope(scope) + "/", self._living):
-                    yield f"{scope}\\{name}", kind
+                found = []
+                for path in self._files(scope):
+                    try:
+                        handle = self._find(path)
+                        if handle:
+                            units = os.pread(handle, handle.header.name_length, _NAME)
+                            found.append((units.decode("utf-16-le", "surrogatepass"), _KINDS[handle.kind]))
+                    except (OSError, ValueError):
+                        pass  # not a file of this module
+                yield from ((f"{scope}\\{name}", kind) for name, kind in sorted(found))
 
-        # ---- what has no counterpart
+        # ---- what only Windows has
 
-        def _refuse(self, what: str) -> NoReturn:
-            raise NotImplementedError(f"{what} needs Windows: this system has no counterpart of it")
+        handle_kind = section_access = _refused("from_handle()")
+        duplicate_handle = _refused("duplicate()")
 
-        def security(self, sddl: Optional[str], inheritable: bool) -> Any:
+        def security_attributes(self, sddl: str | None, inheritable: bool) -> None:
             if sddl is not None:
-                self._refuse("a security descriptor (sddl)")
-            self._check_inheritable(inheritable)
-            return _Descriptors()  # for the `with` statement; nothing is in it
-
-        def _check_inheritable(self, inheritable: bool) -> None:
+                _refused("a security descriptor (sddl)")()
             if inheritable:
-                self._refuse("a handle that child processes inherit (inheritable)")
-
-        def user_space(self) -> Tuple[int, int]:
-            self._refuse("a view at a given address")
-
-        def handle_kind(self, handle: int) -> str:
-            self._refuse("from_handle()")
-
-        def section_access(self, handle: int) -> Optional[str]:
-            self._refuse("from_handle()")
-
-        def duplicate_handle(self, handle: int, pid: int) -> int:
-            self._refuse("duplicate()")
+                _refused("a handle that child processes inherit (inheritable)")()
 
         # ---- memory
 
-        def create_file_mapping(self, name: Optional[str], size: int, access: str, file: Optional[int], reserve: bool,
-                                security: Any) -> Tuple[int, bool]:
-            return self._hold(name, _Section(access, size, reserve, file), True)
+        def create_file_mapping(self, name: str | None, exist_ok: bool, security: Any, size: int, access: str,
+                                file: _OwnedFile | None, reserve: bool) -> Tuple[int, bool]:
+            if file is not None:
+                size = self._prepare_file(file.value, size, access)
 
-        def open_file_mapping(self, name: Optional[str], access: str, inheritable: bool) -> int:
-            return self._open(name, inheritable, _Section(access))
+            def fill(handle: _Handle) -> None:
+                if file is not None:
+                    handle.file = file
+                    _allocate(handle, _PAGE)
+                    behind = os.readlink(f"/proc/self/fd/{file.value}") if name else ""
+                    handle.write("Section", name, size, access=access, behind=behind)
+                    return
+                rounded = -(-size // _PAGE) * _PAGE
+                if rounded > _MAX_SIZE - _PAGE:
+                    raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+                if reserve:
+                    os.ftruncate(handle, _PAGE + rounded)
+                else:
+                    _allocate(handle, _PAGE + rounded)
+                handle.write("Section", name, rounded, flag=reserve)
 
-        def section_size(self, handle: Any) -> int:
-            if handle.to.missing:
-                raise handle.to.missing
-            size: int = handle.to.facts["size"]
-            return size
+            return self._hold("Section", name, lambda handle: self._open_behind(handle, access), fill, exist_ok)
 
-        def query_section(self, handle: Any) -> Tuple[int, int]:
-            facts = handle.to.facts
-            return facts["size"], SEC_FILE if "path" in facts else SEC_RESERVE if facts["reserve"] else SEC_COMMIT
+        def _prepare_file(self, file: int, size: int, access: str) -> int:
+            """The size of memory over a file, which gets larger if it has to."""
+            mode = fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE
+            if mode != os.O_RDWR and (mode == os.O_WRONLY or access == "rw"):
+                raise _not_opened_for(access)
+            found = os.fstat(file).st_size
+            if size > found:
+                # Not by ftruncate(), which would cut off what others append meanwhile; and to its full size at once, by
+                # which a growth that has to be taken back is known again.
+                os.posix_fallocate(file, size - 1, 1)
+                os.posix_fallocate(file, found, size - found)
+            return size or found
 
-        def can_map(self, handle: Any, access: str) -> bool:
-            return True  # what the creator does not allow is not even opened
-
-        def map_view(self, handle: Any, access: str, offset: int, size: int, address: Optional[int] = None) -> int:
-            if size > sys.maxsize:
-                raise _too_large(ERROR_NOT_ENOUGH_MEMORY)
+        def _open_behind(self, handle: _Handle, access: str) -> None:
+            """Open the file behind memory, if there is one, with the access that is wanted."""
+            if access == "rw" and not handle.header.is_writable:
+                raise _read_only()
+            if not handle.header.path_length:
+                return
+            path = os.fsdecode(os.pread(handle, handle.header.path_length, _PATH))
+            found = None
             try:
-                base: int = handle.to.map(access, offset, size)
+                handle.file = _OwnedFile(os.open(path, _FILE_MODES[access] | os.O_NOFOLLOW | _FILE_FLAGS))
+                found = os.fstat(handle.file.value)
+            except PermissionError:
+                raise _os_error(ERROR_ACCESS_DENIED, f"access to the file {path!r} behind it is denied") from None
             except OSError as error:
-                if error.errno == errno.ENOMEM:
-                    raise _too_large(ERROR_NOT_ENOUGH_MEMORY) from None
-                raise _explained(error, None) from None
-            return base
+                if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO):
+                    raise
+            if found is None or (found.st_dev, found.st_ino) != (handle.header.device, handle.header.inode):
+                raise FileNotFoundError(errno.ENOENT, f"the file {path!r} behind it was renamed or deleted")
 
-        def unmap_view(self, base: int, size: int) -> None:
-            _libc.munmap(base, size)
+        def open_file_mapping(self, name: str, access: str, inheritable: bool) -> int:
+            self.security_attributes(None, inheritable)
+            return self._hold("Section", name, lambda handle: self._open_behind(handle, access))[0]
+
+        def query_section(self, handle: Any) -> Tuple[int, int | None]:
+            header = handle.header
+            return header.size, SEC_FILE if header.inode else SEC_RESERVE if header.flag else SEC_COMMIT
+
+        def section_facts(self, name: str) -> Tuple[int, int | None, str]:
+            handle = self._find(self._path(name))
+            if handle is None:
+                raise _name_error(ERROR_FILE_NOT_FOUND, name)
+            try:
+                self._open_behind(handle, "rw")
+                return (*self.query_section(handle), "rw")
+            except PermissionError:
+                self._open_behind(handle, "r")
+                return (*self.query_section(handle), "r")
+            finally:
+                handle.close()
+
+        def map_view(self, handle: Any, access: str, offset: int, size: int, address: int | None = None) -> int:
+            if address is not None:
+                _refused("a view at a given address")()
+            if size > sys.maxsize:
+                raise _too_large()
+            try:
+                if handle.file is None:
+                    if handle.header.flag:  # it was only reserved
+                        _allocate(handle, size, _PAGE + offset)
+                    return self._map_own(handle, access, _PAGE + offset, size)
+                if os.fstat(handle.file.value).st_size < offset + size:
+                    raise OSError(errno.EINVAL, "the file behind the memory has become smaller than it was")
+                return _map(handle.file.value, access, offset, size)
+            except OSError as error:
+                raise _too_large() if error.errno == errno.ENOMEM else _explained(error, None) from None
+
+        def _map_own(self, handle: _Handle, access: str, offset: int, size: int) -> int:
+            """Map the file of an object.  A mapping keeps its open file, which must not be the one with the lock."""
+            other = _open_handle(f"/proc/self/fd/{int(handle)}", _OPEN) if handle.path else handle
+            try:
+                return _map(other, access, offset, size)
+            finally:
+                if other is not handle:
+                    other.close()
+
+        def unmap_view(self, base: int, size: int, unmap: Callable[..., Any] = _munmap) -> None:
+            unmap(base, size)
 
         def flush_view(self, base: int, size: int) -> None:
-            skipped = base % os.sysconf("SC_PAGE_SIZE")  # what is flushed begins at a page
-            try:
-                _libc.msync(base - skipped, size + skipped, MS_SYNC)
-            except OSError as error:
-                raise _file_explained(error, None) from None
+            skipped = base % _PAGE  # what is flushed begins at a page
+            if _msync(base - skipped, size + skipped, MS_SYNC):
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
-        # ---- files of the user
+        def open_file(self, path: str, access: str, new: bool) -> int:
+            return os.open(path, _FILE_MODES[access] | _FILE_FLAGS | (os.O_CREAT | os.O_EXCL if new else 0), 0o666)
 
-        def open_file(self, path: str, access: str) -> int:
-            # Without O_NONBLOCK a FIFO would wait for its other end.
-            return self._opened_file(path, _FILE_MODES[access] | os.O_NONBLOCK, ERROR_FILE_NOT_FOUND)
+        # ---- mutexes, events and semaphores
 
-        def create_file(self, path: str) -> int:
-            return self._opened_file(path, _NEW, ERROR_PATH_NOT_FOUND)
+        def _create_waitable(self, kind: str, name: str | None, exist_ok: bool, size: int = 0, flag: bool = False,
+                             value: int = 0) -> Tuple[int, bool]:
+            def fill(handle: _Handle) -> None:
+                _allocate(handle, _PAGE)
+                handle.write(kind, name, size, flag)
+                self._attach(handle)
+                handle.page.initialize(value)
+            return self._hold(kind, name, self._attach, fill, exist_ok)
 
-        def _opened_file(self, path: str, flags: int, missing: int) -> int:
-            file = _File(path and os.path.realpath(path))
-            try:
-                file.open(file.path, flags)
-                # What was just made is a file, and would stay if that could not be checked.
-                return _Handle(file) if flags == _NEW else file.checked()
-            except FileNotFoundError:
-                raise _file_error(missing, path) from None
-            except OSError as error:
-                raise _file_explained(error, path) from None
+        def _attach(self, handle: _Handle) -> None:
+            """Map the first page of an object, unless this process has it."""
+            if SYS_futex is None:
+                raise NotImplementedError(f"the number of the system call futex is not known for {os.uname().machine}")
+            namespace = handle.header.namespace  # 0 if the object has no name
+            if handle.header.abi != _ABI or namespace and namespace != _pid_namespace():
+                raise OSError(errno.EINVAL, "it was made by a program of another width (32 or 64 bit), with another C "
+                              "library, or in another PID namespace (container), where threads have other numbers")
+            found = os.fstat(handle)
+            key, pages = (found.st_dev, found.st_ino), self._pages
 
-        def duplicate_file(self, descriptor: int, access: str) -> int:
-            file = _File()
-            try:
-                file.duplicate(descriptor)
-                mode = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE
-                if mode != os.O_RDWR and (mode == os.O_WRONLY or access == "rw"):
-                    raise _not_opened_for(access)
-                return file.checked()
-            except OSError as error:
-                raise _file_explained(error, None) from None
+            def forget(dead: weakref.ref[_Page]) -> None:
+                if pages.get(key) is dead:
+                    del pages[key]
 
-        def delete_file(self, file: Any) -> None:
-            """Delete a new file, and none that has its path by now or that somebody else has begun to use."""
-            found = os.fstat(file.to.all[0])
-            if (file.to.grown or not found.st_size) and os.path.samestat(found, os.lstat(file.to.path)):
-                os.unlink(file.to.path)
+            while handle.page is None:
+                known = pages.get(key)
+                if known is None:
+                    page = _PAGES[handle.kind](self._map_own(handle, "rw", 0, _PAGE), handle)
+                    if pages.setdefault(key, weakref.ref(page, forget))() is page:
+                        handle.page = page
+                else:
+                    handle.page = known()
+                    if handle.page is None:  # its last user has just forgotten it
+                        forget(known)
 
-        def take_back_growth(self, file: Any, size: int) -> None:
-            if file.to.grown:  # and not by somebody else who wants it to have that size
-                os.ftruncate(file.to.all[0], size)
+        def create_mutex(self, name: str | None, exist_ok: bool, security: Any) -> Tuple[int, bool]:
+            return self._create_waitable("Mutant", name, exist_ok)
 
-        def file_size(self, file: Any) -> int:
-            return os.fstat(file.to.all[0]).st_size
+        def create_event(self, name: str | None, exist_ok: bool, security: Any, manual_reset: bool,
+                         initial_state: bool) -> Tuple[int, bool]:
+            return self._create_waitable("Event", name, exist_ok, flag=not manual_reset, value=initial_state)
 
-        def flush_file(self, file: Any) -> None:
-            try:
-                os.fsync(file.to.all[0])
-            except OSError as error:
-                raise _file_explained(error, None) from None
+        def create_semaphore(self, name: str | None, exist_ok: bool, security: Any, value: int,
+                             maximum: int) -> Tuple[int, bool]:
+            return self._create_waitable("Semaphore", name, exist_ok, maximum, value=value)
 
-        # ---- what can be waited for
+        def open_waitable(self, kind: str, name: str, inheritable: bool) -> int:
+            self.security_attributes(None, inheritable)
+            return self._hold(kind, name, self._attach)[0]
 
-        def create_mutex(self, name: Optional[str], security: Any) -> Tuple[int, bool]:
-            return self._hold(name, _Mutant(self), True)
-
-        def open_mutex(self, name: Optional[str], inheritable: bool) -> int:
-            return self._open(name, inheritable, _Mutant(self))
-
-        def release_mutex(self, handle: Any, result: List[int]) -> None:
-            handle.to.gate.hold.release_hold(result)
-
-        def create_event(self, name: Optional[str], manual_reset: bool, initial_state: bool,
-                         security: Any) -> Tuple[int, bool]:
-            # Who waits for an event that resets itself takes all that is there.
-            return self._hold(name, _Fifo("Event", int(initial_state), take=0 if manual_reset else _PIPE_SIZE), True)
-
-        def open_event(self, name: Optional[str], inheritable: bool) -> int:
-            return self._open(name, inheritable, _Fifo("Event"))
+        def release_mutex(self, handle: Any, done: List[int]) -> bool:
+            return bool(handle.page.release(done))
 
         def set_event(self, handle: Any) -> None:
-            handle.to.set()
+            handle.page.set()
 
         def reset_event(self, handle: Any) -> None:
-            handle.to.clear()
+            _spin_trylock(handle.page.flag)
 
         def query_event(self, handle: Any) -> Tuple[bool, bool]:
-            return bool(handle.to.facts["take"]), handle.to.is_ready()
+            return bool(handle.header.flag), handle.page.is_set()
 
-        def create_semaphore(self, name: Optional[str], value: int, maximum: int, security: Any) -> Tuple[int, bool]:
-            if maximum == _MAX_COUNT:  # the default, which is to say as many as possible
-                maximum = _MAX_TOKENS
-            if not value <= maximum <= _MAX_TOKENS:
-                raise ValueError(f"a semaphore of this system counts to {_MAX_TOKENS} at most, not to "
-                                 f"{max(value, maximum)}")
-            return self._hold(name, _Fifo("Semaphore", value, take=1, maximum=maximum), True)
-
-        def open_semaphore(self, name: Optional[str], inheritable: bool) -> int:
-            return self._open(name, inheritable, _Fifo("Semaphore"))
-
-        def release_semaphore(self, handle: Any, n: int, result: List[int]) -> int:
-            if self._is_inside():  # a signal handler, which has to give back what it has got
-                return int(handle.to.add(handle.to.path, n, result))
-            count: int = self._locked(handle.to.path, handle.to.add, n, result)
+        def release_semaphore(self, handle: Any, n: int) -> int | None:
+            count: int | None = handle.page.add(n)
             return count
 
-        def wait(self, handle: Any, seconds: float, result: List[int]) -> None:
-            handle.to.wait(seconds, result)
+        def wait(self, handles: List[Any], seconds: float, got: List[int]) -> None:
+            if len(handles) == 1:
+                handles[0].page.wait(seconds, got)
+                return
+            if len(got) == 1:
+                got += [handle.page.bell.value for handle in handles]
+            end = time.monotonic() + seconds
+            while True:
+                for position, handle in enumerate(handles):
+                    handle.page.wait(0, got, position)
+                    if got[0] != WAIT_TIMEOUT:
+                        return
+                if time.monotonic() >= end:
+                    return
+                time.sleep(0.002)  # there is no one thing to sleep on for all of them
 
-        def end_waits(self, handle: Any) -> None:
-            handle.to.end_waits()
-
-        def remember_to_fork(self, item: Any) -> None:
-            self._forkable.add(item)
-
-    _layer = _Posix()
+    _layer = _Linux()
 
 
 # ---------------------------------------------------------------- kernel objects
 
-_ATTEMPTS = 5  # to create or open a name that others keep making and dropping at the same time
-# What creating may fail with although the name is taken, which opening tells: the security descriptor of the object
-# does not grant all that creating asks for; or there is no memory for another object (see _CAUSES), which Windows makes
-# before it looks at the name.
-_MAY_HIDE_A_TAKEN_NAME = (ERROR_ACCESS_DENIED, ERROR_NOT_ENOUGH_MEMORY, ERROR_INVALID_PARAMETER,
-                          ERROR_NO_SYSTEM_RESOURCES, ERROR_COMMITMENT_LIMIT)
+class _OwnedHandle(_Owned):
+    __slots__ = ()
+
+    def __del__(self, layer: Layer = _layer) -> None:
+        layer.close_handle(self.value)
 
 
-class _Closing:
-    """Closes a handle, once: when it is called or else when it is forgotten together with the object that has it.
-
-    weakref.finalize would not do: it calls nothing any more once its own clean-up at exit has run.  Other clean-ups
-    follow that one; and where an interpreter ends inside a process, as that of a thread or of a web server does, the
-    handle would stay open until the process ends.
-    """
-
-    def __init__(self, handle: int) -> None:
-        self._handles = [handle]
-
-    @property
-    def alive(self) -> bool:
-        return bool(self._handles)
-
-    def __call__(self) -> None:
-        try:
-            handle = self._handles.pop()
-        except IndexError:
-            return  # it is closed
-        _layer.close_handle(handle)
-
-    # A default argument, because the globals of a module may be gone when the interpreter ends.
-    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
-        if is_finalizing():
-            return  # the system closes it, while daemon threads may still use it
-        try:
-            self()
-        except (AttributeError, TypeError):
-            # An interpreter that ends inside a process has taken globals away.  On Windows one call without them does;
-            # elsewhere the descriptors close themselves, and the next create() removes the files.
-            pass
-
-
-def _attach(name: Optional[str], exist_ok: bool, open_it: Callable[[], int]) -> int:
-    """A handle of the object that has the name; FileNotFoundError if none has."""
-    try:
-        handle = open_it()
-    except PermissionError as error:
-        if exist_ok or not _is(error, ERROR_ACCESS_DENIED):
-            raise
-        raise _name_error(ERROR_ALREADY_EXISTS, name) from None
-    if not exist_ok:
-        _layer.close_handle(handle)
-        raise _name_error(ERROR_ALREADY_EXISTS, name)
-    return handle
-
-
-def _create_or_attach(name: Optional[str], exist_ok: bool, create: Callable[[], Tuple[int, bool]],
-                      open_it: Callable[[], int]) -> Tuple[int, bool]:
-    """A handle, and whether the object is new."""
-    attempts = _ATTEMPTS
-    while True:
-        try:
-            handle, created = create()
-        except OSError as error:
-            if name is None or not any(_is(error, code) for code in _MAY_HIDE_A_TAKEN_NAME):
-                raise
-            try:
-                return _attach(name, exist_ok, open_it), False
-            except FileNotFoundError:
-                attempts -= 1
-                if not attempts or not _is(error, ERROR_ACCESS_DENIED):
-                    raise error from None
-                continue  # it may have gone meanwhile
-        if not created and not exist_ok:
-            _layer.close_handle(handle)
-            raise _name_error(ERROR_ALREADY_EXISTS, name)
-        return handle, created
-
-
-def _wait_until_there(call: Callable[[], int], timeout: Optional[float]) -> int:
-    """Repeat a call until it no longer raises FileNotFoundError, for at most `timeout` seconds."""
-    deadline = None if timeout is None else time.monotonic() + timeout
-    pauses = _pauses(0.05)
+def _wait_until_there(call: Callable[[], int], timeout: float | None) -> int:
+    """Repeat a call until it no longer raises FileNotFoundError for the name, for at most `timeout` seconds."""
+    end = None if timeout is None else time.monotonic() + timeout
+    pause = 0.001
     while True:
         try:
             return call()
         except FileNotFoundError as error:
-            if not _is(error, ERROR_FILE_NOT_FOUND):
-                raise  # what is missing is not the name
-            pause = next(pauses)
-            if deadline is not None:
-                pause = min(pause, deadline - time.monotonic())
-                if pause <= 0:
-                    raise
-        time.sleep(pause)
+            left = pause if end is None else end - time.monotonic()
+            if left <= 0 or error.strerror != _NAME_CAUSES[ERROR_FILE_NOT_FOUND]:  # else something else is missing
+                raise
+        time.sleep(min(pause, left))
+        pause = min(2 * pause, 0.05)
 
 
 def _checked_handle(handle: int, kind: str) -> int:
@@ -2208,19 +1784,15 @@ def _checked_handle(handle: int, kind: str) -> int:
     handle = index(handle)
     if not 0 < handle < 2 ** (8 * ctypes.sizeof(HANDLE)):
         raise ValueError(f"no handle has the value {handle}")
-    found = _layer.handle_kind(handle)
+    try:
+        found = _layer.handle_kind(handle)
+    except OSError as error:
+        if error.errno != errno.EBADF:
+            raise
+        raise _os_error(ERROR_INVALID_HANDLE, f"handle {handle:#x} is closed, or belongs to another process") from None
     if found != kind:
-        raise _os_error(ERROR_INVALID_HANDLE, None, f"handle {handle:#x} belongs to another kind of object: {found}")
+        raise _os_error(ERROR_INVALID_HANDLE, f"handle {handle:#x} belongs to another kind of object: {found}")
     return handle
-
-
-def _slice_until(end: Optional[float]) -> float:
-    """How many seconds to wait at once, until a moment of time.perf_counter(), or for ever.
-
-    time.monotonic() goes in steps of 16 ms on Windows before Python 3.13.
-    """
-    left = _layer.longest_wait if end is None else max(end - time.perf_counter(), 0)
-    return min(left, _layer.longest_wait)
 
 
 def _reopen(cls: Any, name: str, arguments: Dict[str, Any]) -> Any:
@@ -2231,8 +1803,7 @@ def _reopen(cls: Any, name: str, arguments: Dict[str, Any]) -> Any:
 class _Closable:
     """What all objects have in common: a name, and an end."""
 
-    _lock: threading.RLock  # against close() in another thread; a signal handler or a __del__ may close in this one
-    _name: Optional[str]
+    _name: str | None
 
     @property
     def closed(self) -> bool:
@@ -2247,10 +1818,6 @@ class _Closable:
         if self.closed:
             raise ValueError(f"{type(self).__name__} {self._name!r} is closed")
 
-    def _after_fork(self) -> None:
-        """Go on in a forked process: other threads that had a lock do not exist there."""
-        self._lock = threading.RLock()
-
     def __enter__(self: Closable) -> Closable:
         """Return the object itself; ValueError if it is closed."""
         self._check_open()
@@ -2264,13 +1831,10 @@ class _Closable:
 class _Object(_Closable):
     """A kernel object, of which this process has a handle."""
 
-    _handle: int
+    # None after close().  A call that uses the handle refers to its owner meanwhile; so close() in another thread, in a
+    # signal handler or in a __del__ never closes it under the call.
+    _owned: _OwnedHandle | None
     _created: bool
-    _closer: _Closing
-    # Each call that just has the handle. The last of them closes it if close() was called meanwhile: a handle that is
-    # closed under a call may by then have become that of another object.
-    _uses: Set[object]
-    _closing = False
 
     def __new__(cls, *args: object, **kwargs: object) -> Any:
         """Raise TypeError: create(), open() and from_handle() make objects of this class."""
@@ -2278,22 +1842,14 @@ class _Object(_Closable):
                         "opens one that exists")
 
     @classmethod
-    def _wrap(cls: Type[Object], handle: int, created: bool, name: Optional[str]) -> Object:
+    def _wrap(cls: Type[Object], handle: int, created: bool, name: str | None) -> Object:
         """An object that owns the handle."""
         self: Object = object.__new__(cls)
-        self._closer = _Closing(handle)
-        self._lock = threading.RLock()
-        self._uses = set()
-        self._handle, self._created, self._name = handle, created, name
-        _layer.remember_to_fork(self)
+        self._created, self._name, self._owned = created, name, _OwnedHandle(handle)
         return self
 
-    def _after_fork(self) -> None:
-        super()._after_fork()
-        self._uses = set()
-
     @property
-    def name(self) -> Optional[str]:
+    def name(self) -> str | None:
         """The name as it was given; None without one."""
         return self._name
 
@@ -2303,8 +1859,8 @@ class _Object(_Closable):
 
         Raises ValueError if the object is closed.
         """
-        self._check_open()
-        return self._handle
+        handle: int = self._call(int)
+        return handle
 
     @property
     def created(self) -> bool:
@@ -2314,22 +1870,15 @@ class _Object(_Closable):
     @property
     def closed(self) -> bool:
         """Whether close() was called."""
-        return self._closing or not self._closer.alive
+        return self._owned is None
 
     def close(self) -> None:
         """Close the handle (CloseHandle), once; this never fails.
 
-        If nobody else has the object open, its name is gone then.  Waits in other threads end with ValueError within
-        0.1 seconds, and the last of them closes the handle.
+        If nobody else has the object open, its name is gone then.  Waits in other threads end with ValueError, and the
+        handle is closed when the last of them has ended, within 0.1 seconds.
         """
-        self._closing = True
-        if self._uses:
-            _layer.end_waits(self._handle)
-        self._close_unused()
-
-    def _close_unused(self) -> None:
-        if self._closing and not self._uses:
-            self._closer()
+        self._owned = None
 
     def duplicate(self, pid: int) -> int:
         """Make a handle of this object in another process, with the id `pid` (DuplicateHandle); return its value there.
@@ -2348,17 +1897,16 @@ class _Object(_Closable):
         return value
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a function of the layer with the handle, which nobody closes meanwhile."""
-        use = object()
+        """Call a function with the handle, which nobody closes meanwhile; ValueError if it is closed."""
+        owned: Any = self._owned
         try:
-            self._uses.add(use)  # before the check, so that close() cannot miss it
-            self._check_open()
-            return function(self._handle, *arguments)
+            if owned is None:
+                self._check_open()
+            return function(owned.value, *arguments)
         except OSError as error:
             raise _blame(error, self._name)
         finally:
-            self._uses.discard(use)
-            self._close_unused()
+            del owned  # a traceback would keep it, and with it the name
 
     def _arguments(self) -> Dict[str, Any]:
         """What open() needs, besides the name, for an object like this one."""
@@ -2376,9 +1924,10 @@ class _Object(_Closable):
         return ""
 
     def __repr__(self) -> str:
-        if self.closed:
+        owned = self._owned
+        if owned is None:
             return f"<{type(self).__name__} {self._name!r}, closed>"
-        return f"<{type(self).__name__} {self._name!r}{self._details()}, handle={self._handle:#x}>"
+        return f"<{type(self).__name__} {self._name!r}{self._details()}, handle={owned.value:#x}>"
 
 
 # ---------------------------------------------------------------- memory and views
@@ -2386,50 +1935,37 @@ class _Object(_Closable):
 _GRANULARITY = 0x10000  # SYSTEM_INFO.dwAllocationGranularity: where a view may begin
 
 
-class _Unmapper:
-    """Unmaps a view after the last object that can reach its memory.
+class _OwnedView(_Owned):
+    __slots__ = ()
 
-    The array over the memory holds one, and everything borrowed holds the array.  The garbage collector calls all
-    finalizers (__del__ methods and weakref callbacks) of a cycle before it breaks the cycle, in no useful order: if
-    this one unmapped the view then, the __del__ of another object in the cycle could still read the memory, and would
-    crash the process.  So while the array lives, it only leaves another _Unmapper where it dies with the array.
-    """
-
-    def __init__(self, base: int, size: int, holder: List[Any]) -> None:
-        self._base, self._size = base, size
-        self._heirs: List[Any] = []
-        holder += self, self._heirs  # a list gives up its last item first, so that this one dies after its heirs
-
-    # Default arguments, because the globals of a module may be gone when the interpreter ends.
-    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing,
-                references: Callable[[Any], int] = sys.getrefcount) -> None:
-        if is_finalizing():
-            return  # the system unmaps what is left, while daemon threads may still read
-        if references(self._heirs) > 2:  # this object's, the argument's, and the holder's, which lives with the array
-            _Unmapper(self._base, self._size, self._heirs)
-        else:
-            _layer.unmap_view(self._base, self._size)
+    def __del__(self, layer: Layer = _layer, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not is_finalizing():  # then the system unmaps it, while daemon threads may still read
+            layer.unmap_view(*self.value)
 
 
-def _map_array(handle: int, access: str, offset: int, size: int, address: Optional[int] = None) -> Any:
+@lru_cache(16)
+def _array_type(size: int) -> Any:
+    """A type of ctypes arrays; to make one costs more than to map memory."""
+    return ctypes.c_char * size
+
+
+def _map_array(handle: int, access: str, offset: int, size: int, address: int | None = None) -> Any:
     """A ctypes array over part of a file mapping object, which unmaps it at the end of its life."""
     skipped = offset % _GRANULARITY
     length = skipped + size
     base = _layer.map_view(handle, access, offset - skipped, length, None if address is None else address - skipped)
-    holder: List[Any] = []
-    _Unmapper(base, length, holder)
-    array: Any = (ctypes.c_char * size).from_address(base + skipped)
-    array.holder = holder
+    owned = _OwnedView((base, length))
+    array: Any = _array_type(size).from_address(base + skipped)
+    array.owned = owned  # what is borrowed from the memory keeps the array, and that this
     return array
 
 
 def _check_address(address: int, offset: int, size: int) -> int:
     """The address of the first byte of a view, checked here because not all systems refuse a wrong one."""
-    address = index(address)
-    lowest, highest = _layer.user_space()
-    if not lowest <= address - offset % _GRANULARITY <= address + size - 1 <= highest:
-        raise ValueError(f"{size} bytes at address {address:#x} are not inside {lowest:#x} to {highest:#x}, "
-                         "which programs may use")
+    address, end = index(address), 2 ** (47 if ctypes.sizeof(LPVOID) == 8 else 32)
+    if not _GRANULARITY <= address - offset % _GRANULARITY <= address + size <= end:
+        raise ValueError(f"{size} bytes at address {address:#x} are not inside {_GRANULARITY:#x} to {end:#x}, which "
+                         "programs may use")
     if (address - offset) % _GRANULARITY:
         raise ValueError(f"address {address:#x} and offset {offset:#x} must be congruent modulo 64 KiB")
     return address
@@ -2443,37 +1979,44 @@ class _Memory(_Closable):
 
     _size: int
     _access: str
-    # These three exist while the memory is mapped. Whoever needs one takes it, and if it is missing asks _mapped(), so
-    # that no access pays for a check, nor for a __getattr__. He asks after the `except` clause, and not in it, where
-    # errors would tell of the missing attribute, too.
-    _array: Any  # a ctypes array of c_char, for reading: a slice of it is bytes at once
-    _bytes: memoryview  # for writing
-    _buf: memoryview  # handed out, and not used here, since whoever has it may release it
+    # None while the memory is not mapped: a ctypes array of c_char, for reading, as a slice of it is bytes at once; a
+    # memoryview, for writing; and one that is handed out, and not used here, since its user may release it.
+    _array: Any
+    _bytes: Any
+    _buf: Any
+    _mapping: Dict[None, Any]  # its one value, if there is one: these three
 
-    def _mapped(self, name: str) -> Any:
-        """One of them, once the memory is mapped; ValueError if it is closed."""
-        with self._lock:
+    def _map(self) -> Tuple[Any, memoryview, memoryview]:
+        """The three, once the memory is mapped; ValueError if the object is closed.
+
+        Of several threads that map it at once, setdefault() lets one win; the mapping of the others goes by itself.
+        """
+        self._check_open()
+        mapping = self._mapping
+        try:
+            three: Any = mapping.get(None) or mapping.setdefault(None, self._new_mapping())
+        except OSError:
+            if None not in mapping:
+                raise
+            three = mapping[None]
+        self._array, self._bytes, self._buf = three
+        if self.closed:  # meanwhile: close() first marks it closed, and then forgets the mapping
+            self._forget()
             self._check_open()
-            if not hasattr(self, name):  # another thread may have mapped it meanwhile
-                self._map()
-            value = getattr(self, name, None)
-            if self.closed:  # by a signal handler or a __del__ in this thread
-                self._forget()
-                self._check_open()
-            return value
+        return three  # type: ignore[no-any-return]
 
-    def _map(self) -> None:
+    def _new_mapping(self) -> Tuple[Any, memoryview, memoryview]:
         raise NotImplementedError
 
-    def _use(self, array: Any) -> None:
+    def _over(self, array: Any) -> Tuple[Any, memoryview, memoryview]:
         view = memoryview(array).cast("B")
         if self._access == "r":
             view = view.toreadonly()
-        self._array, self._bytes, self._buf = array, view, view[:]
+        return array, view, view[:]
 
     def _forget(self) -> None:
-        for name in ("_array", "_bytes", "_buf"):
-            self.__dict__.pop(name, None)
+        self._array = self._bytes = self._buf = None
+        self._mapping.clear()
 
     def _check_range(self, offset: int, size: int) -> None:
         if not 0 <= offset <= offset + size <= self._size:
@@ -2496,7 +2039,7 @@ class _Memory(_Closable):
 
         Raises ValueError if the object is closed; OSError if the memory cannot be mapped.
         """
-        return ctypes.addressof(self._mapped("_array"))
+        return ctypes.addressof(self._array or self._map()[0])
 
     @property
     def buf(self) -> memoryview:
@@ -2507,12 +2050,8 @@ class _Memory(_Closable):
 
         Raises ValueError if the object is closed; OSError if the memory cannot be mapped.
         """
-        try:
-            return self._buf
-        except AttributeError:
-            pass  # it is not mapped yet, or closed
-        buf: memoryview = self._mapped("_buf")
-        return buf
+        buf: memoryview | None = self._buf
+        return self._map()[2] if buf is None else buf
 
     def __len__(self) -> int:
         """The number of bytes covered; ValueError if the object is closed."""
@@ -2525,7 +2064,7 @@ class _Memory(_Closable):
 
     def __buffer__(self, flags: int) -> memoryview:
         """The buffer protocol, from Python 3.12 on."""
-        buf: memoryview = self._mapped("_bytes")[:]
+        buf: memoryview = (self._bytes or self._map()[1])[:]
         return buf
 
     if TYPE_CHECKING:
@@ -2535,29 +2074,20 @@ class _Memory(_Closable):
         @overload
         def __getitem__(self, key: slice) -> bytes: ...
 
-    def __getitem__(self, key: Union[int, slice]) -> Union[int, bytes]:
+    def __getitem__(self, key: int | slice) -> int | bytes:
         """A byte as an int, or a copy of a slice as bytes.
 
         Raises IndexError for an index outside, ValueError if the object is closed; OSError if the memory cannot be
         mapped; TypeError for another key.
         """
         try:
-            found: Union[int, bytes] = self._array[key] if key.__class__ is slice else self._bytes[key]
-            return found
-        except (AttributeError, NotImplementedError):
-            pass
-        return self._load(key)
-
-    def _load(self, key: Union[int, slice]) -> Union[int, bytes]:
-        """Load what could not be loaded at once, or tell why it is impossible."""
-        memory = self._mapped("_array" if key.__class__ is slice else "_bytes")
-        try:
-            found: Union[int, bytes] = memory[key]
-            return found
+            found: Any = ((self._array or self._map()[0])[key] if key.__class__ is slice
+                          else (self._bytes or self._map()[1])[key])
+            return found  # type: ignore[no-any-return]
         except NotImplementedError:
             raise TypeError(_ONE_DIMENSION) from None
 
-    def __setitem__(self, key: Union[int, slice], value: Any) -> None:
+    def __setitem__(self, key: int | slice, value: Any) -> None:
         """Store an int into a byte, or something bytes-like into a slice of the same length.
 
         Raises IndexError for an index outside; ValueError for an int that is no byte, another length, and if the
@@ -2565,25 +2095,16 @@ class _Memory(_Closable):
         is read-only.
         """
         try:
-            self._bytes[key] = value
+            (self._bytes or self._map()[1])[key] = value
             return
-        except (AttributeError, NotImplementedError, TypeError, ValueError):
-            pass
-        self._store(key, value)
-
-    def _store(self, key: Union[int, slice], value: Any) -> None:
-        """Store what could not be stored at once, or tell why it is impossible.
-
-        Either the memory is not mapped yet, or a memoryview does not take the value, such as the items of an
-        array.array, or this is an error.
-        """
-        view = self._mapped("_bytes")
+        except NotImplementedError:
+            raise TypeError(_ONE_DIMENSION) from None
+        except (TypeError, ValueError):
+            pass  # an error, or a value such as an array.array, whose items are not bytes
+        view = self._bytes or self._map()[1]
         if view.readonly or not isinstance(key, slice):
-            try:
-                view[key] = value
-                return
-            except NotImplementedError:
-                raise TypeError(_ONE_DIMENSION) from None
+            view[key] = value
+            return
         data = _octets(value)
         if len(data) != len(view[key]):
             raise ValueError(f"{len(data)} bytes do not fit a slice of {len(view[key])}")
@@ -2593,7 +2114,7 @@ class _Memory(_Closable):
         """Raise TypeError: the size is fixed."""
         raise TypeError(f"{type(self).__name__} has a fixed size")
 
-    def read(self, size: Optional[int] = -1, offset: int = 0) -> bytes:
+    def read(self, size: int | None = -1, offset: int = 0) -> bytes:
         """Copy up to `size` bytes (all, if negative or None) from `offset` on; like os.pread, stop at the end.
 
         Raises ValueError for a negative offset, and if the object is closed; OSError if the memory cannot be mapped;
@@ -2606,12 +2127,7 @@ class _Memory(_Closable):
         if offset < 0:
             raise ValueError(f"an offset must not be negative: {offset}")
         end = None if size < 0 else offset + size
-        try:
-            octets: bytes = self._array[offset:end]
-            return octets
-        except AttributeError:
-            pass
-        octets = self._mapped("_array")[offset:end]
+        octets: bytes = (self._array or self._map()[0])[offset:end]
         return octets
 
     def write(self, data: Buffer, offset: int = 0) -> int:
@@ -2623,16 +2139,12 @@ class _Memory(_Closable):
         try:
             if data and offset >= 0:  # a slice would take any offset for nothing, and count a negative one from the end
                 size = len(data)
-                self._bytes[offset:offset + size] = data
+                (self._bytes or self._map()[1])[offset:offset + size] = data
                 return size
-        except (AttributeError, TypeError, ValueError):
-            pass
-        return self._write(data, offset)
-
-    def _write(self, data: Buffer, offset: int) -> int:
-        """Do what write() could not do at once, or tell why it is impossible."""
+        except (TypeError, ValueError):
+            pass  # an error, or data whose items are not bytes
         octets, offset = _octets(data), index(offset)
-        view = self._mapped("_bytes")
+        view = self._bytes or self._map()[1]
         self._check_range(offset, len(octets))
         view[offset:offset + len(octets)] = octets
         return len(octets)
@@ -2648,9 +2160,9 @@ class _Memory(_Closable):
         """
         offset = index(offset)
         placed = self._place(ctype, offset)
-        if self._mapped("_bytes").readonly:
+        if (self._bytes or self._map()[1]).readonly:
             raise TypeError("an overlay could be stored to, and this memory is read-only: use snapshot()")
-        overlay: CData = placed.from_buffer(self._mapped("_array"), offset)
+        overlay: CData = placed.from_buffer(self._array or self._map()[0], offset)
         return overlay
 
     def snapshot(self, ctype: Type[CData], offset: int = 0) -> CData:
@@ -2660,10 +2172,10 @@ class _Memory(_Closable):
         TypeError if `ctype` is not a ctypes type or is c_char_p, c_wchar_p or py_object, and if `offset` is no int.
         """
         offset = index(offset)
-        copy: CData = self._place(ctype, offset).from_buffer_copy(self._mapped("_array"), offset)
+        copy: CData = self._place(ctype, offset).from_buffer_copy(self._array or self._map()[0], offset)
         return copy
 
-    def flush(self, offset: int = 0, size: Optional[int] = None) -> None:
+    def flush(self, offset: int = 0, size: int | None = None) -> None:
         """Write `size` bytes (None: up to the end) from `offset` on to the file behind the memory.
 
         FlushViewOfFile hands the changed pages to the system; FlushFileBuffers then waits for the disk, where this
@@ -2673,10 +2185,13 @@ class _Memory(_Closable):
         Raises ValueError if the range is not wholly inside or the object is closed; OSError if the memory cannot be
         mapped, or writing fails; TypeError for a size or offset that is no int.
         """
-        array, offset = self._mapped("_array"), index(offset)
-        size = max(self._size - offset, 0) if size is None else index(size)
-        self._check_range(offset, size)
-        self._flush(ctypes.addressof(array) + offset, size)
+        array, offset = self._array or self._map()[0], index(offset)
+        try:
+            size = max(self._size - offset, 0) if size is None else index(size)
+            self._check_range(offset, size)
+            self._flush(ctypes.addressof(array) + offset, size)
+        finally:
+            del array  # a traceback would keep the memory mapped
 
     def _flush(self, address: int, size: int) -> None:
         raise NotImplementedError
@@ -2700,7 +2215,7 @@ class View(_Memory):
     `closed`, repr() and close() still work; everything else is a ValueError.  A view cannot be pickled.
     """
 
-    _map_object: Optional[NamedMap]
+    _map_object: NamedMap | None
 
     def __new__(cls, *args: object, **kwargs: object) -> Any:
         """Raise TypeError: view() of a NamedMap makes views."""
@@ -2708,13 +2223,11 @@ class View(_Memory):
                         "NamedMap gives a View")
 
     @classmethod
-    def _over(cls, map_object: NamedMap, array: Any, access: str) -> View:
+    def _of(cls, map_object: NamedMap, array: Any, access: str) -> View:
         self: View = object.__new__(cls)
-        self._lock = threading.RLock()
-        _layer.remember_to_fork(self)
-        self._map_object = map_object
-        self._name, self._size, self._access = map_object.name, len(array), access
-        self._use(array)
+        self._map_object, self._name, self._size, self._access = map_object, map_object.name, len(array), access
+        self._mapping = {}
+        self._array, self._bytes, self._buf = self._over(array)
         return self
 
     @property
@@ -2733,9 +2246,8 @@ class View(_Memory):
 
     def close(self) -> None:
         """Give up the view.  What was borrowed from it stays valid; UnmapViewOfFile follows the last of that."""
-        with self._lock:
-            self._map_object = None
-            self._forget()
+        self._map_object = None
+        self._forget()
 
     def __repr__(self) -> str:
         if self.closed:
@@ -2745,19 +2257,10 @@ class View(_Memory):
 
 # ---------------------------------------------------------------- file mapping objects
 
-def _open_file_mapping(name: Optional[str], access: str, inheritable: bool) -> int:
-    try:
-        return _layer.open_file_mapping(name, access, inheritable)
-    except PermissionError as error:
-        if access != "rw" or not _is(error, ERROR_ACCESS_DENIED):
-            raise
-        raise _os_error(ERROR_ACCESS_DENIED, name, str(error.strerror) + _TRY_READING) from None
-
-
-def _covered_size(handle: int, name: Optional[str], size: Optional[int]) -> int:
+def _covered_size(handle: int, name: str | None, size: int | None) -> int:
     """How many bytes an object covers that others made."""
     try:
-        available = _layer.section_size(handle)
+        available, _ = _layer.query_section(handle)
     except OSError as error:
         raise _blame(error, name)
     if size is not None and size > available:
@@ -2769,41 +2272,65 @@ def _covered_size(handle: int, name: Optional[str], size: Optional[int]) -> int:
 class _BackingFile:
     """The file behind a file mapping object; unless it is kept, the end of the `with` block leaves it as it was."""
 
-    def __init__(self, file: File, size: Optional[int], access: str) -> None:
-        self._file, self._asked, self._access = file, size, access
-        self._made = self._kept = False
-        self._size = _MAX_SIZE  # in bytes, until it is known
+    def __init__(self, file: File, size: int | None, access: str) -> None:
+        self._asked, self._made, self._kept = size, False, False
         if hasattr(file, "fileno"):
             self.path: Any = getattr(file, "name", None)
-            self._handle = self._duplicate()
+            descriptor = self._duplicate(file)
         else:
             self.path = os.fsdecode(file)
             if "\0" in self.path:
                 raise ValueError(f"a path must not contain NUL: {self.path!r}")
-            self._handle = self._open()
-        self._closer = _Closing(self._handle)
+            self._absolute = os.path.abspath(self.path)  # the current directory may change
+            descriptor = self._open(access)
+        self.owned = _OwnedFile(descriptor)
+        if hasattr(file, "flush"):
+            file.flush()  # what Python still holds back belongs to the contents
+        found = os.fstat(descriptor)
+        self._size = found.st_size
+        try:
+            if not stat.S_ISREG(found.st_mode):
+                raise OSError(errno.EINVAL, "this is not a file on a disk", self.path)
+            if access != "rw" and size is not None and size > self._size:
+                raise ValueError(f'{self.path!r} has {self._size} bytes, {size} were asked for, and only access="rw" '
+                                 'makes a file larger')
+            if not size and not self._size:
+                raise _os_error(ERROR_FILE_INVALID, 'the file is empty; a size makes it larger, with access="rw"',
+                                self.path)
+        except BaseException:
+            self.owned.close()
+            raise
 
-    def _duplicate(self) -> int:
+    def _duplicate(self, file: Any) -> int:
         try:
-            descriptor = self._file.fileno()
+            descriptor = file.fileno()
         except OSError:
-            raise TypeError(f"a path or a file of the system is required, not {type(self._file).__name__}") from None
+            raise TypeError(f"a path or a file of the system is required, not {type(file).__name__}") from None
         try:
-            return _layer.duplicate_file(descriptor, self._access)
+            return os.dup(descriptor)
         except OverflowError:
             raise ValueError(f"no file has the descriptor {descriptor}") from None
         except OSError as error:
             raise _blame(error, self.path)
 
-    def _open(self) -> int:
-        try:
-            return _layer.open_file(self.path, self._access)
-        except FileNotFoundError:
-            if self._asked is None or self._access != "rw":
+    def _open(self, access: str) -> int:
+        while True:
+            try:
+                return _layer.open_file(self.path, access, False)
+            except FileNotFoundError as error:
+                if self._asked is None or access != "rw":
+                    error.strerror = f'{error.strerror}; a file is made if a size is given, with access="rw"'
+                    raise
+            except PermissionError as error:
+                if access == "rw" and getattr(error, "winerror", None) != ERROR_SHARING_VIOLATION:
+                    error.strerror = f"{error.strerror}{_TRY_READING}"
                 raise
-            handle = _layer.create_file(self.path)
-            self._made = True
-            return handle
+            try:
+                descriptor = _layer.open_file(self.path, access, True)
+                self._made = True
+                return descriptor
+            except FileExistsError:
+                pass  # another process has just made it
 
     def __enter__(self) -> _BackingFile:
         return self
@@ -2811,39 +2338,27 @@ class _BackingFile:
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
         if self._kept:
             return
-        if isinstance(error, OSError) and error.filename is None:
+        if isinstance(error, OSError):
             _blame(error, self.path)
         try:
-            if self._made:
-                _layer.delete_file(self._handle)
-            elif self._asked is not None and self._size < self._asked == _layer.file_size(self._handle):
-                _layer.take_back_growth(self._handle, self._size)
+            found, asked = os.fstat(self.owned.value), self._asked
+            if self._made and found.st_size in (0, asked) and os.path.samestat(found, os.stat(self._absolute)):
+                self.owned.close()  # Windows deletes no file that is open without sharing
+                os.unlink(self._absolute)
+            elif not self._made and asked is not None and self._size < asked == found.st_size:
+                os.ftruncate(self.owned.value, self._size)
         except OSError:
-            pass  # somebody else has mapped it meanwhile; the first error tells more
+            pass  # something else has mapped or replaced it meanwhile; the first error says more
         finally:
-            self.close()
-
-    def checked_handle(self) -> int:
-        """The handle of the file, once it is sure that it has or may get the size that was asked for."""
-        if hasattr(self._file, "flush"):
-            self._file.flush()  # what Python still holds back belongs to the contents
-        self._size = _layer.file_size(self._handle)
-        if self._access != "rw" and self._asked is not None and self._asked > self._size:
-            raise ValueError(f'{self.path!r} has {self._size} bytes, {self._asked} were asked for, and only '
-                             'access="rw" makes a file larger')
-        return self._handle
+            self.owned.close()
 
     def keep(self) -> _BackingFile:
-        """Leave it to close() to end this."""
+        """Leave it to the owner of the descriptor to close this."""
         self._kept = True
-        self._file = None  # the file object is the caller's, and may be closed or forgotten
         return self
 
     def flush(self) -> None:
-        _layer.flush_file(self._handle)
-
-    def close(self) -> None:
-        self._closer()
+        os.fsync(self.owned.value)
 
 
 class NamedMap(_Object, _Memory):
@@ -2867,13 +2382,17 @@ class NamedMap(_Object, _Memory):
     A named object can be pickled, to be opened by its name, with the same size and access, where it is unpickled,
     with the errors of open(); changes that were kept private (``"c"``) do not go along.  Without a name that is a
     TypeError.
+
+    Mutex, Event and Semaphore are kernel objects, too: create() makes one, open() opens one that exists, from_handle()
+    takes one whose handle came from another process; and what is said here of names, closing and pickling holds for
+    them.
     """
 
-    _backing: Optional[_BackingFile]
+    _backing: _BackingFile | None
 
     @classmethod
-    def create(cls, name: Optional[str], size: Optional[int] = None, *, access: str = "rw", file: File = None,
-               exist_ok: bool = False, reserve: bool = False, sddl: Optional[str] = None,
+    def create(cls, name: str | None, size: int | None = None, *, access: str = "rw", file: File = None,
+               exist_ok: bool = False, reserve: bool = False, sddl: str | None = None,
                inheritable: bool = False) -> NamedMap:
         r"""Make memory of `size` bytes, 1 to 2**63-1, in the paging file or over a file (CreateFileMappingW).
 
@@ -2907,43 +2426,50 @@ class NamedMap(_Object, _Memory):
         if size is not None:
             size = _check_size(size)
         _check_backing(file, size, _check_access(access), reserve)
-        with _layer.security(_check_sddl(sddl), bool(inheritable)) as security:
-            return cls._create(
-                name, size, access, file, exist_ok,
-                lambda handle: _layer.create_file_mapping(name, size or 0, access, handle, bool(reserve), security),
-                lambda: _open_file_mapping(name, access, bool(inheritable)))
-
-    @classmethod
-    def _create(cls, name: Optional[str], size: Optional[int], access: str, file: Optional[File], exist_ok: bool,
-                create: Callable[[Optional[int]], Tuple[int, bool]], open_it: Callable[[], int]) -> NamedMap:
-        """Make the memory, or attach to it; `create` takes the handle of the file, or None."""
+        security: Any = _layer.security_attributes(_check_sddl(sddl), bool(inheritable))
         if file is None:
-            return cls._own(*_create_or_attach(name, exist_ok, lambda: create(None), open_it), name, size, access)
-        pauses = list(_PAUSES)
-        while True:
-            if name is not None:  # the name first: whoever has it already does not need the file
-                try:
-                    return cls._own(_attach(name, exist_ok, open_it), False, name, size, access)
-                except FileNotFoundError:
-                    pass
-            try:
-                with _BackingFile(file, size, access) as backing:
-                    handle = backing.checked_handle()
-                    pair = _create_or_attach(name, exist_ok, lambda: create(handle), open_it)
-                    self = cls._own(*pair, name, size, access)
-                    if self._created:
-                        self._backing = backing.keep()
-                    return self
-            except OSError as error:
-                # Whoever is just creating or closing the same has the file before, and after, it has the name.
-                held = _is(error, ERROR_SHARING_VIOLATION) or _is(error, ERROR_FILE_EXISTS)
-                if name is None or not held or not pauses:
-                    raise
-                time.sleep(pauses.pop(0))
+            pair = _layer.create_file_mapping(name, exist_ok, security, size or 0, access, None, bool(reserve))
+            return cls._own(*pair, name, size, access)
+        return cls._create_over(name, size, access, file, exist_ok, security)
 
     @classmethod
-    def open(cls, name: str, size: Optional[int] = None, *, access: str = "rw",
-             timeout: Optional[float] = 0, inheritable: bool = False) -> NamedMap:
+    def _create_over(cls, *arguments: Any) -> NamedMap:
+        # Another process that is just creating or closing the same has the file before, and after, it has the name; and
+        # programs that look for viruses open what was just written.
+        for pause in _PAUSES:
+            try:
+                return cls._try_to_create_over(*arguments)
+            except OSError as error:
+                if getattr(error, "winerror", None) != ERROR_SHARING_VIOLATION:
+                    raise
+            time.sleep(pause)
+        return cls._try_to_create_over(*arguments)
+
+    @classmethod
+    def _try_to_create_over(cls, name: str | None, size: int | None, access: str, file: File, exist_ok: bool,
+                            security: Any) -> NamedMap:
+        """Make memory over a file, or attach to it; the name first, since memory that exists does not need the file."""
+        kind = None if name is None else _layer.kind_of_name(name)
+        if name is not None and kind is not None:
+            if kind != _KINDS["Section"]:
+                raise _other_kind(name, kind)
+            if not exist_ok:
+                raise _name_error(ERROR_ALREADY_EXISTS, name)
+            try:
+                handle = _layer.open_file_mapping(name, access, bool(security and security.bInheritHandle))
+                return cls._own(handle, False, name, size, access)
+            except FileNotFoundError:
+                pass  # it has just gone
+        with _BackingFile(file, size, access) as backing:
+            pair = _layer.create_file_mapping(name, exist_ok, security, size or 0, access, backing.owned, False)
+            self = cls._own(*pair, name, size, access)
+            if self._created:
+                self._backing = backing.keep()
+            return self
+
+    @classmethod
+    def open(cls, name: str, size: int | None = None, *, access: str = "rw",
+             timeout: float | None = 0, inheritable: bool = False) -> NamedMap:
         """Open memory that exists by its `name` (OpenFileMappingW); this never creates any.
 
         `size` covers exactly the first `size` bytes, None the whole object: whole pages (4096 bytes on Windows) unless
@@ -2963,11 +2489,11 @@ class NamedMap(_Object, _Memory):
             size = _check_size(size)
         _check_access(access)
         timeout = _check_timeout(timeout)
-        handle = _wait_until_there(lambda: _open_file_mapping(name, access, bool(inheritable)), timeout)
+        handle = _wait_until_there(lambda: _layer.open_file_mapping(name, access, bool(inheritable)), timeout)
         return cls._own(handle, False, name, size, access)
 
     @classmethod
-    def from_handle(cls, handle: int, size: Optional[int] = None) -> NamedMap:
+    def from_handle(cls, handle: int, size: int | None = None) -> NamedMap:
         """Take a `handle` that this process inherited, or that duplicate() in another process made for it.
 
         From then on close() closes it.  `size` covers exactly the first `size` bytes, None the whole object.  Whether
@@ -2983,11 +2509,11 @@ class NamedMap(_Object, _Memory):
         handle = _checked_handle(handle, "Section")
         access = _layer.section_access(handle)
         if access is None:
-            raise _os_error(ERROR_ACCESS_DENIED, None, f"handle {handle:#x} does not allow reading the memory")
+            raise _os_error(ERROR_ACCESS_DENIED, f"handle {handle:#x} does not allow reading the memory")
         return cls._cover(handle, False, None, _covered_size(handle, None, size), access)
 
     @classmethod
-    def _own(cls, handle: int, created: bool, name: Optional[str], size: Optional[int], access: str) -> NamedMap:
+    def _own(cls, handle: int, created: bool, name: str | None, size: int | None, access: str) -> NamedMap:
         """An object that closes the handle, which is closed even if this fails."""
         try:
             if size is None or not created:
@@ -2998,22 +2524,14 @@ class NamedMap(_Object, _Memory):
         return cls._cover(handle, created, name, size, access)
 
     @classmethod
-    def _cover(cls, handle: int, created: bool, name: Optional[str], size: int, access: str) -> NamedMap:
+    def _cover(cls, handle: int, created: bool, name: str | None, size: int, access: str) -> NamedMap:
         self = cls._wrap(handle, created, name)
-        self._size, self._access, self._backing = size, access, None
+        self._size, self._access, self._backing, self._mapping = size, access, None, {}
+        self._array = self._bytes = self._buf = None
         return self
 
-    def _map(self) -> None:
-        self._use(self._map_part(0, self._size, self._access))
-
-    def _map_part(self, offset: int, size: int, access: str, address: Optional[int] = None) -> Any:
-        try:
-            array = _map_array(self._handle, access, offset, size, address)
-        except OSError as error:
-            self._check_open()
-            raise _blame(error, self._name)
-        self._check_open()  # a signal handler may have closed the handle, and its value may be another object's by now
-        return array
+    def _new_mapping(self) -> Tuple[Any, memoryview, memoryview]:
+        return self._over(self._call(_map_array, self._access, 0, self._size))
 
     def close(self) -> None:
         """Close the handle (CloseHandle), once, and give up the memory; this never fails.
@@ -3021,14 +2539,12 @@ class NamedMap(_Object, _Memory):
         If nobody else has the object open, its name is gone at once.  Views, and what was borrowed from the memory,
         stay valid; UnmapViewOfFile follows the last of them.
         """
-        with self._lock:
-            super().close()
-            self._forget()
-            if self._backing is not None:
-                self._backing.close()
+        super().close()
+        self._forget()
+        self._backing = None
 
-    def view(self, offset: int = 0, size: Optional[int] = None, *, access: Optional[str] = None,
-             address: Optional[int] = None) -> View:
+    def view(self, offset: int = 0, size: int | None = None, *, access: str | None = None,
+             address: int | None = None) -> View:
         """Map a part of the memory: `size` bytes (None: up to the end) from any `offset` on (MapViewOfFileEx).
 
         `access` is that of the map, unless it is narrowed: ``"r"``, or ``"c"`` for changes that stay private to this
@@ -3048,19 +2564,19 @@ class NamedMap(_Object, _Memory):
             raise ValueError(f'a view with access={access!r} is wider than its map, which has access={self._access!r}')
         if address is not None:
             address = _check_address(address, offset, size)
-        with self._lock:  # against close() in another thread
-            self._check_open()
-            return View._over(self, self._map_part(offset, size, access, address), access)
+        return View._of(self, self._call(_map_array, access, offset, size, address), access)
 
     def _flush(self, address: int, size: int) -> None:
+        backing = self._backing
         try:
             if size:  # 0 would be the whole view
                 _layer.flush_view(address, size)
-            with self._lock:  # against close() in another thread
-                if self._backing is not None and self._access == "rw" and not self.closed:
-                    self._backing.flush()
+            if backing is not None and self._access == "rw":
+                backing.flush()
         except OSError as error:
-            raise _blame(error, self._name if self._backing is None else self._backing.path)
+            raise _blame(error, self._name if backing is None else backing.path)
+        finally:
+            del backing  # a traceback would keep the file open
 
     def _arguments(self) -> Dict[str, Any]:
         return {"size": self._size, "access": self._access}
@@ -3071,23 +2587,39 @@ class NamedMap(_Object, _Memory):
 
 # ---------------------------------------------------------------- mutexes, events and semaphores
 
+class _Thread(threading.local):
+    """What stands for the calling thread: a token that dies with it, unlike its number, which is used again."""
+
+    class Token:
+        """Something that can be referred to weakly."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        self.token = self.Token()
+        self.reference = weakref.ref(self.token)
+
+
+_this_thread = _Thread()
+_SLICE = 0.1  # seconds of one wait, which neither Ctrl+C nor close() can end
+
+
 class _Waitable(_Object):
     """What a thread can wait for: a mutex, an event or a semaphore."""
 
     _kind: str  # what the kernel calls it
 
     @classmethod
-    def _create(cls: Type[Waitable], name: Optional[str], exist_ok: bool, sddl: Optional[str], inheritable: bool,
+    def _create(cls: Type[Waitable], name: str | None, exist_ok: bool, sddl: str | None, inheritable: bool,
                 create: Callable[..., Tuple[int, bool]], *arguments: Any) -> Waitable:
         if name is not None:
             _check_name(name)
-        with _layer.security(_check_sddl(sddl), bool(inheritable)) as security:
-            pair = _create_or_attach(name, exist_ok, lambda: create(name, *arguments, security),
-                                     lambda: cls._open_it(name, bool(inheritable)))
-        return cls._wrap(*pair, name)
+        security = _layer.security_attributes(_check_sddl(sddl), bool(inheritable))
+        return cls._wrap(*create(name, exist_ok, security, *arguments), name)
 
     @classmethod
-    def open(cls: Type[Waitable], name: str, *, timeout: Optional[float] = 0, inheritable: bool = False) -> Waitable:
+    def open(cls: Type[Waitable], name: str, *, timeout: float | None = 0, inheritable: bool = False) -> Waitable:
         """Open one that exists by its `name` (OpenMutexW, OpenEventW, OpenSemaphoreW); this never creates any.
 
         Return an object of this class.  `timeout` is how many seconds to wait for the name to appear; 0 does not wait,
@@ -3099,12 +2631,8 @@ class _Waitable(_Object):
         """
         _check_name(name)
         timeout = _check_timeout(timeout)
-        handle = _wait_until_there(lambda: cls._open_it(name, bool(inheritable)), timeout)
+        handle = _wait_until_there(lambda: _layer.open_waitable(cls._kind, name, bool(inheritable)), timeout)
         return cls._wrap(handle, False, name)
-
-    @classmethod
-    def _open_it(cls, name: Optional[str], inheritable: bool) -> int:
-        raise NotImplementedError
 
     @classmethod
     def from_handle(cls: Type[Waitable], handle: int) -> Waitable:
@@ -3112,102 +2640,105 @@ class _Waitable(_Object):
 
         Return an object of this class, which has no name.  From then on close() closes the handle.
 
-        Raises OSError if the handle is closed or belongs to another kind of object (NtQueryObject tells); ValueError
-        and TypeError for what is no handle; NotImplementedError on other systems than Windows.  After any of them the
+        Raises OSError if the handle is closed or belongs to another kind of object (by NtQueryObject); ValueError and
+        TypeError for what is no handle; NotImplementedError on other systems than Windows.  After any of them the
         handle is still the caller's.
         """
         return cls._wrap(_checked_handle(handle, cls._kind), False, None)
 
-    def _wait(self, timeout: Optional[float]) -> bool:
-        """Wait for at most `timeout` seconds; whether the object was got.
+    def _got(self, is_abandoned: bool, noted: List[int]) -> None:
+        """Note that the calling thread has got this object, and in `noted` how to undo that."""
 
-        A signal handler, such as that of Ctrl+C, may raise an exception when the object was just got.  Whoever waits
-        then does not know that he has it, so it is given back.  _call() does not do: once it has let go of the handle,
-        nothing can be given back.
-        """
-        result, held, use = [WAIT_TIMEOUT], self._held(), object()
-        try:
-            self._uses.add(use)  # before the check, so that close() cannot miss it
-            self._check_open()
-            got = self._wait_in_slices(timeout, result)
-            self._uses.discard(use)
-            self._close_unused()
-            return got
-        except BaseException as error:
-            try:
-                if result[0] in (WAIT_OBJECT_0, WAIT_ABANDONED) and self._closer.alive:
-                    self._give_back(held)
-            except (OSError, RuntimeError, ValueError):
-                pass  # a handle that may only wait cannot; and the first exception tells more
-            finally:
-                self._uses.discard(use)
-                self._close_unused()
-            if isinstance(error, OSError):
-                _blame(error, self._name)
-            raise
-
-    def _wait_in_slices(self, timeout: Optional[float], result: List[int]) -> bool:
-        end = None if timeout is None else time.perf_counter() + timeout
-        while True:
-            _layer.wait(self._handle, _slice_until(end), result)
-            if result[0] != WAIT_TIMEOUT:
-                self._got(result[0])
-                return True
-            self._check_open()
-            if end is not None and time.perf_counter() >= end:
-                return False
-
-    def _held(self) -> int:
-        """How often the calling thread has got this object, and has to give it back."""
-        return 0
-
-    def _got(self, result: int) -> None:
-        """Note that the calling thread has got this object once more; ValueError if it is closed."""
-        self._check_open()
-
-    def _give_back(self, held: int) -> None:
-        """Undo that the calling thread has got this object once more, after `held` times."""
+    def _give_back(self, handle: int, noted: List[int]) -> None:
+        """Undo that the calling thread has got this object."""
         raise NotImplementedError
+
+
+def _wait(objects: Sequence[Waitable], timeout: float | None) -> Waitable | None:
+    """Wait for at most `timeout` seconds for one of some objects, and get it; None if the time is over.
+
+    A signal handler, such as that of Ctrl+C, may raise an exception when an object was just got.  The caller would not
+    know that it has it, so it is given back.
+    """
+    got, noted = [WAIT_TIMEOUT], []  # type: Tuple[List[int], List[int]]
+    owned: List[Any] = [each._owned for each in objects]  # this keeps the handles open meanwhile
+    try:
+        if None in owned:
+            for each in objects:
+                each._check_open()
+        handles = [each.value for each in owned]
+        end = None if timeout is None else time.perf_counter() + timeout  # time.monotonic() may have steps of 16 ms
+        left = _SLICE if timeout is None else timeout
+        while True:
+            _layer.wait(handles, left if left < _SLICE else _SLICE, got)
+            found = objects[got[0] % WAIT_ABANDONED_0] if got[0] < WAIT_TIMEOUT else None
+            if found is not None:
+                found._got(got[0] >= WAIT_ABANDONED_0, noted)
+            for each in objects:
+                if each._owned is None:  # closed meanwhile
+                    each._check_open()
+            if found is not None:
+                return found
+            if end is not None:
+                left = end - time.perf_counter()
+                if left <= 0:
+                    return None
+    except BaseException as error:
+        if got[0] < WAIT_TIMEOUT:
+            place = got[0] % WAIT_ABANDONED_0
+            try:
+                objects[place]._give_back(handles[place], noted)
+            except (OSError, RuntimeError, ValueError):
+                pass  # a handle that may only wait cannot; and the first exception says more
+        del owned  # the traceback would keep the handles open
+        if isinstance(error, OSError) and len(objects) == 1:
+            _blame(error, objects[0]._name)
+        raise
+
+
+def wait_any(objects: Iterable[Mutex | Event | Semaphore],
+             timeout: float | None = None) -> Mutex | Event | Semaphore | None:
+    """Wait until one of several objects can be got, get that one, and return it (WaitForMultipleObjects).
+
+    `objects` are 1 to 64 Mutexes, Events and Semaphores; if several can be got at once, the first of them is.  To get
+    one is what its acquire() or wait() does: a mutex is to be released then, and may be `abandoned`; one is taken from
+    a semaphore; an event that resets itself is cleared.  The others stay as they are.  `timeout` is in seconds; None
+    waits for ever, 0 only tries.  The result is None if the time is over.  Ctrl+C and close() end it as they end
+    Mutex.acquire().
+
+    Raises ValueError for no objects or more than 64, a negative or too large timeout, and if one of them is closed, by
+    another thread during the wait, too; PermissionError if a handle does not allow waiting; TypeError for an object of
+    another type, and for a timeout of the wrong type.
+    """
+    waitables = list(objects)
+    for each in waitables:
+        if not isinstance(each, _Waitable):
+            raise TypeError(f"wait_any() waits for Mutexes, Events and Semaphores, not for {type(each).__name__}")
+    if not 1 <= len(waitables) <= MAXIMUM_WAIT_OBJECTS:
+        raise ValueError(f"wait_any() waits for 1 to {MAXIMUM_WAIT_OBJECTS} objects, not for {len(waitables)}")
+    return _wait(waitables, _check_timeout(timeout))
 
 
 class _Lock(_Waitable):
     """What is acquired and released."""
 
-    def acquire(self, blocking: bool = True, timeout: Optional[float] = None) -> bool:
-        """Wait until the mutex is free, or the semaphore above 0, and take it, or 1 (WaitForSingleObject).
+    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+        """Wait until the mutex is free, or the semaphore above 0, and take it, or 1 (WaitForMultipleObjects).
 
         Return whether it was taken.  `timeout` is in seconds; None waits for ever, and 0, like `blocking` False, only
-        tries.  Other threads run meanwhile.  Ctrl+C interrupts within 0.1 seconds; for that, the wait on Windows is
-        made of slices, each of which queues anew.  So a thread that has waited for longer can be overtaken by one that
-        has just come; on other systems, too.
+        tries.  Other threads run meanwhile.  Ctrl+C interrupts within 0.1 seconds; for that, the wait is made of
+        slices, each of which queues anew.  So a thread that has waited for longer can be overtaken by one that has just
+        come.
 
         Raises ValueError for a negative or too large timeout, for one without blocking, and if the object is closed,
         by another thread during the wait, too; PermissionError if its handle does not allow waiting; TypeError for an
         argument of the wrong type.
         """
-        return self._wait(_check_wait(blocking, timeout))
+        return _wait((self,), _check_wait(blocking, timeout)) is not None
 
-    def _release(self, done: List[int], n: int) -> Any:
-        """Give it back `n` times; `done` is empty until the system has been called."""
+    def release(self) -> Any:
+        """Give back what acquire() has got."""
         raise NotImplementedError
-
-    def _surely_release(self, n: int = 1) -> Any:
-        """Give it back, even if a signal handler raises an exception before that."""
-        done: List[int] = []
-        held = self._held()
-        try:
-            return self._release(done, n)
-        except BaseException:
-            try:
-                if not done:
-                    self._release(done, n)
-            except (OSError, RuntimeError, ValueError):
-                pass  # as the first time
-            self._released(held, done)
-            raise
-
-    def _released(self, held: int, done: List[int]) -> None:
-        """Note, if `done`, that the calling thread, which had got this object `held` times, has given it back once."""
 
     def __enter__(self: Lock) -> Lock:
         """Call acquire(), and return the object itself."""
@@ -3216,50 +2747,41 @@ class _Lock(_Waitable):
 
     def __exit__(self, *exc_info: object) -> None:
         """Call release(); this does not close the object."""
-        self._surely_release()
+        self.release()
 
 
 class Mutex(_Lock):
     """A mutex object: one thread of all processes holds it at a time.
 
-    Mutex.create() makes one, Mutex.open() opens one that exists, and Mutex.from_handle() takes one whose handle came
-    from another process.  ``with mutex:`` locks and unlocks it, and does not close it.
+    ``with mutex:`` locks and unlocks it, and does not close it.  The thread that holds it may acquire it again, and has
+    to release it as often.  If a thread or process ends while it holds the mutex, the next one gets it all the same,
+    and `abandoned` is True: what the mutex protects may be half changed.  That needs another process or object that had
+    it open at that moment; else it is gone with its owner, and the next create() makes a new one.
 
-    The thread that holds it may acquire it again, and has to release it as often.  If a thread or process ends while it
-    holds it, the next one gets it all the same, and `abandoned` tells that what it protects may be half changed.  That
-    needs somebody else who had the mutex open at that moment: else it is gone with its owner, and the next create()
-    makes a new one that tells nothing.
-
-    An object that nobody refers to any more is closed.  One that is forgotten before it was released leaves the mutex
-    locked until its thread ends; on other systems than Windows, the last one of a process leaves it abandoned at once.
-
-    After close(), `name`, `created`, `closed`, repr() and close() still work; everything else is a ValueError.  A named
-    one can be pickled, to be opened by its name where it is unpickled; without a name that is a TypeError.
+    A mutex that nobody refers to any more is closed, but stays locked until its thread ends unless it was released.  A
+    thread that Python did not start has to release it before it returns from Python.  What else holds for all kernel
+    objects is said at NamedMap.
     """
 
     _kind = "Mutant"
     _abandoned = False
-    _hold = (0, 0)  # the thread that holds it through this object, and how often
+    # How often each thread has acquired it by this object.  A dead reference is that of a thread that has ended.
+    _holds: Dict[weakref.ref[_Thread.Token], int]
 
     @classmethod
-    def create(cls, name: Optional[str] = None, *, exist_ok: bool = False, sddl: Optional[str] = None,
+    def _wrap(cls: Type[Object], handle: int, created: bool, name: str | None) -> Object:
+        self: Any = super()._wrap(handle, created, name)
+        self._holds = {}
+        return self  # type: ignore[no-any-return]
+
+    @classmethod
+    def create(cls, name: str | None = None, *, exist_ok: bool = False, sddl: str | None = None,
                inheritable: bool = False) -> Mutex:
-        r"""Make a mutex that nobody holds (CreateMutexW).
+        """Make a mutex that nobody holds (CreateMutexW).
 
-        `name` is at most 259 UTF-16 units, with the prefix ``Local\`` or ``Global\`` or none; None makes one without a
-        name, for threads, child processes (`inheritable`) and duplicate().  `exist_ok` attaches to the mutex if there
-        is one, and then ignores `sddl`; `created` tells which happened.  `sddl` is a security descriptor and
-        `inheritable` lets child processes inherit the handle, as in NamedMap.create().
-
-        Raises FileExistsError if the name is taken, unless `exist_ok`; PermissionError if a security descriptor forbids
-        it; OSError if another kind of object has the name; ValueError for a bad argument; TypeError for one of the
-        wrong type; NotImplementedError for `sddl` and `inheritable` on other systems than Windows.
+        `name`, `exist_ok`, `sddl` and `inheritable` are as in NamedMap.create(), and so are the exceptions.
         """
         return cls._create(name, exist_ok, sddl, inheritable, _layer.create_mutex)
-
-    @classmethod
-    def _open_it(cls, name: Optional[str], inheritable: bool) -> int:
-        return _layer.open_mutex(name, inheritable)
 
     @property
     def abandoned(self) -> bool:
@@ -3280,23 +2802,20 @@ class Mutex(_Lock):
         Raises RuntimeError if the calling thread does not hold the mutex through this object; ValueError if the object
         is closed.
         """
-        self._surely_release()
-
-    def _release(self, done: List[int], n: int) -> None:
-        with self._lock:  # so that the thread which gets it next notes that after this one
-            self._check_open()
-            held = self._held()
-            if not held:
+        reference, owned, done = _this_thread.reference, self._owned, []  # type: Any, Any, List[int]
+        held = self._holds.get(reference, 0)
+        try:
+            if owned is None:
+                self._check_open()
+            # If this thread has got it by another object, nothing is asked of the system, which would release that.
+            if not held or not _layer.release_mutex(owned.value, done):
                 raise RuntimeError(f"this thread does not hold Mutex {self._name!r} through this object")
-            try:
-                self._call(_layer.release_mutex, done)
-            finally:
-                self._released(held, done)
-
-    def _released(self, held: int, done: List[int]) -> None:
-        with self._lock:
-            if done and self._held() == held:  # else it is noted already, and another thread may have the mutex by now
-                self._note(held - 1 if done[0] else 0)  # if it failed, somebody has released it by another handle
+        except OSError as error:
+            raise _blame(error, self._name)
+        finally:
+            del owned  # a traceback would keep it, and with it the name
+            if done:  # noted by C code, whatever has interrupted Python code
+                self._note(reference, held - 1 if done[0] else 0)
 
     def close(self) -> None:
         """Close the handle (CloseHandle), once; waits in other threads end with ValueError within 0.1 seconds.
@@ -3304,91 +2823,67 @@ class Mutex(_Lock):
         Raises RuntimeError while a thread holds the mutex through this object: nobody could release it any more, and
         others would wait until that thread ends.
         """
-        with self._lock:
-            if self._is_held():
-                raise RuntimeError(f"Mutex {self._name!r} is held, and has to be released before it is closed")
-            super().close()
+        if self._is_held():
+            raise RuntimeError(f"Mutex {self._name!r} is held, and has to be released before it is closed")
+        super().close()
 
-    def _after_fork(self) -> None:
-        super()._after_fork()
-        self._note(0)
-
-    def _note(self, held: int) -> None:
-        self._hold = (threading.get_ident(), held) if held else (0, 0)
+    def _note(self, reference: Any, held: int) -> None:
+        if held:
+            self._holds[reference] = held
+        else:
+            self._holds.pop(reference, None)
 
     def _is_held(self) -> bool:
-        thread, held = self._hold
-        return held > 0 and thread in sys._current_frames()  # a thread that has ended holds nothing
+        return any(reference() is not None for reference in list(self._holds))
 
-    def _held(self) -> int:
-        thread, held = self._hold
-        return held if thread == threading.get_ident() else 0
+    def _got(self, is_abandoned: bool, noted: List[int]) -> None:
+        if is_abandoned:
+            self._holds.clear()  # those of threads that have ended
+        reference = _this_thread.reference
+        held = self._holds.get(reference, 0)
+        noted.append(held)
+        if not held:
+            self._abandoned = is_abandoned
+        self._holds[reference] = held + 1
 
-    def _got(self, result: int) -> None:
-        with self._lock:  # against close(), which checks who holds it
-            self._check_open()
-            held = 0 if result == WAIT_ABANDONED else self._held()
-            if not held:
-                self._abandoned = result == WAIT_ABANDONED
-            self._note(held + 1)
-
-    def _give_back(self, held: int) -> None:
-        with self._lock:
-            _layer.release_mutex(self._handle, [])
-            self._note(held)
+    def _give_back(self, handle: int, noted: List[int]) -> None:
+        _layer.release_mutex(handle, [])
+        for held in noted:
+            self._note(_this_thread.reference, held)
 
     def _details(self) -> str:
         return ", held" if self._is_held() else ""
 
 
 class Event(_Waitable):
-    """An event object: threads of all processes wait until it is set.
+    """An event object: threads of all processes wait until it is set; `with` closes it.
 
-    Event.create() makes one, Event.open() opens one that exists, and Event.from_handle() takes one whose handle came
-    from another process; `with` closes it.  A manual-reset event lets all waiters go on until it is cleared; one that
-    resets itself lets one waiter go on each time it is set; on other systems than Windows, two set() of such a one in
-    quick succession may wake only one of two waiters.
-
-    An object that nobody refers to any more is closed.  After close(), `name`, `created`, `closed`, repr() and close()
-    still work; everything else is a ValueError.  A named one can be pickled, to be opened by its name where it is
-    unpickled; without a name that is a TypeError.
+    A manual-reset event lets all waiting threads go on until it is cleared; an auto-reset event lets one go on each
+    time it is set.  What holds for all kernel objects is said at NamedMap.
     """
 
     _kind = "Event"
 
     @classmethod
-    def create(cls, name: Optional[str] = None, *, manual_reset: bool = True, initial_state: bool = False,
-               exist_ok: bool = False, sddl: Optional[str] = None, inheritable: bool = False) -> Event:
-        r"""Make an event (CreateEventW), which is set at once if `initial_state` is true.
+    def create(cls, name: str | None = None, *, manual_reset: bool = True, initial_state: bool = False,
+               exist_ok: bool = False, sddl: str | None = None, inheritable: bool = False) -> Event:
+        """Make an event (CreateEventW), which is set at once if `initial_state` is true.
 
-        With `manual_reset` it stays set until clear(), and all waiters go on; without, it resets itself as soon as one
-        of them has gone on.
-
-        `name` is at most 259 UTF-16 units, with the prefix ``Local\`` or ``Global\`` or none; None makes one without a
-        name, for threads, child processes (`inheritable`) and duplicate().  `exist_ok` attaches to the event if there
-        is one, and then ignores `manual_reset`, `initial_state` and `sddl`; `created` tells which happened.  `sddl` is
-        a security descriptor and `inheritable` lets child processes inherit the handle, as in NamedMap.create().
-
-        Raises FileExistsError if the name is taken, unless `exist_ok`; PermissionError if a security descriptor forbids
-        it; OSError if another kind of object has the name; ValueError for a bad argument; TypeError for one of the
-        wrong type; NotImplementedError for `sddl` and `inheritable` on other systems than Windows.
+        With `manual_reset` it stays set until clear(); without, until one waiting thread has gone on.  `name`,
+        `exist_ok`, `sddl` and `inheritable` are as in NamedMap.create(), and so are the exceptions.
         """
         return cls._create(name, exist_ok, sddl, inheritable, _layer.create_event, bool(manual_reset),
                            bool(initial_state))
 
-    @classmethod
-    def _open_it(cls, name: Optional[str], inheritable: bool) -> int:
-        return _layer.open_event(name, inheritable)
-
     def set(self) -> None:
-        """Let waiters go on: all until clear(), or one if the event resets itself (SetEvent).
+        """Let waiting threads go on: all until clear(), or one for an auto-reset event (SetEvent).
 
         Raises ValueError if the object is closed; PermissionError if its handle does not allow it.
         """
         self._call(_layer.set_event)
 
     def clear(self) -> None:
-        """Let waiters wait (ResetEvent).
+        """Let threads wait (ResetEvent).
 
         Raises ValueError if the object is closed; PermissionError if its handle does not allow it.
         """
@@ -3402,61 +2897,39 @@ class Event(_Waitable):
         _, is_set = self._call(_layer.query_event)
         return bool(is_set)
 
-    def wait(self, timeout: Optional[float] = None) -> bool:
-        """Wait until the event is set (WaitForSingleObject); return whether it was.  One that resets itself is cleared.
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the event is set (WaitForMultipleObjects); return whether it was.  Reset an auto-reset event.
 
-        `timeout` is in seconds; 0 does not wait, None waits for ever.  Other threads run meanwhile, and Ctrl+C
-        interrupts within 0.1 seconds; as to what that costs in fairness, see Mutex.acquire().
-
-        Raises ValueError for a negative or too large timeout, and if the object is closed, by another thread during
-        the wait, too; PermissionError if its handle does not allow waiting; TypeError for a timeout of the wrong type.
+        `timeout`, Ctrl+C, fairness and exceptions are as in Mutex.acquire().
         """
-        return self._wait(_check_timeout(timeout))
+        return _wait((self,), _check_timeout(timeout)) is not None
 
-    def _give_back(self, held: int) -> None:
-        resets_itself, _ = _layer.query_event(self._handle)
+    def _give_back(self, handle: int, noted: List[int]) -> None:
+        resets_itself, _ = _layer.query_event(handle)
         if resets_itself:
-            _layer.set_event(self._handle)
+            _layer.set_event(handle)
 
 
 class Semaphore(_Lock):
     """A semaphore object: a count that acquire() takes from and release() adds to, and that is never below 0.
 
-    Semaphore.create() makes one, Semaphore.open() opens one that exists, and Semaphore.from_handle() takes one whose
-    handle came from another process.  ``with semaphore:`` acquires and releases it, and does not close it.  A count
-    that was taken belongs to nobody: what a process that dies has taken is not given back.
-
-    An object that nobody refers to any more is closed.  After close(), `name`, `created`, `closed`, repr() and close()
-    still work; everything else is a ValueError.  A named one can be pickled, to be opened by its name where it is
-    unpickled; without a name that is a TypeError.
+    ``with semaphore:`` acquires and releases it, and does not close it.  A count that was taken belongs to nobody: what
+    a process that dies has taken is not given back.  What holds for all kernel objects is said at NamedMap.
     """
 
     _kind = "Semaphore"
 
     @classmethod
-    def create(cls, name: Optional[str] = None, value: int = 1, maximum: Optional[int] = None, *,
-               exist_ok: bool = False, sddl: Optional[str] = None, inheritable: bool = False) -> Semaphore:
-        r"""Make a semaphore that counts from `value`, which is 0 to `maximum`, to `maximum` at most (CreateSemaphoreW).
+    def create(cls, name: str | None = None, value: int = 1, maximum: int | None = None, *,
+               exist_ok: bool = False, sddl: str | None = None, inheritable: bool = False) -> Semaphore:
+        """Make a semaphore that counts from `value`, which is 0 to `maximum`, to `maximum` at most (CreateSemaphoreW).
 
-        `maximum` is 1 to 2**31-1; None is as much as the system can count: 2**31-1 on Windows, 4096 on others, where
-        2**31-1 means the same, and any other number above 4096 is a ValueError.
-
-        `name` is at most 259 UTF-16 units, with the prefix ``Local\`` or ``Global\`` or none; None makes one without a
-        name, for threads, child processes (`inheritable`) and duplicate().  `exist_ok` attaches to the semaphore if
-        there is one, and then ignores `value`, `maximum` and `sddl`; `created` tells which happened.  `sddl` is a
-        security descriptor and `inheritable` lets child processes inherit the handle, as in NamedMap.create().
-
-        Raises FileExistsError if the name is taken, unless `exist_ok`; PermissionError if a security descriptor forbids
-        it; OSError if another kind of object has the name; ValueError for a bad argument; TypeError for one of the
-        wrong type; NotImplementedError for `sddl` and `inheritable` on other systems than Windows.
+        `maximum` is 1 to 2**31-1; None is 2**31-1.  `name`, `exist_ok`, `sddl` and `inheritable` are as in
+        NamedMap.create(), and so are the exceptions.
         """
         maximum = _MAX_COUNT if maximum is None else _check_count("a maximum", maximum)
         value = _check_number("a value", value, 0, maximum, f"0 to the maximum of {maximum}")
         return cls._create(name, exist_ok, sddl, inheritable, _layer.create_semaphore, value, maximum)
-
-    @classmethod
-    def _open_it(cls, name: Optional[str], inheritable: bool) -> int:
-        return _layer.open_semaphore(name, inheritable)
 
     def release(self, n: int = 1) -> int:
         """Add `n` to the count (ReleaseSemaphore) and return what it was before.
@@ -3464,14 +2937,13 @@ class Semaphore(_Lock):
         Raises ValueError, and adds nothing, if the count would exceed the maximum, `n` is less than 1, or the object is
         closed; PermissionError if its handle does not allow it; TypeError if `n` is not an int.
         """
-        before: int = self._surely_release(_check_count("n", n))
+        before: int | None = self._call(_layer.release_semaphore, _check_count("n", n))
+        if before is None:
+            raise ValueError(f"{n} more would exceed the maximum of the semaphore")
         return before
 
-    def _release(self, done: List[int], n: int) -> Any:
-        return self._call(_layer.release_semaphore, n, done)
-
-    def _give_back(self, held: int) -> None:
-        _layer.release_semaphore(self._handle, 1, [])
+    def _give_back(self, handle: int, noted: List[int]) -> None:
+        _layer.release_semaphore(handle, 1)
 
 
 # ---------------------------------------------------------------- command line
@@ -3556,16 +3028,16 @@ def _parse_struct(text: str) -> Struct:
     import struct
     try:
         record = struct.Struct(text)
-    except (struct.error, UnicodeError) as error:
+    except (struct.error, ValueError) as error:
         raise ValueError(f"not a format of the module struct: {text!r} ({error})") from None
     if not record.size:
         raise ValueError(f"a format must have at least one byte: {text!r}")
     return record
 
 
-def _parse_sddl(text: str) -> Optional[str]:
-    with _layer.security(_check_sddl(text), False):
-        return text
+def _parse_sddl(text: str) -> str | None:
+    _layer.security_attributes(_check_sddl(text), False)
+    return text
 
 
 def _parse_pattern(text: str) -> Callable[[str], object]:
@@ -3584,7 +3056,7 @@ def _printable(text: str) -> str:
     return text.translate(_CONTROLS)
 
 
-def _emit(piece: Union[str, bytes]) -> None:
+def _emit(piece: str | bytes) -> None:
     """Write to standard output, if there is one; what its encoding lacks is shown as an escape sequence."""
     if sys.stdout is None:  # as in a program without a console
         return
@@ -3688,7 +3160,7 @@ def _selected(memory: NamedMap, arguments: Namespace) -> Iterator[bytes]:
     return _chunks(memory, offset, size, max(_CHUNK // unit, 1) * unit)
 
 
-def _pieces(memory: NamedMap, arguments: Namespace) -> Iterator[Union[str, bytes]]:
+def _pieces(memory: NamedMap, arguments: Namespace) -> Iterator[str | bytes]:
     """What `read` shows of it, piece by piece."""
     chunks = _selected(memory, arguments)
     if arguments.raw:
@@ -3702,7 +3174,7 @@ def _pieces(memory: NamedMap, arguments: Namespace) -> Iterator[Union[str, bytes
         yield "\n"
 
 
-def _digest(pieces: Iterable[Union[str, bytes]], use: Callable[[Union[str, bytes]], None]) -> bytes:
+def _digest(pieces: Iterable[str | bytes], use: Callable[[str | bytes], None]) -> bytes:
     """Use each piece, and return a digest of all, by which it is known again without being kept."""
     from hashlib import sha256
     digest = sha256()
@@ -3753,7 +3225,7 @@ def _watch(arguments: Namespace) -> NoReturn:
 class _Content:
     """Bytes to store, from a binary stream; `source` is what an error in reading it is blamed on."""
 
-    def __init__(self, stream: IO[bytes], source: Optional[str] = None) -> None:
+    def __init__(self, stream: IO[bytes], source: str | None = None) -> None:
         self.stream, self._source = stream, source
         start = stream.tell()
         self.size = stream.seek(0, os.SEEK_END) - start
@@ -3781,7 +3253,7 @@ def _is_given(arguments: Namespace) -> bool:
     return bool(count)
 
 
-def _contents(arguments: Namespace, room: Callable[[], Optional[int]]) -> List[_Content]:
+def _contents(arguments: Namespace, room: Callable[[], int | None]) -> List[_Content]:
     """What the command line asks to store, the best first: a text is ended by a NUL if that fits."""
     if not _is_given(arguments):
         return [_Content(io.BytesIO())]
@@ -3796,7 +3268,7 @@ def _contents(arguments: Namespace, room: Callable[[], Optional[int]]) -> List[_
         raise _UsageError(f"TEXT cannot be encoded: {error}") from None
 
 
-def _input(path: str, room: Callable[[], Optional[int]]) -> _Content:
+def _input(path: str, room: Callable[[], int | None]) -> _Content:
     """The content of a file, or of standard input for "-"."""
     source = "standard input" if path == "-" else path
     try:
@@ -3809,7 +3281,7 @@ def _input(path: str, room: Callable[[], Optional[int]]) -> _Content:
         return _Content(_copied(stream, room(), source), source)
 
 
-def _copied(pipe: io.BufferedReader, room: Optional[int], source: str) -> IO[bytes]:
+def _copied(pipe: io.BufferedReader, room: int | None, source: str) -> IO[bytes]:
     """What comes out of a pipe, to its end or until it is too much, in a temporary file that tells how much it is."""
     from tempfile import TemporaryFile
 
@@ -3865,7 +3337,7 @@ def _made_or_found(arguments: Namespace, needed: int) -> NamedMap:
     return NamedMap.create(arguments.name, size, file=arguments.file, exist_ok=arguments.exist_ok, sddl=arguments.sddl)
 
 
-def _hold_until_told(announcement: str, seconds: Optional[float]) -> None:
+def _hold_until_told(announcement: str, seconds: float | None) -> None:
     """Print a line, then wait until Enter, Ctrl+C, Ctrl+Break, SIGTERM or for some seconds."""
     import signal
     entered = threading.Event()
@@ -3878,8 +3350,9 @@ def _hold_until_told(announcement: str, seconds: Optional[float]) -> None:
         threading.Thread(target=_wait_for_enter, args=(entered,), daemon=True).start()
         _print(announcement)
         # In slices, because on Windows no signal interrupts the wait of a lock.
-        while not entered.wait(_slice_until(end)) and (end is None or time.perf_counter() < end):
-            pass
+        while not entered.wait(_SLICE if end is None else min(max(end - time.perf_counter(), 0), _SLICE)):
+            if end is not None and time.perf_counter() >= end:
+                break
     except KeyboardInterrupt:
         pass
     finally:
@@ -3924,27 +3397,19 @@ def _info_command(arguments: Namespace) -> None:
 
 
 def _memory_facts(name: str) -> Dict[str, str]:
-    for access in ("rw", "r"):
-        try:
-            with NamedMap.open(name, access=access) as memory:
-                # A handle tells nothing of the protection that the memory was created with.
-                if access == "r" or _layer.can_map(memory.handle, access):
-                    return {**_section_facts(memory), "access": access}
-        except PermissionError as error:
-            refusal = error.strerror
-    return {"access": f"none: {refusal}"}
-
-
-def _section_facts(memory: NamedMap) -> Dict[str, str]:
-    size = f"{memory.size} bytes"
     try:
-        _, attributes = _layer.query_section(memory.handle)
-    except PermissionError:
-        return {"size": size, "pages": "unknown: the security descriptor does not let one ask"}
-    if attributes & SEC_FILE:
-        return {"size": size, "pages": "of a file"}
-    return {"size": size + "; the system rounds sizes up to whole pages",
-            "pages": "only reserved, until they are mapped" if attributes & SEC_RESERVE else "committed"}
+        size, attributes, access = _layer.section_facts(name)
+    except PermissionError as error:
+        return {"access": f"none: {error.strerror}"}
+    facts = {"size": f"{size} bytes"}
+    if attributes is None:
+        facts["pages"] = "unknown: the security descriptor does not let one ask"
+    elif attributes & SEC_FILE:
+        facts["pages"] = "of a file"
+    else:
+        facts["size"] += "; the system rounds sizes up to whole pages"
+        facts["pages"] = "only reserved, until they are mapped" if attributes & SEC_RESERVE else "committed"
+    return {**facts, "access": access}
 
 
 def _list_command(arguments: Namespace) -> None:
@@ -3957,20 +3422,14 @@ def _list_command(arguments: Namespace) -> None:
             _emit(f"{shown_kind}{size:>12}  {_printable(name)}\n")
 
 
-def _listed_size(name: str) -> Optional[str]:
+def _listed_size(name: str) -> str | None:
     """The size of memory in bytes, or "-" where this process cannot read it; None if it has gone meanwhile."""
     try:
-        handle = _layer.open_file_mapping(name, "r", False)
+        return str(_layer.section_facts(name)[0])
     except FileNotFoundError:
         return None
     except OSError:
         return "-"
-    try:
-        return str(_layer.section_size(handle))
-    except OSError:
-        return "-"
-    finally:
-        _layer.close_handle(handle)
 
 
 def _parser() -> ArgumentParser:
@@ -4113,13 +3572,15 @@ class _Interrupts:
             self._signal.signal(self._signal.SIGINT, self._previous)
 
     def _interrupt(self, number: int, frame: Any) -> None:
-        if _is_called_by(frame, "__del__"):
+        while frame is not None and frame.f_code.co_name != "__del__":
+            frame = frame.f_back
+        if frame is not None:
             threading.Timer(0.01, self._signal.raise_signal, [number]).start()  # once more, when it is over
         else:
             raise KeyboardInterrupt
 
 
-def _parse(argv: Optional[List[str]], arguments: Namespace) -> None:
+def _parse(argv: List[str] | None, arguments: Namespace) -> None:
     _, rest = _parser().parse_known_args(argv, arguments)
     # argparse finds a TEXT only right behind NAME, while people put options in between.
     is_text = len(rest) == 2 and rest[0] == "--" or len(rest) == 1 and not rest[0].startswith("-")
@@ -4129,7 +3590,7 @@ def _parse(argv: Optional[List[str]], arguments: Namespace) -> None:
         arguments.usage_error("unrecognized arguments: " + " ".join(rest))
 
 
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: List[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, or 1 after an error, of which standard error tells.
 
     `argv` are the arguments without the name of the program; None takes those of this process.  Raises SystemExit for
