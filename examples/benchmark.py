@@ -20,7 +20,7 @@ from struct import Struct
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 import namedmap  # noqa: E402
-from namedmap import Event, Mutex, NamedMap  # noqa: E402
+from namedmap import Event, Mutex, NamedMap, Semaphore  # noqa: E402
 
 ROUNDS = int(sys.argv[1]) if sys.argv[1:] and __name__ == "__main__" else 25
 LEAST = 0.002  # seconds that a round takes
@@ -40,7 +40,7 @@ if sys.platform == "win32":
         return mmap.mmap(-1, size, tagname=NAME + " mmap")
 
     held_for_mmap = map_named
-    MMAP_CREATE = "map_named(size).close()"
+    MMAP_CREATE = "m = map_named(size); m[0] = 1; m.close()"
 else:
     PATH = os.path.join(tempfile.gettempdir(), NAME)
 
@@ -60,13 +60,15 @@ else:
 
     def create_file(size):
         with held_for_mmap(size):
-            map_named(size).close()
+            mm = map_named(size)
+            mm[0] = 1
+            mm.close()
 
     MMAP_CREATE = "create_file(size)"
 
-CREATE = ("NamedMap.create(NAME, size).close()", "s = SharedMemory(SHM_NAME, True, size); s.close(); s.unlink()",
-          MMAP_CREATE)
-RESERVE = ("NamedMap.create(NAME, size, reserve=True).close()",) + CREATE[1:]
+CREATE = ("m = NamedMap.create(NAME, size); m[0] = 1; m.close()",
+          "s = SharedMemory(SHM_NAME, True, size); s.buf[0] = 1; s.close(); s.unlink()", MMAP_CREATE)
+RESERVE = ("m = NamedMap.create(NAME, size, reserve=True); m.view(0, 1)[0] = 1; m.close()",) + CREATE[1:]
 ATTACH = ("m = NamedMap.open(NAME); m[0]; m[-1]; m.close()",
           "s = SharedMemory(SHM_NAME); s.buf[0]; s.buf[size - 1]; s.close()",
           "m = map_named(size); m[0]; m[-1]; m.close()")
@@ -140,8 +142,8 @@ def compare_imports():
 
 def compare_lifetimes():
     for label, size in SIZES:
-        compare_statements(f"create, close: {label}, reserve=True", RESERVE, size=size)
-        compare_statements(f"create, close: {label}", CREATE, size=size)
+        compare_statements(f"create, first byte, close: {label}, reserve", RESERVE, size=size)
+        compare_statements(f"create, first byte, close: {label}", CREATE, size=size)
         shm = SharedMemory(SHM_NAME, True, size)
         with NamedMap.create(NAME, size), held_for_mmap(size):
             compare_statements(f"attach, first and last byte, close: {label}", ATTACH, size=size)
@@ -188,8 +190,9 @@ def compare_waits():
         for process in processes:
             process.kill()
             process.join()
-    codes = "mutex.acquire(); mutex.release()", "lock.acquire(); lock.release()"
-    compare_statements("Mutex: acquire(), release()", codes, mutex=Mutex.create(NAME), lock=context.Lock())
+    codes, lock = ("lock.acquire(); lock.release()", "theirs.acquire(); theirs.release()"), context.Lock()
+    compare_statements("Mutex: acquire(), release()", codes, lock=Mutex.create(NAME), theirs=lock)
+    compare_statements("Semaphore: the same", codes, lock=Semaphore.create(NAME), theirs=lock)
 
 
 def main():
