@@ -2701,16 +2701,41 @@ def test_collected_mutex_stays_locked_until_its_thread_ends(mutex, name):
     mutex.release()
 
 
+def test_collected_mutex_is_abandoned_for_other_processes_when_its_thread_ends(name, python):
+    first = Mutex.create(name)
+    other = python("import sys, namedmap; m = namedmap.Mutex.open(sys.argv[1]); print('open', flush=True)\n"
+                   "sys.stdin.readline(); print(m.acquire(timeout=60), m.abandoned, flush=True)", name)
+    assert other.line() == "open"
+    first.close()
+
+    def work():
+        Mutex.open(name).acquire()
+        gc.collect()
+        for _ in range(3):
+            Mutex.create().acquire()  # the list of what this thread holds goes on
+
+    in_thread(work)
+    other.enter()
+    assert other.line() == "True True"
+
+
+def test_release_that_is_refused_keeps_no_name_by_its_exception(name):
+    mutex = Mutex.create(name)
+    with pytest.raises(RuntimeError) as caught:
+        mutex.release()
+    mutex.close()
+    assert gone(name) and caught.value.__traceback__
+
+
 @linux
 def test_forked_child_holds_nothing(mutex, name):
     with mutex:
         pid = os.fork()
         if not pid:
             try:
-                assert not mutex.acquire(False)
+                assert "held" not in repr(mutex) and not mutex.acquire(False)
                 with pytest.raises(RuntimeError):
                     mutex.release()
-                assert "held" not in repr(mutex)
                 mutex.close()
                 os._exit(0)
             except BaseException:
@@ -3233,6 +3258,20 @@ def test_close_in_a_forked_child_leaves_the_name_to_its_parent(kind, name):
 
 
 @linux
+def test_memory_that_parent_and_child_have_borrowed_keeps_no_name(name):
+    m, (read, write) = NamedMap.create(name, 10), os.pipe()
+    borrowed = m.buf
+    child = forked(lambda: (m.close(), os.read(read, 1), borrowed[0]))
+    m.close()
+    eventually(lambda: gone(name))
+    borrowed[0] = 1
+    os.write(write, b"x")
+    assert end_of(child) == 0
+    os.close(read)
+    os.close(write)
+
+
+@linux
 def test_children_of_multiprocessing_can_use_names_until_they_end(name, python):
     code = ("import multiprocessing, sys, time, namedmap\n"
             "def work(name):\n"
@@ -3330,10 +3369,9 @@ def test_directory_that_is_not_safe_is_refused_and_not_followed(squat, name, use
         for use in (lambda: NamedMap.create(name, 10), lambda: Mutex.create(name, exist_ok=True)):
             with pytest.raises(PermissionError, match="must be a directory of this user.*remove it"):
                 use()
-        Event.create().close()
 
     before = os.lstat(place)
-    as_user(user, try_it)
+    assert as_user(user, try_it) == 0
     assert (os.lstat(place).st_ino, os.lstat(place).st_mode) == (before.st_ino, before.st_mode)
 
 
@@ -3509,7 +3547,7 @@ def junk(path, what):
     if what == "directory":
         os.mkdir(path)
     elif what == "link":
-        os.symlink("/etc/passwd", path)
+        os.symlink(file_of("Local\\linked"), path)
     elif what == "FIFO":
         os.mkfifo(path)
     else:
@@ -3531,14 +3569,15 @@ def test_junk_in_the_directory_disturbs_nothing_but_its_own_name(what, name):
         junk(path, what)
     try:
         let_sweep()
-        with NamedMap.create(name, 10) as m:
+        with NamedMap.create(name, 10) as m, NamedMap.create("Local\\linked", 10):
             assert (name, "file mapping object") in list(namedmap._layer.named_objects())
             NamedMap.open(name)
             m[0] = 1
-        for use in (lambda: NamedMap.create(name + " junk", 10), lambda: Mutex.open(name + " junk")):
-            with pytest.raises(OSError) as caught:
-                use()
-            assert caught.value.filename == name + " junk"
+            for use in (lambda: NamedMap.create(name + " junk", 10), lambda: NamedMap.open(name + " junk"),
+                        lambda: Mutex.open(name + " junk")):
+                with pytest.raises(OSError) as caught:
+                    use()
+                assert caught.value.filename == name + " junk"
         assert all(os.path.lexists(path) for path in paths)
     finally:
         for path in paths:
