@@ -842,7 +842,7 @@ def test_write_fills_exactly_and_nothing_more(memory):
             memory.write(b"y", offset)
     assert memory[:] == before
     for data in (bytearray(b"1234"), memoryview(b"1234"), array.array("I", [0x34333231]), memoryview(b"11223344")[::2],
-                 memoryview(array.array("I", [0x34333231, 0]))[::2],
+                 memoryview(array.array("H", [0x3231, 0, 0x3433, 0]))[::2],
                  ctypes.create_string_buffer(b"1234", 4), (ctypes.c_uint32 * 1)(0x34333231)):
         memory[:4] = b"    "
         assert memory.write(data) == 4
@@ -1225,13 +1225,25 @@ def test_create_over_a_path_keeps_others_from_opening_it(access, path, name):
     path.open("r+b").close()
 
 
+@windows
+def test_create_over_a_file_that_another_program_has_open_for_a_moment_waits_for_it(path, fault):
+    calls = fault("open_file", code=namedmap.ERROR_SHARING_VIOLATION, times=4)
+    with NamedMap.create(None, file=path) as m:
+        assert m[:] == b"0123456789" and len(calls) == 5
+
+
 RACER = """
 import sys, namedmap
-created = 0
-for _ in range(60):
-    with namedmap.NamedMap.create(sys.argv[1], 4096, file=sys.argv[2], exist_ok=True) as m:
-        created += m.created
-        m[0] = 1
+created = done = 0
+while done < 60:
+    try:
+        with namedmap.NamedMap.create(sys.argv[1], 4096, file=sys.argv[2], exist_ok=True) as m:
+            created += m.created
+            done += 1
+            m[0] = 1
+    except PermissionError as error:
+        if getattr(error, "winerror", None) != namedmap.ERROR_SHARING_VIOLATION:  # the others had it at each attempt
+            raise
 print(created, flush=True)
 """
 
