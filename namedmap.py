@@ -44,9 +44,9 @@ and names are case-sensitive.  File mapping objects, mutexes, events,
 semaphores, timers and jobs share one namespace.
 
 Size.  Windows rounds memory up to whole pages (4096 bytes) and does not keep
-the size that was asked for, so that open() without ``size=`` tells the rounded one.
+the size that was asked for, so that open() without ``size=`` reports the rounded one.
 
-Lifetime.  An object and its name live as long as somebody has it open: when the
+Lifetime.  An object and its name live as long as a process has it open: when the
 last process closes it, or dies, both are gone, and nothing is left behind.
 Closing never pulls memory from under a reader: ``close()`` gives up the handle
 at once, while buffers, slices, numpy arrays and ctypes overlays that were
@@ -71,7 +71,7 @@ memory, and need names of their own:
         m[0] += 1
 
 If a process dies while it holds the mutex, the next of those who have it open
-gets it, and ``mutex.abandoned`` tells that the data may be half written.
+gets it, and ``mutex.abandoned`` says that the data may be half written.
 
 A thread waits for one of several of these with ``wait_any([changed, stop])``.
 
@@ -88,7 +88,7 @@ libraries, and what needs Windows raises NotImplementedError: ``sddl``,
 On the command line, ``python -m namedmap create NAME TEXT`` and
 ``python -m namedmap read NAME`` show whether two processes see the same memory;
 ``write`` changes it, ``list`` shows which memory there is, and ``info`` what has
-a name; ``--help`` tells the rest.
+a name; ``--help`` says the rest.
 """
 from __future__ import annotations
 
@@ -262,7 +262,7 @@ _ERRNOS = {
 _NO_MEMORY = "there is not that much memory or free address space"
 _NAME_CAUSES = {
     ERROR_FILE_NOT_FOUND: "nothing has this name now: is the publisher running, and is it in Global\\ or in Local\\?",
-    ERROR_ALREADY_EXISTS: "the name is taken: somebody still has it open, and a reader counts; "
+    ERROR_ALREADY_EXISTS: "the name is taken: a process still has it open, and a reader counts; "
                           "exist_ok=True (--exist-ok) attaches to it",
 }
 _TRY_READING = '; opening it for reading with access="r" may be allowed'
@@ -310,7 +310,7 @@ _untrack.restype, _untrack.argtypes = None, (ctypes.py_object,)
 
 
 class _Owned:
-    """Something of the system, such as a handle, that is given back when nobody refers to this object any more.
+    """Something of the system, such as a handle, that is given back when nothing refers to this object any more.
 
     Whatever uses it holds a reference; so nothing is closed or unmapped in the middle of its use.  It holds numbers
     only, and the garbage collector is told to leave it alone: that calls the finalizers of a cycle in no useful order,
@@ -1155,7 +1155,7 @@ if sys.platform == "linux":
                 return False
 
         def state(self, fcntl: Callable[..., Any] = fcntl.fcntl) -> str:
-            """"held" if the object has other holders, "dead" if it is being removed, "garbage" if nobody has a lock."""
+            """"held" if the object has other holders, "dead" if it is being removed, "garbage" if it has no lock."""
             return self.STATES[fcntl(self, 36, self.WRITE)[:2]]  # F_OFD_GETLK
 
         def is_at(self, path: str, stat: Callable[..., Any] = os.stat, fstat: Callable[..., Any] = os.fstat) -> bool:
@@ -1875,7 +1875,7 @@ class _Object(_Closable):
     def close(self) -> None:
         """Close the handle (CloseHandle), once; this never fails.
 
-        If nobody else has the object open, its name is gone then.  Waits in other threads end with ValueError, and the
+        If nothing else has the object open, its name is gone then.  Waits in other threads end with ValueError, and the
         handle is closed when the last of them has ended, within 0.1 seconds.
         """
         self._owned = None
@@ -1897,7 +1897,7 @@ class _Object(_Closable):
         return value
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a function with the handle, which nobody closes meanwhile; ValueError if it is closed."""
+        """Call a function with the handle, which stays open meanwhile; ValueError if it is closed."""
         owned: Any = self._owned
         try:
             if owned is None:
@@ -2045,7 +2045,7 @@ class _Memory(_Closable):
     def buf(self) -> memoryview:
         """A memoryview of all the bytes, read-only when access is ``"r"``; it stays valid after close().
 
-        It is the same one each time: whoever releases it (``with m.buf``) has none from then on.  Release a slice of
+        It is the same one each time: once released (``with m.buf``), it is gone for this object.  Release a slice of
         it, such as ``m.buf[:]``, instead.
 
         Raises ValueError if the object is closed; OSError if the memory cannot be mapped.
@@ -2373,7 +2373,7 @@ class NamedMap(_Object, _Memory):
     and looked at through small views.  That use raises OSError if there is not enough memory or address space, and
     on Windows PermissionError if the memory was made read-only, which open() cannot know.
 
-    The name lives as long as somebody has the object open; on Windows it dies with the last *handle*, even while
+    The name lives as long as a process has the object open; on Windows it dies with the last *handle*, even while
     views of the memory live on.  An object that nobody refers to any more is closed, too: `buf`, its slices and
     overlays keep the memory, but not the name; a View keeps its NamedMap.
 
@@ -2406,7 +2406,7 @@ class NamedMap(_Object, _Memory):
         ``"c"`` (copy-on-write) to read and write with the changes kept private to this object.
 
         `exist_ok` attaches, as open() does, to the object if there is one, and then ignores `file`, `reserve` and
-        `sddl`; `created` tells which happened.  `reserve` (SEC_RESERVE) takes of the paging file only what is mapped:
+        `sddl`; `created` says which happened.  `reserve` (SEC_RESERVE) takes of the paging file only what is mapped:
         use view(), since all else maps all of it.  `inheritable` lets child processes inherit the handle.
 
         `sddl` is the object's security descriptor (ConvertStringSecurityDescriptorToSecurityDescriptorW) if the
@@ -2536,7 +2536,7 @@ class NamedMap(_Object, _Memory):
     def close(self) -> None:
         """Close the handle (CloseHandle), once, and give up the memory; this never fails.
 
-        If nobody else has the object open, its name is gone at once.  Views, and what was borrowed from the memory,
+        If nothing else has the object open, its name is gone at once.  Views, and what was borrowed from the memory,
         stay valid; UnmapViewOfFile follows the last of them.
         """
         super().close()
@@ -2788,8 +2788,8 @@ class Mutex(_Lock):
         """Whether the last owner ended without releasing the mutex, when this object last acquired it.
 
         What the mutex protects may be half changed.  It stays True until this object next acquires the mutex; that the
-        owner acquires it once more does not count.  Windows tells it only once: if Ctrl+C interrupts the acquire() that
-        would have told, nobody learns of it.
+        owner acquires it once more does not count.  Windows reports it only once: if Ctrl+C interrupts the acquire()
+        that would have reported it, it is lost.
 
         Raises ValueError if the object is closed.
         """
