@@ -2570,6 +2570,359 @@ def test_signals_during_release_block_no_other_thread():
         signal.signal(signal.SIGALRM, old)
 
 
+# ---------------------------------------------------------------- mutexes, events and semaphores: interrupts, close()
+
+@every_waitable
+def test_wait_is_made_of_short_slices_and_does_not_spin(kind, fault):
+    """Neither Ctrl+C nor close() can end a slice."""
+    with kind.busy() as thing:
+        calls = fault("wait")
+        assert not kind.take(thing, 0.35)
+        assert wait_any([Event.create(), thing], 0.35) is None
+        assert max(seconds for _, seconds, _ in calls) <= 0.1
+        assert len(calls) < 60
+
+
+@pytest.mark.parametrize("timeout", [False, 0, 0.0])
+@every_waitable
+@every_wait
+def test_wait_without_time_only_tries(wait, kind, timeout, fault):
+    with kind.busy() as thing:
+        calls = fault("wait")
+        assert not wait(kind, thing, timeout)
+        assert [call[1] for call in calls] == [0]
+
+
+@pytest.mark.parametrize("held", [0, 1, 2])
+@pytest.mark.parametrize("several, end, error", [
+    (False, None, Interrupt), (True, None, Interrupt), (True, Event.close, ValueError),
+], ids=["interrupt", "interrupt of wait_any", "close of another"])
+def test_wait_for_a_mutex_that_fails_leaves_it_held_as_often_as_it_was(several, end, error, held, mutex, fault):
+    unset = Event.create()
+    for _ in range(held):
+        mutex.acquire()
+    fault("wait", after=raise_interrupt if end is None else lambda: end(unset), times=1)
+    with pytest.raises(error):
+        wait_any([unset, mutex] if several else [mutex], 60)
+    for _ in range(held):
+        assert ", held" in repr(mutex) and not is_free_for_others(mutex)
+        mutex.release()
+    assert "held" not in repr(mutex) and is_free_for_others(mutex)
+    with pytest.raises(RuntimeError):
+        mutex.release()
+
+
+def test_interrupt_of_acquire_leaves_an_abandoned_mutex_to_others(mutex, fault):
+    in_thread(mutex.acquire)
+    fault("wait", after=raise_interrupt, times=1)
+    with pytest.raises(Interrupt):
+        mutex.acquire(timeout=10)
+    assert "held" not in repr(mutex) and is_free_for_others(mutex)
+
+
+@every_wait
+def test_interrupt_of_a_wait_does_not_set_a_manual_reset_event_again(wait, fault):
+    with Event.create(initial_state=True) as event:
+        fault("wait", after=lambda: (event.clear(), raise_interrupt()))
+        with pytest.raises(Interrupt):
+            wait(EVENT, event, 60)
+        assert not event.is_set()
+
+
+@pytest.mark.parametrize("error", [PermissionError, RuntimeError, ValueError])
+@every_waitable
+def test_interrupt_is_raised_although_what_was_got_cannot_be_given_back(kind, error, fault):
+    thing = kind.ready()
+    for method in "release_mutex", "set_event", "release_semaphore":
+        fault(method, raises=error("injected"))
+    fault("wait", after=raise_interrupt)
+    with pytest.raises(Interrupt):
+        kind.take(thing)
+
+
+@pytest.mark.parametrize("interrupt, error", [(lambda: None, ValueError), (raise_interrupt, Interrupt)],
+                         ids=["close", "close and interrupt"])
+@every_waitable
+@every_wait
+def test_close_right_after_a_wait_gives_back_what_was_got(wait, kind, interrupt, error, name, fault):
+    with contextlib.closing(kind.ready(name)) as other:
+        thing = kind.open(name)
+        fault("wait", after=lambda: (in_thread(thing.close), interrupt()), times=1)
+        with pytest.raises(error):
+            wait(kind, thing, 60)
+        assert in_thread(kind.take, other)
+    assert gone(name)
+
+
+@every_waitable
+def test_close_ends_the_waits_of_several_threads_and_frees_the_name(kind, name):
+    thing = kind.create(name) if kind is not SEMAPHORE else Semaphore.create(name, 0)
+    started, ended = threading.Semaphore(0), []
+
+    def wait():
+        started.release()
+        with pytest.raises(ValueError, match="is closed"):
+            kind.take(thing, None)
+        ended.append(True)
+
+    def close():
+        for _ in range(3):
+            assert started.acquire(timeout=60)
+        time.sleep(0.2)
+        assert not ended and not gone(name)
+        thing.close()
+
+    with contextlib.ExitStack() as stack:
+        if kind is MUTEX:
+            holder = Mutex.open(name)
+            holder.acquire()
+            stack.callback(holder.close)
+            stack.callback(holder.release)
+        threads(wait, wait, wait, close)
+    assert len(ended) == 3 and gone(name)
+
+
+@pytest.mark.parametrize("held", [1, 2])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_release_of_a_mutex_that_is_interrupted_is_done_once_or_not_at_all(moment, held, mutex, fault):
+    for _ in range(held):
+        mutex.acquire()
+    fault("release_mutex", times=1, **{moment: raise_interrupt})
+    with pytest.raises(Interrupt):
+        mutex.release()
+    for _ in range(held - (moment == "after")):
+        assert ", held" in repr(mutex) and not is_free_for_others(mutex)
+        mutex.release()
+    assert "held" not in repr(mutex) and is_free_for_others(mutex)
+    with pytest.raises(RuntimeError):
+        mutex.release()
+    mutex.close()
+
+
+def test_release_that_is_interrupted_when_another_thread_has_the_mutex_leaves_it_held_there(mutex, fault):
+    acquired, end = threading.Event(), threading.Event()
+    holder = threading.Thread(target=lambda: [mutex.acquire(), acquired.set(), end.wait(60), mutex.release()])
+    mutex.acquire()
+    fault("release_mutex", after=lambda: (holder.start(), acquired.wait(60), raise_interrupt()), times=1)
+    with pytest.raises(Interrupt):
+        mutex.release()
+    assert acquired.is_set() and ", held" in repr(mutex) and not mutex.acquire(False)
+    end.set()
+    holder.join(60)
+    assert "held" not in repr(mutex) and is_free_for_others(mutex)
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_release_of_a_semaphore_that_is_interrupted_is_done_once_or_not_at_all(moment, fault):
+    with contextlib.closing(Semaphore.create(None, 0)) as semaphore:
+        fault("release_semaphore", times=1, **{moment: raise_interrupt})
+        with pytest.raises(Interrupt):
+            semaphore.release(2)
+        assert semaphore.release() == (2 if moment == "after" else 0)
+
+
+# ---------------------------------------------------------------- waiting for one of several: the others
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_wait_any_with_a_closed_one_takes_nothing(position):
+    ready = [kind.ready() for kind in WAITABLES]
+    closed = Event.create()
+    closed.close()
+    with pytest.raises(ValueError, match="is closed"):
+        wait_any(ready[:position] + [closed] + ready[position:], 0)
+    for kind, thing in zip(WAITABLES, ready):
+        assert in_thread(kind.take, thing)
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_wait_any_ends_when_one_of_them_is_closed(position):
+    events = [Event.create() for _ in range(3)]
+    timer = threading.Timer(0.2, events[position].close)
+    timer.start()
+    with pytest.raises(ValueError, match="is closed"):
+        wait_any(events, 60)
+    timer.join()
+    assert [event.closed for event in events].count(True) == 1
+
+
+@pytest.mark.parametrize("end", [raise_interrupt, None], ids=["interrupt", "close"])
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_wait_any_that_fails_gives_back_the_one_it_has_got(position, end, fault):
+    kinds = WAITABLES[position:] + WAITABLES[:position]
+    unset = Event.create()
+    ready = [kind.ready() for kind in kinds]
+    fault("wait", after=end or (lambda: in_thread(unset.close)), times=1)
+    with pytest.raises(ValueError if end is None else Interrupt):
+        wait_any([unset, *ready], 60)
+    for kind, thing in zip(kinds, ready):
+        assert in_thread(kind.take, thing)
+        assert kind is MUTEX or not kind.take(thing)
+
+
+def test_wait_any_takes_only_once_from_what_it_is_given_twice(mutex):
+    with contextlib.closing(Semaphore.create(None, 2, 2)) as semaphore:
+        assert wait_any([semaphore, semaphore]) is semaphore
+        assert semaphore.release() == 1
+    assert wait_any([mutex, mutex]) is mutex
+    mutex.release()
+    assert is_free_for_others(mutex)
+
+
+def test_wait_any_of_64_finds_the_last_one_abandoned(mutex):
+    in_thread(mutex.acquire)
+    events = [Event.create() for _ in range(63)]
+    assert wait_any([*events, mutex], 10) is mutex and mutex.abandoned
+    mutex.release()
+    assert wait_any([*events, mutex], 0) is mutex and not mutex.abandoned
+    mutex.release()
+
+
+def test_wait_any_does_not_count_that_events_were_set_before():
+    with Event.create() as often, Event.create() as never:
+        for _ in range(3):
+            often.set()
+            often.clear()
+        for events in [often], [often, never], [never, often]:
+            assert wait_any(events, 0.05) is None
+
+
+# ---------------------------------------------------------------- mutexes: owners
+
+@every_wait
+def test_thread_that_waits_for_a_mutex_gets_it_when_its_owner_is_killed(wait, mutex, name, python):
+    holder = python("import sys, namedmap; m = namedmap.Mutex.open(sys.argv[1]); m.acquire()\n"
+                    "print('held', flush=True); sys.stdin.readline()", name)
+    assert holder.line() == "held"
+    threading.Timer(0.3, holder.popen.kill).start()
+    assert wait(MUTEX, mutex, 60) and mutex.abandoned
+    mutex.release()
+    assert is_free_for_others(mutex)
+
+
+def test_mutex_can_be_closed_after_a_foreign_thread_has_ended_with_it(name):
+    """Python's own object for such a thread would never end."""
+    mutex, acquired = Mutex.create(name), threading.Event()
+    _thread.start_new_thread(lambda: (mutex.acquire(), acquired.set()), ())
+    assert acquired.wait(60)
+    eventually(lambda: "held" not in repr(mutex), 60)
+    mutex.close()
+    assert gone(name)
+
+
+def test_close_of_one_object_of_a_held_mutex_leaves_the_other_held(mutex, name):
+    with mutex:
+        other = Mutex.open(name)
+        assert "held" not in repr(other)
+        other.close()
+        assert other.closed and not is_free_for_others(mutex)
+    assert is_free_for_others(mutex)
+
+
+def test_failed_acquire_leaves_abandoned_as_it_was(mutex, name):
+    in_thread(mutex.acquire)
+    with mutex:
+        assert mutex.abandoned
+    with contextlib.closing(Mutex.open(name)) as other:
+        def hold():
+            with other:
+                return mutex.abandoned, in_thread(mutex.acquire, False), mutex.abandoned
+
+        assert in_thread(hold) == (True, False, True)
+    with mutex:
+        assert not mutex.abandoned
+
+
+@windows
+def test_mutex_that_other_code_has_released_can_be_closed(mutex):
+    mutex.acquire()
+    mutex.acquire()
+    for _ in range(2):
+        assert kernel32.ReleaseMutex(wintypes.HANDLE(mutex.handle))
+    with pytest.raises(RuntimeError, match="does not hold"):
+        mutex.release()
+    mutex.close()
+
+
+@windows
+def test_mutex_that_other_code_has_released_is_free_after_it_was_abandoned(mutex):
+    mutex.acquire()
+    assert kernel32.ReleaseMutex(wintypes.HANDLE(mutex.handle))
+    in_thread(mutex.acquire)
+    assert in_thread(lambda: [mutex.acquire(timeout=10), mutex.abandoned, mutex.release()]) == [True, True, None]
+    assert "held" not in repr(mutex)
+
+
+@linux
+def test_forked_child_does_not_hold_what_another_thread_of_its_parent_holds(name):
+    with MUTEX.busy(name) as mutex:
+        assert "held" in repr(mutex)
+        pid = os.fork()
+        if not pid:
+            try:
+                assert "held" not in repr(mutex) and not mutex.acquire(False)
+                mutex.close()
+                os._exit(0)
+            except BaseException:
+                os._exit(1)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert "held" in repr(mutex)
+
+
+# ---------------------------------------------------------------- events and semaphores
+
+@pytest.mark.parametrize("manual_reset", [False, True])
+def test_create_that_attaches_to_an_event_leaves_its_kind_and_state(manual_reset, name):
+    with Event.create(name, manual_reset=manual_reset) as event:
+        with Event.create(name, manual_reset=not manual_reset, initial_state=True, exist_ok=True) as other:
+            assert not other.is_set() and not other.created
+            event.set()
+            assert other.wait(0) and event.is_set() == manual_reset
+
+
+@pytest.mark.parametrize("kind", [MUTEX, SEMAPHORE], ids=repr)
+def test_with_statement_gives_a_lock_back_and_leaves_it_open(kind):
+    lock = kind.ready()
+    with pytest.raises(ZeroDivisionError):
+        with lock as entered:
+            assert entered is lock and not is_free_for_others(lock)
+            1 / 0
+    assert is_free_for_others(lock) and not lock.closed
+
+
+def test_with_statement_closes_an_event():
+    with Event.create() as event:
+        assert not event.closed
+    assert event.closed
+
+
+def test_semaphore_of_several_processes_never_exceeds_its_maximum(name, python):
+    with contextlib.closing(Semaphore.create(name, 0, 100)) as semaphore:
+        processes = [python("import sys, namedmap; s = namedmap.Semaphore.open(sys.argv[1])\n"
+                            "print('ready', flush=True); sys.stdin.readline()\n"
+                            "added = 0\n"
+                            "for _ in range(80):\n"
+                            "    try: added += s.release() < 100\n"
+                            "    except ValueError: pass\n"
+                            "print(added)\n", name) for _ in range(3)]
+        for process in processes:
+            assert process.line() == "ready"
+        for process in processes:
+            process.enter()
+        assert sum(int(process.line()) for process in processes) == 100
+        assert sum(semaphore.acquire(False) for _ in range(101)) == 100
+
+
+@linux
+def test_semaphore_can_be_released_after_a_process_was_killed_that_was_releasing_it(name, python):
+    """There a large number is added one by one."""
+    with contextlib.closing(Semaphore.create(name, 0)) as semaphore:
+        process = python("import sys, namedmap; namedmap.Semaphore.open(sys.argv[1]).release(2 ** 31 - 100)", name)
+        eventually(lambda: semaphore.acquire(False), 60)
+        process.kill()
+        before = semaphore.release()
+        assert [semaphore.release(), semaphore.release()] == [before + 1, before + 2]
+
+
 # ---------------------------------------------------------------- waiting for one of several
 
 def test_wait_any_gets_the_first_that_can_be_got_and_leaves_the_others():
