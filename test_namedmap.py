@@ -3312,6 +3312,7 @@ if "without O_TMPFILE" in sys.argv:
             raise OSError(95, "not supported")
         return real(path, flags, *rest)
     os.open = open_file
+    os.urandom = lambda size, real=os.urandom: bytes.fromhex(sys.argv[4]) + real(size - 4)
 
 def child(cls):
     if libc.ptrace(PTRACE_TRACEME, 0, None, None):
@@ -3381,16 +3382,23 @@ print("killed before each of", total, "calls")
 @linux
 @pytest.mark.parametrize("way", ["with O_TMPFILE", "without O_TMPFILE"])
 def test_kill_before_every_system_call_leaves_nothing(way, name, python):
-    status, lines, err = python(STEP_BY_STEP, name, file_of(name), way).end(300)
+    tag = os.urandom(4).hex()  # other processes may have files in that directory, too
+    status, lines, err = python(STEP_BY_STEP, name, file_of(name), way, tag).end(300)
     if "AssertionError: 77" in err:
         pytest.skip("this process may not trace another one")
     assert (status, err) == (0, "") and re.fullmatch(r"killed before each of \d+ calls", lines[-1])
     assert int(lines[-1].split()[4]) > 250
-    for file in os.listdir(directory("new")) if os.path.isdir(directory("new")) else ():
+
+    def left():
+        return [file for file in os.listdir(directory("new")) if file.startswith(tag)]
+
+    os.makedirs(directory("new"), 0o700, exist_ok=True)
+    assert bool(left()) == (way == "without O_TMPFILE")
+    for file in left():
         os.utime(os.path.join(directory("new"), file), (1, 1))
     let_sweep()
     NamedMap.create(name, 1).close()
-    assert not os.path.isdir(directory("new")) or not os.listdir(directory("new"))
+    assert not left()
 
 
 AT_RANDOM = KILLER + """
