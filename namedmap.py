@@ -2654,7 +2654,7 @@ class _Waitable(_Object):
         raise NotImplementedError
 
 
-def _check_open(objects: Sequence[Waitable]) -> None:
+def _check_all_open(objects: Sequence[Waitable]) -> None:
     """Raise ValueError if one of the objects is closed.
 
     On Python 3.13 and 3.14, an exception at the end of a loop may pass by an `except` around it, so _wait() has no loop
@@ -2674,7 +2674,7 @@ def _wait(objects: Sequence[Waitable], timeout: float | None) -> Waitable | None
     got, noted = [WAIT_TIMEOUT], []  # type: Tuple[List[int], List[int]]
     owned: List[Any] = [each._owned for each in objects]  # this keeps the handles open meanwhile
     try:
-        _check_open(objects)
+        _check_all_open(objects)
         handles = [each.value for each in owned]
         end = None if timeout is None else time.perf_counter() + timeout  # time.monotonic() may have steps of 16 ms
         left = _SLICE if timeout is None else timeout
@@ -2683,7 +2683,7 @@ def _wait(objects: Sequence[Waitable], timeout: float | None) -> Waitable | None
             found = objects[got[0] % WAIT_ABANDONED_0] if got[0] < WAIT_TIMEOUT else None
             if found is not None:
                 found._got(got[0] >= WAIT_ABANDONED_0, noted)
-            _check_open(objects)
+            _check_all_open(objects)
             if found is not None:
                 return found
             if end is not None:
