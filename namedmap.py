@@ -28,67 +28,44 @@ One process makes memory under a name and writes to it:
     import namedmap
 
     with namedmap.NamedMap.create(r"Local\demo", 256) as m:
-        m.write("Message from first process.\0".encode("utf-16-le"))
+        m.write_text("Message from first process.")
         input("Enter ends it ")
 
 Another one, in any language, opens it by that name and reads it:
 
     with namedmap.NamedMap.open(r"Local\demo", access="r") as m:
-        print(m.read().decode("utf-16-le").split("\0")[0])
+        print(m.read_text())
 
-Names.  A name belongs to the session of the user who is logged on, with or
-without the prefix ``Local\``; with ``Global\`` it is seen in all sessions, and
-creating memory there (not opening it) needs the privilege
-SeCreateGlobalPrivilege, which services and elevated programs have.  Prefixes
-and names are case-sensitive.  File mapping objects, mutexes, events,
-semaphores, timers and jobs share one namespace.
+Names.  A name belongs to the session of the user who is logged on, with or without the prefix ``Local\``; with
+``Global\`` it is seen in all sessions, and creating memory there (not opening it) needs the privilege
+SeCreateGlobalPrivilege, which services and elevated programs have.  Names are case-sensitive, and objects of all kinds
+share them.
 
-Size.  Windows rounds memory up to whole pages (4096 bytes) and does not keep
-the size that was asked for, so that open() without ``size=`` reports the rounded one.
+Size.  Windows rounds memory up to whole pages (4096 bytes) and does not keep the size that was asked for, so that
+open() without ``size=`` reports the rounded one.
 
-Lifetime.  An object and its name live as long as a process has it open: when the
-last process closes it, or dies, both are gone, and nothing is left behind.
-Closing never pulls memory from under a reader: ``close()`` gives up the handle
-at once, while buffers, slices, numpy arrays and ctypes overlays that were
-borrowed stay valid, and the memory is unmapped after the last of them.
+Lifetime.  An object and its name live as long as a process has it open: when the last process closes it, or dies, both
+are gone.  Closing never pulls memory from under a reader: ``close()`` gives up the handle at once, while buffers,
+slices, numpy arrays and ctypes overlays that were borrowed stay valid, and the memory is unmapped after the last of
+them.
 
-Files.  ``create(name, file=path)`` maps a file instead of the paging file: what
-is written stays, and ``flush()`` waits until it is on the disk.
-
-Other processes.  The name is not the only way: a child process can inherit the
-handle (``inheritable=True``), any process can be given one (``duplicate()``),
-and ``NamedMap.from_handle()`` takes it there.  What has a name can be pickled,
-and so passed to multiprocessing.  For other users, and for sandboxed processes,
-``create()`` takes a security descriptor (``sddl=``).
-
-Coordination.  Reading and writing the memory locks nothing.  Processes that
-write the same bytes can take turns with a Mutex, wake each other with an Event,
-and count with a Semaphore; these are made, opened, passed on and closed like
+Coordination.  Reading and writing the memory locks nothing.  Processes that write the same bytes can take turns with a
+Mutex, wake each other with an Event, and count with a Semaphore; these are made, opened, passed on and closed like
 memory, and need names of their own:
 
     mutex = namedmap.Mutex.create(r"Local\demo mutex", exist_ok=True)
     with mutex:
         m[0] += 1
 
-If a process dies while it holds the mutex, the next of those who have it open
-gets it, and ``mutex.abandoned`` says that the data may be half written.
+If a process dies while it holds the mutex, the next waiter gets it, and ``mutex.abandoned`` says that the data may be
+half written.  A thread waits for one of several of these with ``wait_any([changed, stop])``.
 
-A thread waits for one of several of these with ``wait_any([changed, stop])``.
+Linux.  There the objects are files in /dev/shm, in a directory that only the user may use: nothing is shared between
+users, or with programs that do not use this module.  ``Local\`` and ``Global\`` are two namespaces.  What needs Windows
+raises NotImplementedError: ``sddl``, ``inheritable``, ``address``, ``duplicate()`` and ``from_handle()``.
 
-Linux.  There the objects are files in /dev/shm, in a directory that only the
-user may use, and each has one descriptor.  They, too, are gone when the last
-process that has them open closes them or dies, however it dies; a forked child
-has open what its parent has, and holds no mutex.  ``Local\`` and ``Global\`` are
-two namespaces of the same user: nothing is shared between users, or with
-programs that do not use this module; mutexes, events and semaphores not with
-programs in another PID namespace (container), either.  Handles are not for other
-libraries, and what needs Windows raises NotImplementedError: ``sddl``,
-``inheritable``, ``address``, ``duplicate()`` and ``from_handle()``.
-
-On the command line, ``python -m namedmap create NAME TEXT`` and
-``python -m namedmap read NAME`` show whether two processes see the same memory;
-``write`` changes it, ``list`` shows which memory there is, and ``info`` what has
-a name; ``--help`` says the rest.
+On the command line, ``python -m namedmap create NAME TEXT`` and ``python -m namedmap read NAME`` show whether two
+processes see the same memory; ``--help`` says the rest.  README.rst has more: errors, C structures, other languages.
 """
 from __future__ import annotations
 
@@ -114,11 +91,9 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from struct import Struct
     from typing import (
-        IO, Any, Callable, Dict, Iterable, Iterator, List, NoReturn, Sequence, Set, Tuple, Type, TypeVar, Union,
+        IO, Any, Callable, Dict, Iterable, Iterator, List, NoReturn, Sequence, Set, Tuple, TypeVar, Union,
         overload)
 
-    Buffer = Any  # whatever memoryview() accepts: bytes, bytearray, array.array, numpy.ndarray...
-    File = Any  # a path (str, bytes or os.PathLike) or an open file
     if sys.platform == "linux":
         Layer = Union["_Windows", "_Linux"]
     else:
@@ -128,6 +103,11 @@ if TYPE_CHECKING:
     Object = TypeVar("Object", bound="_Object")
     Waitable = TypeVar("Waitable", bound="_Waitable")
     Lock = TypeVar("Lock", bound="_Lock")
+    Buffer = Any  # whatever memoryview() accepts: bytes, bytearray, array.array, numpy.ndarray...
+    File = Any  # a path (str, bytes or os.PathLike) or an open file
+else:  # for typing.get_type_hints()
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    Any = Buffer = File = CData = Closable = Object = Waitable = Lock = NoReturn = object
 
 __all__ = ["NamedMap", "View", "Mutex", "Event", "Semaphore", "wait_any"]
 __version__ = "0.1.0"
@@ -145,6 +125,10 @@ _KINDS = {
     "Timer": "timer",
 }
 
+# What follows Local and Global in Python source code without r, or in a path, where a backslash and this was meant.
+_NOT_A_BACKSLASH = {**{chr(code): f"x{code:02x}" for code in (*range(1, 0x20), *range(0x7F, 0xA0))},
+                    **dict(zip("\a\b\t\n\v\f\r/", (*"abtnvfr", "")))}
+
 # For each access, what a view may ask of a map that has it.
 _NARROWER = {"r": ("r", "c"), "rw": ("rw", "r", "c"), "c": ("c", "r")}
 
@@ -157,16 +141,22 @@ def _utf16(name: str) -> bytes:
     return codecs.utf_16_le_encode(name, "surrogatepass")[0]
 
 
-def _check_name(name: str) -> str:
+def _check_name(name: str, opening: bool = False) -> str:
     if not isinstance(name, str):
         raise TypeError(f"a name must be a str, not {type(name).__name__}")
+    if "\0" in name:
+        raise ValueError(f"a name must not contain NUL, where Windows would end it: {name!r}")
+    for scope in ("Local", "Global"):
+        if name.startswith(scope) and name[len(scope):][:1] in _NOT_A_BACKSLASH:
+            rest = _NOT_A_BACKSLASH[name[len(scope)]] + name[len(scope) + 1:]
+            raise ValueError(f'{name!r} has no backslash after {scope}: write r"{scope}\\{rest}"; if this is the name, '
+                             "put Local and a backslash in front of it")
     prefix, backslash, rest = name.rpartition("\\")
-    if backslash and prefix not in ("Local", "Global"):
+    session = prefix[8:] if opening and prefix.startswith("Session\\") else ""
+    if backslash and prefix not in ("Local", "Global") and not (session.isdecimal() and session.isascii()):
         raise ValueError(f"a backslash may only follow the prefix Local or Global, spelled like that: {name!r}")
     if not rest or name in ("Local", "Global", "Session"):
         raise ValueError(f"a name must not be empty or only a prefix: {name!r}")
-    if "\0" in name:
-        raise ValueError(f"a name must not contain NUL, where Windows would end it: {name!r}")
     units = len(_utf16(name)) // 2
     if units > _MAX_NAME:
         raise ValueError(f"a name must have at most {_MAX_NAME} UTF-16 units, its prefix included; this has {units}")
@@ -261,7 +251,8 @@ _ERRNOS = {
 }
 _NO_MEMORY = "there is not that much memory or free address space"
 _NAME_CAUSES = {
-    ERROR_FILE_NOT_FOUND: "nothing has this name now: is the publisher running, and is it in Global\\ or in Local\\?",
+    ERROR_FILE_NOT_FOUND: "nothing has this name now: is the publisher running, with its handle open, and in this "
+                          "session or in Global\\?",
     ERROR_ALREADY_EXISTS: "the name is taken: a process still has it open, and a reader counts; "
                           "exist_ok=True (--exist-ok) attaches to it",
 }
@@ -749,6 +740,14 @@ class _Windows:
             self.close_handle(process)
         return duplicate.value or 0
 
+    def hand_over(self, handle: int, popen: Any) -> int:
+        """A duplicate of the handle in the process that multiprocessing is starting, which takes it over."""
+        duplicate: int = popen.duplicate_for_child(handle)
+        return duplicate
+
+    def take_over(self, handed: int) -> int:
+        return handed
+
     def handle_kind(self, handle: int) -> str:
         """What the kernel calls the kind of object that a handle belongs to, such as "Section"."""
         buffer = ctypes.create_string_buffer(1024)
@@ -1015,6 +1014,10 @@ if sys.platform == "linux":
         errno.ENOSPC: "the memory file system (/dev/shm) has no room for it: ask for less, or enlarge it",
         errno.EINVAL: "a name needs locks of open files (F_OFD_SETLK), which this system lacks",
     }
+
+    _NAME_CAUSES[ERROR_FILE_NOT_FOUND] = (
+        "nothing has this name now: is the publisher running, as this user, and does it use namedmap (shm_open() has "
+        "other names)?")
 
     def _explained(error: OSError, name: str | None) -> OSError:
         """The exception with our words and the name, instead of those of the system and a file of this module."""
@@ -1404,6 +1407,8 @@ if sys.platform == "linux":
         def _path(self, name: str) -> str:
             """The path of the file of an object."""
             scope, _, rest = name.rpartition("\\")
+            if scope.startswith("Session"):
+                return f"{self._user()}/{scope}"  # nothing is there
             return f"{self._directory(scope or 'Local')}/{_file_name(rest)}"
 
         def _files(self, scope: str) -> List[str]:
@@ -1525,6 +1530,35 @@ if sys.platform == "linux":
 
         def close_handle(self, handle: Any) -> None:
             handle.close()
+
+        def hand_over(self, handle: Any, popen: Any) -> Any:
+            """What take_over() needs in the process that multiprocessing is starting.
+
+            The child inherits a descriptor with a lock of its own, which it takes away when it has locked another one:
+            the open file here belongs to `popen`, and would keep the name for as long.
+            """
+            passed = [_open_handle(f"/proc/self/fd/{int(handle)}", _OPEN)]
+            passed[0].lock(_Handle.READ)
+            if handle.file:
+                passed.append(_Handle(os.dup(handle.file.value)))
+            vars(popen).setdefault("_namedmap_handles", []).extend(passed)
+            return handle.path, [popen.DupFd(popen.duplicate_for_child(int(each))) for each in passed]
+
+        def take_over(self, handed: Any) -> int:
+            path, passed = handed[0], [_Handle(each.detach()) for each in handed[1]]
+            for each in passed:
+                os.set_inheritable(each, False)
+            handle = _open_handle(f"/proc/self/fd/{int(passed[0])}", _OPEN)
+            handle.read()
+            if path:
+                handle.path, handle.forks = path, _forks[0]
+                handle.lock(_Handle.READ)
+            if handle.kind != "Section":
+                self._attach(handle)
+            elif len(passed) > 1:
+                handle.file = _OwnedFile(os.dup(passed[1]))
+            passed[0].lock(_Handle.NONE)
+            return handle
 
         def kind_of_name(self, name: str) -> str | None:
             handle = self._find(self._path(name))
@@ -1758,22 +1792,46 @@ if sys.platform == "linux":
 # ---------------------------------------------------------------- kernel objects
 
 class _OwnedHandle(_Owned):
-    __slots__ = ()
+    __slots__ = ("file",)
+
+    def __init__(self, value: int, file: _OwnedFile | None = None) -> None:
+        super().__init__(value)
+        self.file = file  # behind memory that was created over one
 
     def __del__(self, layer: Layer = _layer) -> None:
         layer.close_handle(self.value)
 
 
-def _wait_until_there(call: Callable[[], int], timeout: float | None) -> int:
-    """Repeat a call until it no longer raises FileNotFoundError for the name, for at most `timeout` seconds."""
+class _Lost:
+    """In place of the handle of an object that could not be opened where it was unpickled: its use raises the error."""
+
+    def __init__(self, error: OSError, name: str | None) -> None:
+        cause = error.strerror
+        if isinstance(error, FileNotFoundError):
+            cause = f"{cause} (when this was unpickled; the process that pickled it has to keep it open until then)"
+        self._details = error.errno, cause, name, getattr(error, "winerror", None)
+
+    @property
+    def value(self) -> NoReturn:
+        raise OSError(*self._details)
+
+
+def _wait_until_there(name: str, timeout: float | None, call: Callable[[], int]) -> int:
+    """Repeat a call that opens by name until something has the name, for at most `timeout` seconds."""
     end = None if timeout is None else time.monotonic() + timeout
     pause = 0.001
     while True:
         try:
             return call()
         except FileNotFoundError as error:
+            if error.strerror != _NAME_CAUSES[ERROR_FILE_NOT_FOUND]:
+                raise  # something else is missing, such as the file behind memory
             left = pause if end is None else end - time.monotonic()
-            if left <= 0 or error.strerror != _NAME_CAUSES[ERROR_FILE_NOT_FOUND]:  # else something else is missing
+            if left <= 0:
+                scope, _, rest = name.rpartition("\\")
+                other = f"Local\\{rest}" if scope == "Global" else f"Global\\{rest}"
+                if _layer.kind_of_name(other):
+                    error.strerror = f"nothing has this name now, but {other} exists"
                 raise
         time.sleep(min(pause, left))
         pause = min(2 * pause, 0.05)
@@ -1795,27 +1853,50 @@ def _checked_handle(handle: int, kind: str) -> int:
     return handle
 
 
-def _reopen(cls: Any, name: str, arguments: Dict[str, Any]) -> Any:
-    """What unpickling calls."""
-    return cls.open(name, **arguments)
+_received: set[bytes] = set()  # which handles a parent process has handed over, and this one has taken
+
+
+def _reopen(cls: Any, name: str, facts: dict[str, Any]) -> Any:
+    """What unpickling calls.
+
+    An error waits for the first use of the object, because an exception here would hang a multiprocessing.Pool.
+    """
+    try:
+        return cls.open(name, **facts)
+    except OSError as error:
+        return cls._wrap(_Lost(error, name), False, name, **facts)
+
+
+def _receive(cls: Any, mark: bytes, handed: Any, name: str | None, facts: dict[str, Any]) -> Any:
+    """What unpickling calls in a process that multiprocessing has just started; `mark` tells handles apart."""
+    try:
+        if mark in _received:
+            raise _os_error(ERROR_INVALID_HANDLE, "this was unpickled before, and one handle cannot have two owners")
+        _received.add(mark)
+        return cls._wrap(_OwnedHandle(_layer.take_over(handed)), False, name, **facts)
+    except OSError as error:
+        return cls._wrap(_Lost(error, name), False, name, **facts)
 
 
 class _Closable:
     """What all objects have in common: a name, and an end."""
 
     _name: str | None
+    # What the object needs; None after close().  A call refers to it meanwhile, so that close() in another thread, in a
+    # signal handler or in a __del__ never closes a handle under the call.
+    _owned: Any
 
     @property
     def closed(self) -> bool:
         """Whether close() was called."""
-        raise NotImplementedError
+        return self._owned is None
 
     def close(self) -> None:
         """Give up the object."""
-        raise NotImplementedError
+        self._owned = None
 
     def _check_open(self) -> None:
-        if self.closed:
+        if self._owned is None:
             raise ValueError(f"{type(self).__name__} {self._name!r} is closed")
 
     def __enter__(self: Closable) -> Closable:
@@ -1831,9 +1912,6 @@ class _Closable:
 class _Object(_Closable):
     """A kernel object, of which this process has a handle."""
 
-    # None after close().  A call that uses the handle refers to its owner meanwhile; so close() in another thread, in a
-    # signal handler or in a __del__ never closes it under the call.
-    _owned: _OwnedHandle | None
     _created: bool
 
     def __new__(cls, *args: object, **kwargs: object) -> Any:
@@ -1842,10 +1920,9 @@ class _Object(_Closable):
                         "opens one that exists")
 
     @classmethod
-    def _wrap(cls: Type[Object], handle: int, created: bool, name: str | None) -> Object:
-        """An object that owns the handle."""
+    def _wrap(cls: type[Object], owned: Any, created: bool, name: str | None) -> Object:
         self: Object = object.__new__(cls)
-        self._created, self._name, self._owned = created, name, _OwnedHandle(handle)
+        self._owned, self._created, self._name = owned, created, name
         return self
 
     @property
@@ -1867,18 +1944,13 @@ class _Object(_Closable):
         """Whether create() made the object; False if it was there already."""
         return self._created
 
-    @property
-    def closed(self) -> bool:
-        """Whether close() was called."""
-        return self._owned is None
-
     def close(self) -> None:
         """Close the handle (CloseHandle), once; this never fails.
 
         If nothing else has the object open, its name is gone then.  Waits in other threads end with ValueError, and the
         handle is closed when the last of them has ended, within 0.1 seconds.
         """
-        self._owned = None
+        super().close()
 
     def duplicate(self, pid: int) -> int:
         """Make a handle of this object in another process, with the id `pid` (DuplicateHandle); return its value there.
@@ -1898,7 +1970,7 @@ class _Object(_Closable):
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call a function with the handle, which stays open meanwhile; ValueError if it is closed."""
-        owned: Any = self._owned
+        owned = self._owned
         try:
             if owned is None:
                 self._check_open()
@@ -1908,31 +1980,42 @@ class _Object(_Closable):
         finally:
             del owned  # a traceback would keep it, and with it the name
 
-    def _arguments(self) -> Dict[str, Any]:
+    def _facts(self) -> dict[str, Any]:
         """What open() needs, besides the name, for an object like this one."""
         return {}
 
     def __reduce__(self) -> Any:
-        """Let it be opened by its name where it is unpickled; TypeError without a name, ValueError if it is closed."""
+        """While multiprocessing starts a process, hand the handle over to it; else note the name, to be opened by it.
+
+        Raises TypeError if that needs a name, and there is none; ValueError if the object is closed.
+        """
         self._check_open()
+        context = sys.modules.get("multiprocessing.context")
+        popen = context and context.get_spawning_popen()
+        if popen:
+            handed = self._call(_layer.hand_over, popen)
+            return _receive, (type(self), os.urandom(16), handed, self._name, self._facts())
         if self._name is None:
-            raise TypeError(f"a {type(self).__name__} without a name cannot be pickled: pass it on by inheritance or "
-                            "duplicate()")
-        return _reopen, (type(self), self._name, self._arguments())
+            raise TypeError(f"a {type(self).__name__} without a name cannot be pickled: pass it on as an argument of a "
+                            "multiprocessing.Process, by inheritance or by duplicate()")
+        return _reopen, (type(self), self._name, self._facts())
 
     def _details(self) -> str:
         return ""
 
     def __repr__(self) -> str:
         owned = self._owned
-        if owned is None:
-            return f"<{type(self).__name__} {self._name!r}, closed>"
-        return f"<{type(self).__name__} {self._name!r}{self._details()}, handle={owned.value:#x}>"
+        if isinstance(owned, _OwnedHandle):
+            state = f"{self._details()}, handle={owned.value:#x}"
+        else:
+            state = ", closed" if owned is None else ", not opened"
+        return f"<{type(self).__name__} {self._name!r}{state}>"
 
 
 # ---------------------------------------------------------------- memory and views
 
 _GRANULARITY = 0x10000  # SYSTEM_INFO.dwAllocationGranularity: where a view may begin
+_TEXT_CHUNK = 0x1000  # bytes that are decoded at once
 
 
 class _OwnedView(_Owned):
@@ -1971,11 +2054,11 @@ def _check_address(address: int, offset: int, size: int) -> int:
     return address
 
 
-_ONE_DIMENSION = "an int or a slice is required: the memory has one dimension"
-
-
 class _Memory(_Closable):
-    """What views and maps have in common: mapped memory, read and written as bytes."""
+    """What views and maps have in common: mapped memory, read and written as bytes.
+
+    Whatever uses the bytes raises ValueError if the object is closed, and OSError if the memory cannot be mapped.
+    """
 
     _size: int
     _access: str
@@ -1984,10 +2067,10 @@ class _Memory(_Closable):
     _array: Any
     _bytes: Any
     _buf: Any
-    _mapping: Dict[None, Any]  # its one value, if there is one: these three
+    _mapping: dict[None, Any]  # its one value, if there is one: these three
 
-    def _map(self) -> Tuple[Any, memoryview, memoryview]:
-        """The three, once the memory is mapped; ValueError if the object is closed.
+    def _map(self) -> tuple[Any, memoryview, memoryview]:
+        """The three, once the memory is mapped.
 
         Of several threads that map it at once, setdefault() lets one win; the mapping of the others goes by itself.
         """
@@ -2005,10 +2088,10 @@ class _Memory(_Closable):
             self._check_open()
         return three  # type: ignore[no-any-return]
 
-    def _new_mapping(self) -> Tuple[Any, memoryview, memoryview]:
+    def _new_mapping(self) -> tuple[Any, memoryview, memoryview]:
         raise NotImplementedError
 
-    def _over(self, array: Any) -> Tuple[Any, memoryview, memoryview]:
+    def _over(self, array: Any) -> tuple[Any, memoryview, memoryview]:
         view = memoryview(array).cast("B")
         if self._access == "r":
             view = view.toreadonly()
@@ -2017,6 +2100,11 @@ class _Memory(_Closable):
     def _forget(self) -> None:
         self._array = self._bytes = self._buf = None
         self._mapping.clear()
+
+    def close(self) -> None:
+        """Give up the memory.  What was borrowed from it stays valid; UnmapViewOfFile follows the last of that."""
+        super().close()
+        self._forget()
 
     def _check_range(self, offset: int, size: int) -> None:
         if not 0 <= offset <= offset + size <= self._size:
@@ -2035,10 +2123,7 @@ class _Memory(_Closable):
 
     @property
     def address(self) -> int:
-        """The address of the first byte in this process.
-
-        Raises ValueError if the object is closed; OSError if the memory cannot be mapped.
-        """
+        """The address of the first byte in this process."""
         return ctypes.addressof(self._array or self._map()[0])
 
     @property
@@ -2047,8 +2132,6 @@ class _Memory(_Closable):
 
         It is the same one each time: once released (``with m.buf``), it is gone for this object.  Release a slice of
         it, such as ``m.buf[:]``, instead.
-
-        Raises ValueError if the object is closed; OSError if the memory cannot be mapped.
         """
         buf: memoryview | None = self._buf
         return self._map()[2] if buf is None else buf
@@ -2062,10 +2145,15 @@ class _Memory(_Closable):
         """True, whatever the size, and also when closed."""
         return True
 
-    def __buffer__(self, flags: int) -> memoryview:
-        """The buffer protocol, from Python 3.12 on."""
-        buf: memoryview = (self._bytes or self._map()[1])[:]
-        return buf
+    if sys.version_info >= (3, 12):
+        def __buffer__(self, flags: int) -> memoryview:
+            """The buffer protocol; `buf` is the same for all versions of Python."""
+            buf: memoryview = (self._bytes or self._map()[1])[:]
+            return buf
+
+    def __iter__(self) -> Iterator[int]:
+        """Each byte as an int, as it is when its turn comes."""
+        return map(self.__getitem__, range(len(self)))
 
     if TYPE_CHECKING:
         @overload
@@ -2074,41 +2162,34 @@ class _Memory(_Closable):
         @overload
         def __getitem__(self, key: slice) -> bytes: ...
 
-    def __getitem__(self, key: int | slice) -> int | bytes:
-        """A byte as an int, or a copy of a slice as bytes.
-
-        Raises IndexError for an index outside, ValueError if the object is closed; OSError if the memory cannot be
-        mapped; TypeError for another key.
-        """
+    def __getitem__(self, key: Any) -> Any:
+        """A byte as an int, or a copy of a slice as bytes; IndexError outside, TypeError for another key."""
+        if key.__class__ is slice:
+            return (self._array or self._map()[0])[key]
         try:
-            found: Any = ((self._array or self._map()[0])[key] if key.__class__ is slice
-                          else (self._bytes or self._map()[1])[key])
-            return found  # type: ignore[no-any-return]
+            return (self._bytes or self._map()[1])[key]
         except NotImplementedError:
-            raise TypeError(_ONE_DIMENSION) from None
+            raise TypeError("an int or a slice is required: the memory has one dimension") from None
 
     def __setitem__(self, key: int | slice, value: Any) -> None:
         """Store an int into a byte, or something bytes-like into a slice of the same length.
 
-        Raises IndexError for an index outside; ValueError for an int that is no byte, another length, and if the
-        object is closed; OSError if the memory cannot be mapped; TypeError for another key or value, and if the memory
-        is read-only.
+        Raises IndexError for an index outside; ValueError for an int that is no byte and for another length; TypeError
+        for another key or value, and if the memory is read-only.
         """
         try:
             (self._bytes or self._map()[1])[key] = value
             return
         except NotImplementedError:
-            raise TypeError(_ONE_DIMENSION) from None
+            raise TypeError("an int or a slice is required: the memory has one dimension") from None
         except (TypeError, ValueError):
-            pass  # an error, or a value such as an array.array, whose items are not bytes
+            if not isinstance(key, slice):
+                raise
+        octets = _octets(value)  # perhaps an array.array, say, whose items are not bytes
         view = self._bytes or self._map()[1]
-        if view.readonly or not isinstance(key, slice):
-            view[key] = value
-            return
-        data = _octets(value)
-        if len(data) != len(view[key]):
-            raise ValueError(f"{len(data)} bytes do not fit a slice of {len(view[key])}")
-        view[key] = data
+        if len(octets) != len(view[key]):
+            raise ValueError(f"{len(octets)} bytes do not fit a slice of {len(view[key])}")
+        view[key] = octets
 
     def __delitem__(self, key: Any) -> None:
         """Raise TypeError: the size is fixed."""
@@ -2117,8 +2198,7 @@ class _Memory(_Closable):
     def read(self, size: int | None = -1, offset: int = 0) -> bytes:
         """Copy up to `size` bytes (all, if negative or None) from `offset` on; like os.pread, stop at the end.
 
-        Raises ValueError for a negative offset, and if the object is closed; OSError if the memory cannot be mapped;
-        TypeError for a size or offset that is no int.
+        Raises ValueError for a negative offset; TypeError for a size or offset that is no int.
         """
         if size is None:
             size = -1
@@ -2133,8 +2213,8 @@ class _Memory(_Closable):
     def write(self, data: Buffer, offset: int = 0) -> int:
         """Copy `data`, something bytes-like, to `offset` (bytes) and return how many bytes it has.
 
-        Raises ValueError, and writes nothing, if it does not fit or the object is closed; OSError if the memory cannot
-        be mapped; TypeError if it is not bytes-like, `offset` is no int or the memory is read-only.
+        Raises ValueError, and writes nothing, if it does not fit; TypeError if it is not bytes-like, `offset` is no int
+        or the memory is read-only.
         """
         try:
             if data and offset >= 0:  # a slice would take any offset for nothing, and count a negative one from the end
@@ -2144,19 +2224,57 @@ class _Memory(_Closable):
         except (TypeError, ValueError):
             pass  # an error, or data whose items are not bytes
         octets, offset = _octets(data), index(offset)
-        view = self._bytes or self._map()[1]
         self._check_range(offset, len(octets))
-        view[offset:offset + len(octets)] = octets
+        self[offset:offset + len(octets)] = octets
         return len(octets)
 
-    def overlay(self, ctype: Type[CData], offset: int = 0) -> CData:
+    def read_text(self, size: int | None = -1, offset: int = 0, encoding: str = "utf-16-le") -> str:
+        """Decode the text in up to `size` bytes (all, if negative or None) from `offset` on, up to its first NUL.
+
+        What is not text becomes U+FFFD; what is behind the NUL, such as the rest of a longer text, does not matter.  A
+        field of a ctypes Structure S is read by ``m.read_text(S.title.size, S.title.offset)``.
+
+        Raises ValueError for a negative offset; LookupError if Python has no such `encoding` of text; TypeError for an
+        argument of the wrong type.
+        """
+        "\0".encode(encoding)  # LookupError for what is no encoding of text
+        decoder = codecs.getincrementaldecoder(encoding)("replace")
+        left, pieces = self._size if size is None or index(size) < 0 else index(size), []
+        while True:
+            octets = self.read(min(left, _TEXT_CHUNK), offset)
+            piece, nul, _ = decoder.decode(octets, not octets).partition("\0")
+            pieces.append(piece)
+            if nul or not octets:
+                return "".join(pieces)
+            offset, left = offset + len(octets), left - len(octets)
+
+    def write_text(self, text: str, offset: int = 0, size: int | None = None, encoding: str = "utf-16-le") -> int:
+        """Encode `text` and a NUL, copy both to `offset` (bytes), and return how many bytes they have.
+
+        `size` is how many bytes there are for them, such as those of a field; None is up to the end.
+
+        Raises ValueError, and writes nothing, if they do not fit, the text has a NUL or the encoding lacks a character;
+        LookupError if Python has no such `encoding` of text; TypeError for an argument of the wrong type, and if the
+        memory is read-only.
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"a str is required, not {type(text).__name__}; write() takes bytes")
+        if "\0" in text:
+            raise ValueError("the text has a NUL, where it would end when it is read")
+        octets, offset = (text + "\0").encode(encoding), index(offset)
+        size = max(self._size - offset, 0) if size is None else index(size)
+        self._check_range(offset, size)
+        if len(octets) > size:
+            raise ValueError(f"the text and its NUL have {len(octets)} bytes, and do not fit in {size}")
+        return self.write(octets, offset)
+
+    def overlay(self, ctype: type[CData], offset: int = 0) -> CData:
         """A ctypes object of type `ctype` (Structure, array, c_int...) that lives in the memory at `offset` (bytes).
 
         Reading and storing its fields reads and writes the shared memory; it stays valid after close().
 
-        Raises ValueError if it is not wholly inside or the object is closed; OSError if the memory cannot be mapped;
-        TypeError if `ctype` is not a ctypes type or is c_char_p, c_wchar_p or py_object, if `offset` is no int, and if
-        the memory is read-only (snapshot() copies from it).
+        Raises ValueError if it is not wholly inside; TypeError if `ctype` is not a ctypes type or is c_char_p,
+        c_wchar_p or py_object, if `offset` is no int, and if the memory is read-only (snapshot() copies from it).
         """
         offset = index(offset)
         placed = self._place(ctype, offset)
@@ -2165,15 +2283,25 @@ class _Memory(_Closable):
         overlay: CData = placed.from_buffer(self._array or self._map()[0], offset)
         return overlay
 
-    def snapshot(self, ctype: Type[CData], offset: int = 0) -> CData:
+    def snapshot(self, ctype: type[CData], offset: int = 0) -> CData:
         """A ctypes object of type `ctype` with a private copy, made in one pass, of the memory at `offset` (bytes).
 
-        Raises ValueError if it is not wholly inside or the object is closed; OSError if the memory cannot be mapped;
-        TypeError if `ctype` is not a ctypes type or is c_char_p, c_wchar_p or py_object, and if `offset` is no int.
+        Raises ValueError if it is not wholly inside; TypeError if `ctype` is not a ctypes type or is c_char_p,
+        c_wchar_p or py_object, and if `offset` is no int.
         """
         offset = index(offset)
         copy: CData = self._place(ctype, offset).from_buffer_copy(self._array or self._map()[0], offset)
         return copy
+
+    def _place(self, ctype: Any, offset: int) -> Any:
+        """The ctypes type itself, once it is sure that it fits at the offset."""
+        if not isinstance(ctype, type):
+            raise TypeError(f"a ctypes type is required, not {type(ctype).__name__}")
+        if getattr(ctype, "_type_", None) in ("O", "X", "Z", "z"):
+            # Such a pointer leads nowhere in another process; and a store would replace what keeps the memory mapped.
+            raise TypeError(f"{ctype.__name__} is a pointer to what only one process has")
+        self._check_range(offset, ctypes.sizeof(ctype))
+        return ctype
 
     def flush(self, offset: int = 0, size: int | None = None) -> None:
         """Write `size` bytes (None: up to the end) from `offset` on to the file behind the memory.
@@ -2182,8 +2310,8 @@ class _Memory(_Closable):
         object, or the map of this view, was created over a file, may write to it, and is still open.  Memory in the
         paging file, and copy-on-write memory, has nothing to write.
 
-        Raises ValueError if the range is not wholly inside or the object is closed; OSError if the memory cannot be
-        mapped, or writing fails; TypeError for a size or offset that is no int.
+        Raises ValueError if the range is not wholly inside; OSError also if writing fails; TypeError for a size or
+        offset that is no int.
         """
         array, offset = self._array or self._map()[0], index(offset)
         try:
@@ -2196,26 +2324,14 @@ class _Memory(_Closable):
     def _flush(self, address: int, size: int) -> None:
         raise NotImplementedError
 
-    def _place(self, ctype: Any, offset: int) -> Any:
-        """The ctypes type itself, once it is sure that it fits at the offset."""
-        if not isinstance(ctype, type):
-            raise TypeError(f"a ctypes type is required, not {type(ctype).__name__}")
-        if getattr(ctype, "_type_", None) in ("O", "X", "Z", "z"):
-            # Such a pointer leads nowhere in another process; and a store would replace what keeps the memory mapped.
-            raise TypeError(f"{ctype.__name__} is a pointer to what only one process has")
-        self._check_range(offset, ctypes.sizeof(ctype))
-        return ctype
-
 
 class View(_Memory):
     """Part of a file mapping object, mapped into this process (MapViewOfFile); made by NamedMap.view().
 
-    Bytes are read and written as in NamedMap: by index and slice, read(), write(), overlay(), snapshot() and `buf`.
-    A view keeps the NamedMap it came from alive, but not open.  `with` closes the view.  After close(), `size`,
-    `closed`, repr() and close() still work; everything else is a ValueError.  A view cannot be pickled.
+    Bytes are read and written as in NamedMap.  A view keeps the NamedMap it came from alive, but not open.  `with`
+    closes the view.  After close(), `size`, `closed`, repr() and close() still work; everything else is a ValueError.
+    A view cannot be pickled.
     """
-
-    _map_object: NamedMap | None
 
     def __new__(cls, *args: object, **kwargs: object) -> Any:
         """Raise TypeError: view() of a NamedMap makes views."""
@@ -2223,36 +2339,25 @@ class View(_Memory):
                         "NamedMap gives a View")
 
     @classmethod
-    def _of(cls, map_object: NamedMap, array: Any, access: str) -> View:
+    def _of(cls, named_map: NamedMap, array: Any, access: str) -> View:
         self: View = object.__new__(cls)
-        self._map_object, self._name, self._size, self._access = map_object, map_object.name, len(array), access
+        self._owned, self._name, self._size, self._access = named_map, named_map.name, len(array), access
         self._mapping = {}
         self._array, self._bytes, self._buf = self._over(array)
         return self
 
-    @property
-    def closed(self) -> bool:
-        """Whether close() was called."""
-        return self._map_object is None
-
     def _flush(self, address: int, size: int) -> None:
-        map_object = self._map_object
-        if map_object is not None:  # else another thread has closed the view since the address was taken
-            map_object._flush(address, size)
+        named_map = self._owned
+        if named_map is not None:  # else another thread has closed the view since the address was taken
+            named_map._flush(address, size)
 
     def __reduce__(self) -> Any:
         """Raise TypeError: a view cannot be pickled."""
         raise TypeError("a View cannot be pickled: pickle its NamedMap, and ask that for a view again")
 
-    def close(self) -> None:
-        """Give up the view.  What was borrowed from it stays valid; UnmapViewOfFile follows the last of that."""
-        self._map_object = None
-        self._forget()
-
     def __repr__(self) -> str:
-        if self.closed:
-            return f"<View of {self._name!r}, closed>"
-        return f"<View of {self._name!r}, size={self._size}, access={self._access!r}>"
+        state = "closed" if self.closed else f"size={self._size}, access={self._access!r}"
+        return f"<View of {self._name!r}, {state}>"
 
 
 # ---------------------------------------------------------------- file mapping objects
@@ -2270,10 +2375,10 @@ def _covered_size(handle: int, name: str | None, size: int | None) -> int:
 
 
 class _BackingFile:
-    """The file behind a file mapping object; unless it is kept, the end of the `with` block leaves it as it was."""
+    """The file behind new memory; unless it is kept, the end of the `with` block leaves it as it was, and closes it."""
 
     def __init__(self, file: File, size: int | None, access: str) -> None:
-        self._asked, self._made, self._kept = size, False, False
+        self._asked, self._is_new, self.is_kept = size, False, False
         if hasattr(file, "fileno"):
             self.path: Any = getattr(file, "name", None)
             descriptor = self._duplicate(file)
@@ -2284,11 +2389,9 @@ class _BackingFile:
             self._absolute = os.path.abspath(self.path)  # the current directory may change
             descriptor = self._open(access)
         self.owned = _OwnedFile(descriptor)
-        if hasattr(file, "flush"):
-            file.flush()  # what Python still holds back belongs to the contents
-        found = os.fstat(descriptor)
-        self._size = found.st_size
         try:
+            found = os.fstat(descriptor)
+            self._size = found.st_size
             if not stat.S_ISREG(found.st_mode):
                 raise OSError(errno.EINVAL, "this is not a file on a disk", self.path)
             if access != "rw" and size is not None and size > self._size:
@@ -2306,6 +2409,8 @@ class _BackingFile:
             descriptor = file.fileno()
         except OSError:
             raise TypeError(f"a path or a file of the system is required, not {type(file).__name__}") from None
+        if hasattr(file, "flush"):
+            file.flush()  # what Python still holds back belongs to the contents
         try:
             return os.dup(descriptor)
         except OverflowError:
@@ -2327,7 +2432,7 @@ class _BackingFile:
                 raise
             try:
                 descriptor = _layer.open_file(self.path, access, True)
-                self._made = True
+                self._is_new = True
                 return descriptor
             except FileExistsError:
                 pass  # another process has just made it
@@ -2336,29 +2441,22 @@ class _BackingFile:
         return self
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
-        if self._kept:
+        if self.is_kept:
             return
         if isinstance(error, OSError):
             _blame(error, self.path)
         try:
-            found, asked = os.fstat(self.owned.value), self._asked
-            if self._made and found.st_size in (0, asked) and os.path.samestat(found, os.stat(self._absolute)):
-                self.owned.close()  # Windows deletes no file that is open without sharing
-                os.unlink(self._absolute)
-            elif not self._made and asked is not None and self._size < asked == found.st_size:
+            found = os.fstat(self.owned.value)
+            if self._is_new and found.st_size in (0, self._asked):
+                if os.path.samestat(found, os.stat(self._absolute)):
+                    self.owned.close()  # Windows deletes no file that is open without sharing
+                    os.unlink(self._absolute)
+            elif not self._is_new and self._size < found.st_size == self._asked:  # else others have changed it
                 os.ftruncate(self.owned.value, self._size)
         except OSError:
             pass  # something else has mapped or replaced it meanwhile; the first error says more
         finally:
             self.owned.close()
-
-    def keep(self) -> _BackingFile:
-        """Leave it to the owner of the descriptor to close this."""
-        self._kept = True
-        return self
-
-    def flush(self) -> None:
-        os.fsync(self.owned.value)
 
 
 class NamedMap(_Object, _Memory):
@@ -2366,29 +2464,32 @@ class NamedMap(_Object, _Memory):
 
     NamedMap.create() makes one, NamedMap.open() opens one that exists, and NamedMap.from_handle() takes one whose
     handle came from another process; `with` closes it.  The bytes are there as ``m[i]`` (an int), ``m[a:b]`` (a copy),
-    ``m[a:b] = data``, ``m.read()``, ``m.write(data)``, ``m.buf`` (a memoryview), ``m.overlay(Struct)`` and
-    ``m.snapshot(Struct)``.
+    ``m[a:b] = data``, ``m.read()``, ``m.write(data)``, ``m.read_text()``, ``m.write_text(text)``, ``m.buf`` (a
+    memoryview), ``m.overlay(Struct)`` and ``m.snapshot(Struct)``.
 
     The memory is mapped at the first use of its bytes, of `address` or of flush(), so that a huge object can be opened
-    and looked at through small views.  That use raises OSError if there is not enough memory or address space, and
-    on Windows PermissionError if the memory was made read-only, which open() cannot know.
+    and looked at through small views.  Every such use raises ValueError if the object is closed, OSError if there is
+    not enough memory or address space, and on Windows PermissionError if the memory was made read-only, which open()
+    cannot know.
 
     The name lives as long as a process has the object open; on Windows it dies with the last *handle*, even while
-    views of the memory live on.  An object that nobody refers to any more is closed, too: `buf`, its slices and
+    views of the memory live on.  An object that nothing refers to any more is closed, too: `buf`, its slices and
     overlays keep the memory, but not the name; a View keeps its NamedMap.
 
     After close(), `name`, `created`, `closed`, `size`, repr() and close() still work; everything else is a ValueError.
 
-    A named object can be pickled, to be opened by its name, with the same size and access, where it is unpickled,
-    with the errors of open(); changes that were kept private (``"c"``) do not go along.  Without a name that is a
-    TypeError.
+    As an argument of a multiprocessing.Process (or of `initargs`), an object is passed on with its handle, with or
+    without a name.  Pickled otherwise, it is opened by its name, with the same size and access, where it is unpickled:
+    the process that pickled it has to keep it open until then.  If that open fails, the first use of the unpickled
+    object raises its error.  Without a name that is a TypeError.  Changes that were kept private (``"c"``) do not go
+    along.
 
     Mutex, Event and Semaphore are kernel objects, too: create() makes one, open() opens one that exists, from_handle()
     takes one whose handle came from another process; and what is said here of names, closing and pickling holds for
     them.
     """
 
-    _backing: _BackingFile | None
+    _file_path: Any = None
 
     @classmethod
     def create(cls, name: str | None, size: int | None = None, *, access: str = "rw", file: File = None,
@@ -2397,7 +2498,7 @@ class NamedMap(_Object, _Memory):
         r"""Make memory of `size` bytes, 1 to 2**63-1, in the paging file or over a file (CreateFileMappingW).
 
         `name` is at most 259 UTF-16 units, with the prefix ``Local\`` or ``Global\`` or none; None makes memory
-        without a name, for child processes (`inheritable`) and duplicate().  Memory in the paging file is all zero.
+        without a name, for child processes and duplicate().  Memory in the paging file is all zero.
 
         `file` is a path, or an open binary file, which is flushed and duplicated.  A path is opened with no sharing
         (CreateFileW) and held open as long as this object (other systems than Windows cannot keep others out); a
@@ -2410,9 +2511,9 @@ class NamedMap(_Object, _Memory):
         use view(), since all else maps all of it.  `inheritable` lets child processes inherit the handle.
 
         `sddl` is the object's security descriptor (ConvertStringSecurityDescriptorToSecurityDescriptorW) if the
-        default, for the user who made it and the system, will not do.  ``"D:(A;;GA;;;OW)(A;;GR;;;WD)"`` lets everyone
-        read and only the owner write; ``"S:(ML;;NW;;;LW)"`` lets the same user's processes of low integrity, such as
-        sandboxed ones, open it for writing, too.
+        default, for its user and the system, will not do.  ``"D:(A;;GA;;;OW)(A;;GR;;;WD)"`` lets everyone read and the
+        owner write; ``(A;;GRGW;;;AU)`` in it lets all who are logged on write, and ``(A;;GRGW;;;AC)`` AppContainers
+        (UWP).  ``"S:(ML;;NW;;;LW)"`` lets the same user's processes of low integrity, such as sandboxed ones, write.
 
         Raises FileExistsError if the name is taken, unless `exist_ok`; PermissionError if a security descriptor, a
         missing privilege (for ``Global\``) or the file forbids it, or others have the file open; FileNotFoundError
@@ -2464,19 +2565,20 @@ class NamedMap(_Object, _Memory):
             pair = _layer.create_file_mapping(name, exist_ok, security, size or 0, access, backing.owned, False)
             self = cls._own(*pair, name, size, access)
             if self._created:
-                self._backing = backing.keep()
+                self._owned.file, self._file_path, backing.is_kept = backing.owned, backing.path, True
             return self
 
     @classmethod
     def open(cls, name: str, size: int | None = None, *, access: str = "rw",
              timeout: float | None = 0, inheritable: bool = False) -> NamedMap:
-        """Open memory that exists by its `name` (OpenFileMappingW); this never creates any.
+        r"""Open memory that exists by its `name` (OpenFileMappingW); this never creates any.
 
-        `size` covers exactly the first `size` bytes, None the whole object: whole pages (4096 bytes on Windows) unless
-        it is over a file, because Windows does not keep the exact size.  `access` is ``"r"`` to read, ``"rw"`` to read
-        and write, ``"c"`` (copy-on-write) to read and write with the changes kept private to this object, where not
-        even its views see them.  `timeout` is how many seconds to wait for the name to appear; 0 does not wait, None
-        waits for ever.  `inheritable` lets child processes inherit the handle.
+        `name` may also begin with ``Session\<number>\``, for the memory of a user that a service looks at.  `size`
+        covers exactly the first `size` bytes, None the whole object: whole pages (4096 bytes on Windows) unless it is
+        over a file, because Windows does not keep the exact size.  `access` is ``"r"`` to read, ``"rw"`` to read and
+        write, ``"c"`` (copy-on-write) to read and write with the changes kept private to this object, where not even
+        its views see them.  `timeout` is how many seconds to wait for the name to appear; 0 does not wait, None waits
+        for ever.  `inheritable` lets child processes inherit the handle.
 
         Raises FileNotFoundError if nothing has the name, in time; PermissionError if the object's security descriptor
         forbids the access; OSError if another kind of object has the name; ValueError for a bad argument, and if the
@@ -2484,12 +2586,13 @@ class NamedMap(_Object, _Memory):
         raises PermissionError also if the memory was made read-only or its file may not be opened, FileNotFoundError
         if that file was renamed or deleted, and NotImplementedError for `inheritable`.
         """
-        _check_name(name)
+        _check_name(name, opening=True)
         if size is not None:
             size = _check_size(size)
         _check_access(access)
         timeout = _check_timeout(timeout)
-        handle = _wait_until_there(lambda: _layer.open_file_mapping(name, access, bool(inheritable)), timeout)
+        handle = _wait_until_there(
+            name, timeout, lambda: _layer.open_file_mapping(name, access, bool(inheritable)))
         return cls._own(handle, False, name, size, access)
 
     @classmethod
@@ -2510,7 +2613,8 @@ class NamedMap(_Object, _Memory):
         access = _layer.section_access(handle)
         if access is None:
             raise _os_error(ERROR_ACCESS_DENIED, f"handle {handle:#x} does not allow reading the memory")
-        return cls._cover(handle, False, None, _covered_size(handle, None, size), access)
+        size = _covered_size(handle, None, size)
+        return cls._wrap(_OwnedHandle(handle), False, None, size, access)
 
     @classmethod
     def _own(cls, handle: int, created: bool, name: str | None, size: int | None, access: str) -> NamedMap:
@@ -2521,27 +2625,20 @@ class NamedMap(_Object, _Memory):
         except BaseException:
             _layer.close_handle(handle)
             raise
-        return cls._cover(handle, created, name, size, access)
+        return cls._wrap(_OwnedHandle(handle), created, name, size, access)
 
     @classmethod
-    def _cover(cls, handle: int, created: bool, name: str | None, size: int, access: str) -> NamedMap:
-        self = cls._wrap(handle, created, name)
-        self._size, self._access, self._backing, self._mapping = size, access, None, {}
+    def _wrap(cls, owned: Any, created: bool, name: str | None, size: int = 0, access: str = "rw") -> NamedMap:
+        self = super()._wrap(owned, created, name)
+        self._size, self._access, self._mapping = size, access, {}
         self._array = self._bytes = self._buf = None
         return self
 
-    def _new_mapping(self) -> Tuple[Any, memoryview, memoryview]:
+    def _facts(self) -> dict[str, Any]:
+        return {"size": self._size, "access": self._access}
+
+    def _new_mapping(self) -> tuple[Any, memoryview, memoryview]:
         return self._over(self._call(_map_array, self._access, 0, self._size))
-
-    def close(self) -> None:
-        """Close the handle (CloseHandle), once, and give up the memory; this never fails.
-
-        If nothing else has the object open, its name is gone at once.  Views, and what was borrowed from the memory,
-        stay valid; UnmapViewOfFile follows the last of them.
-        """
-        super().close()
-        self._forget()
-        self._backing = None
 
     def view(self, offset: int = 0, size: int | None = None, *, access: str | None = None,
              address: int | None = None) -> View:
@@ -2567,19 +2664,17 @@ class NamedMap(_Object, _Memory):
         return View._of(self, self._call(_map_array, access, offset, size, address), access)
 
     def _flush(self, address: int, size: int) -> None:
-        backing = self._backing
+        owned = self._owned
+        file = None if owned is None else owned.file  # a view of a closed map has none any more
         try:
             if size:  # 0 would be the whole view
                 _layer.flush_view(address, size)
-            if backing is not None and self._access == "rw":
-                backing.flush()
+            if file is not None and self._access == "rw":
+                os.fsync(file.value)
         except OSError as error:
-            raise _blame(error, self._name if backing is None else backing.path)
+            raise _blame(error, self._name if self._file_path is None else self._file_path)
         finally:
-            del backing  # a traceback would keep the file open
-
-    def _arguments(self) -> Dict[str, Any]:
-        return {"size": self._size, "access": self._access}
+            del owned, file  # a traceback would keep them open
 
     def _details(self) -> str:
         return f", size={self._size}, access={self._access!r}"
@@ -2611,15 +2706,16 @@ class _Waitable(_Object):
     _kind: str  # what the kernel calls it
 
     @classmethod
-    def _create(cls: Type[Waitable], name: str | None, exist_ok: bool, sddl: str | None, inheritable: bool,
-                create: Callable[..., Tuple[int, bool]], *arguments: Any) -> Waitable:
+    def _create(cls: type[Waitable], name: str | None, exist_ok: bool, sddl: str | None, inheritable: bool,
+                create: Callable[..., tuple[int, bool]], *arguments: Any) -> Waitable:
         if name is not None:
             _check_name(name)
         security = _layer.security_attributes(_check_sddl(sddl), bool(inheritable))
-        return cls._wrap(*create(name, exist_ok, security, *arguments), name)
+        handle, created = create(name, exist_ok, security, *arguments)
+        return cls._wrap(_OwnedHandle(handle), created, name)
 
     @classmethod
-    def open(cls: Type[Waitable], name: str, *, timeout: float | None = 0, inheritable: bool = False) -> Waitable:
+    def open(cls: type[Waitable], name: str, *, timeout: float | None = 0, inheritable: bool = False) -> Waitable:
         """Open one that exists by its `name` (OpenMutexW, OpenEventW, OpenSemaphoreW); this never creates any.
 
         Return an object of this class.  `timeout` is how many seconds to wait for the name to appear; 0 does not wait,
@@ -2629,13 +2725,14 @@ class _Waitable(_Object):
         forbids it; OSError if another kind of object has the name; ValueError for a bad argument; TypeError for an
         argument of the wrong type; NotImplementedError for `inheritable` on other systems than Windows.
         """
-        _check_name(name)
+        _check_name(name, opening=True)
         timeout = _check_timeout(timeout)
-        handle = _wait_until_there(lambda: _layer.open_waitable(cls._kind, name, bool(inheritable)), timeout)
-        return cls._wrap(handle, False, name)
+        handle = _wait_until_there(
+            name, timeout, lambda: _layer.open_waitable(cls._kind, name, bool(inheritable)))
+        return cls._wrap(_OwnedHandle(handle), False, name)
 
     @classmethod
-    def from_handle(cls: Type[Waitable], handle: int) -> Waitable:
+    def from_handle(cls: type[Waitable], handle: int) -> Waitable:
         """Take a `handle` that this process inherited, or that duplicate() in another process made for it.
 
         Return an object of this class, which has no name.  From then on close() closes the handle.
@@ -2644,12 +2741,12 @@ class _Waitable(_Object):
         TypeError for what is no handle; NotImplementedError on other systems than Windows.  After any of them the
         handle is still the caller's.
         """
-        return cls._wrap(_checked_handle(handle, cls._kind), False, None)
+        return cls._wrap(_OwnedHandle(_checked_handle(handle, cls._kind)), False, None)
 
-    def _got(self, is_abandoned: bool, noted: List[int]) -> None:
+    def _got(self, is_abandoned: bool, noted: list[int]) -> None:
         """Note that the calling thread has got this object, and in `noted` how to undo that."""
 
-    def _give_back(self, handle: int, noted: List[int]) -> None:
+    def _give_back(self, handle: int, noted: list[int]) -> None:
         """Undo that the calling thread has got this object."""
         raise NotImplementedError
 
@@ -2671,8 +2768,8 @@ def _wait(objects: Sequence[Waitable], timeout: float | None) -> Waitable | None
     A signal handler, such as that of Ctrl+C, may raise an exception when an object was just got.  The caller would not
     know that it has it, so it is given back.
     """
-    got, noted = [WAIT_TIMEOUT], []  # type: Tuple[List[int], List[int]]
-    owned: List[Any] = [each._owned for each in objects]  # this keeps the handles open meanwhile
+    got, noted = [WAIT_TIMEOUT], []  # type: tuple[list[int], list[int]]
+    owned: list[Any] = [each._owned for each in objects]  # this keeps the handles open meanwhile
     try:
         _check_all_open(objects)
         handles = [each.value for each in owned]
@@ -2773,11 +2870,11 @@ class Mutex(_Lock):
     _kind = "Mutant"
     _abandoned = False
     # How often each thread has acquired it by this object.  A dead reference is that of a thread that has ended.
-    _holds: Dict[weakref.ref[_Thread.Token], int]
+    _holds: dict[weakref.ref[_Thread.Token], int]
 
     @classmethod
-    def _wrap(cls: Type[Object], handle: int, created: bool, name: str | None) -> Object:
-        self: Any = super()._wrap(handle, created, name)
+    def _wrap(cls: type[Object], owned: Any, created: bool, name: str | None) -> Object:
+        self: Any = super()._wrap(owned, created, name)
         self._holds = {}
         return self  # type: ignore[no-any-return]
 
@@ -2809,13 +2906,14 @@ class Mutex(_Lock):
         Raises RuntimeError if the calling thread does not hold the mutex through this object; ValueError if the object
         is closed.
         """
-        reference, owned, done = _this_thread.reference, self._owned, []  # type: Any, Any, List[int]
+        reference, owned, done = _this_thread.reference, self._owned, []  # type: Any, Any, list[int]
         held = self._holds.get(reference, 0)
         try:
             if owned is None:
                 self._check_open()
+            handle = owned.value
             # If this thread has got it by another object, nothing is asked of the system, which would release that.
-            if not held or not _layer.release_mutex(owned.value, done):
+            if not held or not _layer.release_mutex(handle, done):
                 raise RuntimeError(f"this thread does not hold Mutex {self._name!r} through this object")
         except OSError as error:
             raise _blame(error, self._name)
@@ -2843,7 +2941,7 @@ class Mutex(_Lock):
     def _is_held(self) -> bool:
         return any(reference() is not None for reference in list(self._holds))
 
-    def _got(self, is_abandoned: bool, noted: List[int]) -> None:
+    def _got(self, is_abandoned: bool, noted: list[int]) -> None:
         if is_abandoned:
             self._holds.clear()  # those of threads that have ended
         reference = _this_thread.reference
@@ -2853,7 +2951,7 @@ class Mutex(_Lock):
             self._abandoned = is_abandoned
         self._holds[reference] = held + 1
 
-    def _give_back(self, handle: int, noted: List[int]) -> None:
+    def _give_back(self, handle: int, noted: list[int]) -> None:
         _layer.release_mutex(handle, [])
         for held in noted:
             self._note(_this_thread.reference, held)
@@ -2885,6 +2983,9 @@ class Event(_Waitable):
     def set(self) -> None:
         """Let waiting threads go on: all until clear(), or one for an auto-reset event (SetEvent).
 
+        If clear() follows at once, Windows may let none of them go on; so clear a manual-reset event before what it
+        announces begins again, or use an auto-reset event.  On Linux, threads that were waiting do go on.
+
         Raises ValueError if the object is closed; PermissionError if its handle does not allow it.
         """
         self._call(_layer.set_event)
@@ -2911,7 +3012,7 @@ class Event(_Waitable):
         """
         return _wait((self,), _check_timeout(timeout)) is not None
 
-    def _give_back(self, handle: int, noted: List[int]) -> None:
+    def _give_back(self, handle: int, noted: list[int]) -> None:
         resets_itself, _ = _layer.query_event(handle)
         if resets_itself:
             _layer.set_event(handle)
@@ -2949,7 +3050,7 @@ class Semaphore(_Lock):
             raise ValueError(f"{n} more would exceed the maximum of the semaphore")
         return before
 
-    def _give_back(self, handle: int, noted: List[int]) -> None:
+    def _give_back(self, handle: int, noted: list[int]) -> None:
         _layer.release_semaphore(handle, 1)
 
 

@@ -523,7 +523,7 @@ def test_file_without_the_linux_section_is_one_for_windows(name, tmp_path, start
     ("", "empty"), ("Local\\", "empty"), ("Global\\", "empty"),
     ("Local", "only a prefix"), ("Global", "only a prefix"), ("Session", "only a prefix"),
     ("a\\b", "backslash"), ("\\x", "backslash"), ("x\\", "backslash"), ("local\\x", "backslash"),
-    ("GLOBAL\\x", "backslash"), ("Session\\1\\x", "backslash"), ("Local\\a\\b", "backslash"),
+    ("GLOBAL\\x", "backslash"), ("Local\\a\\b", "backslash"),
     ("Local\\\\x", "backslash"), ("Local\\Local\\x", "backslash"),
     ("a\0b", "NUL"), ("Local\\a\0", "NUL"),
     ("x" * 260, "259"), ("Global\\" + "x" * 253, "259"), ("\U0001f600" * 130, "259"),
@@ -1542,14 +1542,18 @@ def test_pickling_opens_the_name_again(access, name):
         with copy.copy(m) as other:
             assert other.handle != m.handle
         kept = pickle.dumps(m)
-    with pytest.raises(FileNotFoundError):
-        pickle.loads(kept)
+    with pickle.loads(kept) as lost, NamedMap.create(name, 5000):
+        for _ in range(2):
+            with pytest.raises(FileNotFoundError, match="has to keep it open until then"):
+                lost.read()
+        assert not lost.closed and (lost.name, lost.size, lost.access) == (name, 100, access)
+        assert repr(lost) == f"<NamedMap {name!r}, not opened>"
     with pytest.raises(ValueError, match="closed"):
         pickle.dumps(m)
 
 
 def test_pickle_without_a_name_or_of_a_view_raises_type_error(memory):
-    with NamedMap.create(None, 100) as m, pytest.raises(TypeError, match="inheritance or duplicate"):
+    with NamedMap.create(None, 100) as m, pytest.raises(TypeError, match="inheritance or by duplicate"):
         pickle.dumps(m)
     with memory.view() as view, pytest.raises(TypeError, match="pickle its NamedMap"):
         pickle.dumps(view)
@@ -2220,7 +2224,7 @@ CALLS = [(use, *method.split(":")) for use, methods in [
     (use_larger_file, "open_file: create_file_mapping:path"), (use_new_file, "open_file: create_file_mapping:path"),
     (use_handle, "duplicate_handle:name handle_kind: section_access: query_section:" if ON_WINDOWS else ""),
     (use_mutex, "create_mutex: open_waitable: wait:name release_mutex:name"),
-    (use_event, "create_event: open_waitable: set_event:name query_event:name wait:name reset_event:name"),
+    (use_event, "create_event: open_waitable:name set_event:name query_event:name wait:name reset_event:name"),
     (use_semaphore, "create_semaphore: open_waitable: wait:name release_semaphore:name")]
     for method in methods.split()]
 
@@ -4585,7 +4589,8 @@ STRANGE_VALUES = [
 USUAL = {
     "access": "rw", "address": None, "blocking": True, "ctype": ctypes.c_uint8, "data": b"x", "exc_info": None,
     "exist_ok": False, "file": None, "flags": 0, "handle": 0, "inheritable": False, "initial_state": True, "key": 0,
-    "manual_reset": True, "maximum": 4, "n": 1, "objects": [], "offset": 0, "pid": 0, "reserve": False, "sddl": None,
+    "encoding": "utf-8", "manual_reset": True, "maximum": 4, "n": 1, "objects": [], "offset": 0, "pid": 0,
+    "reserve": False, "sddl": None,
     "size": 100, "timeout": 0.001, "value": 1}
 MAKERS = {View: lambda: NamedMap.create(None, 100).view(), NamedMap: lambda: NamedMap.create(None, 100),
           Mutex: Mutex.create, Event: Event.create, Semaphore: Semaphore.create}
@@ -4618,7 +4623,7 @@ def call_strangely(method, arguments):
     named = {each.name: arguments[each.name] for each in parameters if each.kind is each.KEYWORD_ONLY}
     try:
         method(*(arguments[each.name] for each in parameters if each.kind is not each.KEYWORD_ONLY), **named)
-    except (TypeError, ValueError, IndexError, OSError, NotImplementedError, RuntimeError):
+    except (TypeError, ValueError, LookupError, OSError, NotImplementedError, RuntimeError):
         pass
 
 
@@ -5588,7 +5593,9 @@ def test_the_commands_that_the_readme_begins_with(typed):
     assert dump().end() == (0, octets, "")
     process.enter()
     assert process.end() == (0, [], "")
-    assert read_again().end() == (1, [], error[0] + "\n")
+    status, lines, text = read_again().end()
+    common = error[0] if ON_WINDOWS else error[0].partition("running")[0]  # the advice for Linux differs
+    assert (status, lines) == (1, []) and text.startswith(common)
 
 
 def test_the_python_that_the_readme_begins_with(demo, python):

@@ -22,7 +22,7 @@ def main():
     except OSError as error:
         raise SystemExit(f"Could not create the memory: {error}")
     with memory:
-        memory.write((MESSAGE + "\0").encode("utf-16-le"))  # as a C program would store a wide string
+        memory.write_text(MESSAGE)  # as a C program would store a wide string
         print(f"{NAME} holds the message; Enter ends this process.", flush=True)
         sys.stdin.readline()
 

@@ -19,7 +19,7 @@ def main():
     except OSError as error:
         raise SystemExit(f"Could not open the memory: {error}")
     with memory:
-        print(memory.read().decode("utf-16-le").split("\0")[0])
+        print(memory.read_text())
 
 
 if __name__ == "__main__":

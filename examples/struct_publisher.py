@@ -47,9 +47,8 @@ def main(name=NAME):
     with memory:
         telemetry = memory.overlay(Telemetry)  # storing to its fields stores to the memory
         telemetry.version, telemetry.speed, telemetry.time, telemetry.gear = 1, 187.25, 12.5, 4
-        track = "N\u00fcrburgring".encode("utf-16-le")
-        ctypes.memmove(telemetry.track, track, len(track))
-        telemetry.packet = 1  # at last, because readers wait for it
+        memory.write_text("N\u00fcrburgring", Telemetry.track.offset, Telemetry.track.size)
+        telemetry.packet = 1  # last: readers wait for it
         print(f"{name} holds the telemetry; Enter ends this process.", flush=True)
         sys.stdin.readline()
 

@@ -26,9 +26,9 @@ def main(name=NAME):
         while telemetry.packet == 0 and time.monotonic() < deadline:
             time.sleep(0.01)
             telemetry = memory.snapshot(Telemetry)
+        track = memory.read_text(Telemetry.track.size, Telemetry.track.offset)
     if telemetry.packet == 0:
         raise SystemExit("Nobody has published anything.")
-    track = bytes(telemetry.track).decode("utf-16-le").split("\0")[0]
     print(f"{track}: gear {telemetry.gear}, {telemetry.speed} km/h at {telemetry.time} s (packet {telemetry.packet})")
 
 
