@@ -2026,19 +2026,12 @@ class _OwnedView(_Owned):
             layer.unmap_view(*self.value)
 
 
-@lru_cache(16)
-def _array_type(size: int) -> Any:
-    """A type of ctypes arrays; to make one costs more than to map memory."""
-    return ctypes.c_char * size
-
-
 def _map_array(handle: int, access: str, offset: int, size: int, address: int | None = None) -> Any:
     """A ctypes array over part of a file mapping object, which unmaps it at the end of its life."""
     skipped = offset % _GRANULARITY
-    length = skipped + size
-    base = _layer.map_view(handle, access, offset - skipped, length, None if address is None else address - skipped)
-    owned = _OwnedView((base, length))
-    array: Any = _array_type(size).from_address(base + skipped)
+    where = None if address is None else address - skipped
+    owned = _OwnedView((_layer.map_view(handle, access, offset - skipped, skipped + size, where), skipped + size))
+    array: Any = (ctypes.c_char * size).from_address(owned.value[0] + skipped)
     array.owned = owned  # what is borrowed from the memory keeps the array, and that this
     return array
 
@@ -2055,10 +2048,7 @@ def _check_address(address: int, offset: int, size: int) -> int:
 
 
 class _Memory(_Closable):
-    """What views and maps have in common: mapped memory, read and written as bytes.
-
-    Whatever uses the bytes raises ValueError if the object is closed, and OSError if the memory cannot be mapped.
-    """
+    """What views and maps have in common: mapped memory, read and written as bytes."""
 
     _size: int
     _access: str
@@ -2102,7 +2092,6 @@ class _Memory(_Closable):
         self._mapping.clear()
 
     def close(self) -> None:
-        """Give up the memory.  What was borrowed from it stays valid; UnmapViewOfFile follows the last of that."""
         super().close()
         self._forget()
 
@@ -2130,8 +2119,7 @@ class _Memory(_Closable):
     def buf(self) -> memoryview:
         """A memoryview of all the bytes, read-only when access is ``"r"``; it stays valid after close().
 
-        It is the same one each time: once released (``with m.buf``), it is gone for this object.  Release a slice of
-        it, such as ``m.buf[:]``, instead.
+        It is the same one each time: to release one (``with m.buf[:]``), take a slice of it.
         """
         buf: memoryview | None = self._buf
         return self._map()[2] if buf is None else buf
@@ -2174,8 +2162,7 @@ class _Memory(_Closable):
     def __setitem__(self, key: int | slice, value: Any) -> None:
         """Store an int into a byte, or something bytes-like into a slice of the same length.
 
-        Raises IndexError for an index outside; ValueError for an int that is no byte and for another length; TypeError
-        for another key or value, and if the memory is read-only.
+        Raises IndexError for an index outside; ValueError for an int that is no byte, and for another length.
         """
         try:
             (self._bytes or self._map()[1])[key] = value
@@ -2191,15 +2178,8 @@ class _Memory(_Closable):
             raise ValueError(f"{len(octets)} bytes do not fit a slice of {len(view[key])}")
         view[key] = octets
 
-    def __delitem__(self, key: Any) -> None:
-        """Raise TypeError: the size is fixed."""
-        raise TypeError(f"{type(self).__name__} has a fixed size")
-
     def read(self, size: int | None = -1, offset: int = 0) -> bytes:
-        """Copy up to `size` bytes (all, if negative or None) from `offset` on; like os.pread, stop at the end.
-
-        Raises ValueError for a negative offset; TypeError for a size or offset that is no int.
-        """
+        """Copy up to `size` bytes (all, if negative or None) from `offset` on; like os.pread, stop at the end."""
         if size is None:
             size = -1
         if size.__class__ is not int or offset.__class__ is not int:
@@ -2211,11 +2191,7 @@ class _Memory(_Closable):
         return octets
 
     def write(self, data: Buffer, offset: int = 0) -> int:
-        """Copy `data`, something bytes-like, to `offset` (bytes) and return how many bytes it has.
-
-        Raises ValueError, and writes nothing, if it does not fit; TypeError if it is not bytes-like, `offset` is no int
-        or the memory is read-only.
-        """
+        """Copy `data`, something bytes-like, to `offset`, where it has to fit; return how many bytes it has."""
         try:
             if data and offset >= 0:  # a slice would take any offset for nothing, and count a negative one from the end
                 size = len(data)
@@ -2232,10 +2208,8 @@ class _Memory(_Closable):
         """Decode the text in up to `size` bytes (all, if negative or None) from `offset` on, up to its first NUL.
 
         What is not text becomes U+FFFD; what is behind the NUL, such as the rest of a longer text, does not matter.  A
-        field of a ctypes Structure S is read by ``m.read_text(S.title.size, S.title.offset)``.
-
-        Raises ValueError for a negative offset; LookupError if Python has no such `encoding` of text; TypeError for an
-        argument of the wrong type.
+        field of a ctypes Structure S is read by ``m.read_text(S.title.size, S.title.offset)``.  LookupError if Python
+        has no such `encoding` of text.
         """
         "\0".encode(encoding)  # LookupError for what is no encoding of text
         decoder = codecs.getincrementaldecoder(encoding)("replace")
@@ -2249,13 +2223,10 @@ class _Memory(_Closable):
             offset, left = offset + len(octets), left - len(octets)
 
     def write_text(self, text: str, offset: int = 0, size: int | None = None, encoding: str = "utf-16-le") -> int:
-        """Encode `text` and a NUL, copy both to `offset` (bytes), and return how many bytes they have.
+        """Encode `text` and a NUL, copy both to `offset`, and return how many bytes they have.
 
-        `size` is how many bytes there are for them, such as those of a field; None is up to the end.
-
-        Raises ValueError, and writes nothing, if they do not fit, the text has a NUL or the encoding lacks a character;
-        LookupError if Python has no such `encoding` of text; TypeError for an argument of the wrong type, and if the
-        memory is read-only.
+        `size` is how many bytes there are for them, such as those of a field; None is up to the end.  ValueError, and
+        nothing is written, if they do not fit, the text has a NUL or the `encoding` lacks a character.
         """
         if not isinstance(text, str):
             raise TypeError(f"a str is required, not {type(text).__name__}; write() takes bytes")
@@ -2269,12 +2240,10 @@ class _Memory(_Closable):
         return self.write(octets, offset)
 
     def overlay(self, ctype: type[CData], offset: int = 0) -> CData:
-        """A ctypes object of type `ctype` (Structure, array, c_int...) that lives in the memory at `offset` (bytes).
+        """A ctypes object of type `ctype` (Structure, array, c_int...) that lives in the memory at `offset`.
 
-        Reading and storing its fields reads and writes the shared memory; it stays valid after close().
-
-        Raises ValueError if it is not wholly inside; TypeError if `ctype` is not a ctypes type or is c_char_p,
-        c_wchar_p or py_object, if `offset` is no int, and if the memory is read-only (snapshot() copies from it).
+        Reading and storing its fields reads and writes the shared memory; it stays valid after close().  TypeError also
+        for c_char_p, c_wchar_p and py_object, and if the memory is read-only (snapshot() copies from it).
         """
         offset = index(offset)
         placed = self._place(ctype, offset)
@@ -2284,11 +2253,7 @@ class _Memory(_Closable):
         return overlay
 
     def snapshot(self, ctype: type[CData], offset: int = 0) -> CData:
-        """A ctypes object of type `ctype` with a private copy, made in one pass, of the memory at `offset` (bytes).
-
-        Raises ValueError if it is not wholly inside; TypeError if `ctype` is not a ctypes type or is c_char_p,
-        c_wchar_p or py_object, and if `offset` is no int.
-        """
+        """A ctypes object of type `ctype` with a private copy, made in one pass, of the memory at `offset`."""
         offset = index(offset)
         copy: CData = self._place(ctype, offset).from_buffer_copy(self._array or self._map()[0], offset)
         return copy
@@ -2304,14 +2269,11 @@ class _Memory(_Closable):
         return ctype
 
     def flush(self, offset: int = 0, size: int | None = None) -> None:
-        """Write `size` bytes (None: up to the end) from `offset` on to the file behind the memory.
+        """Write `size` bytes (None: up to the end) from `offset` on to the file behind the memory, if there is one.
 
         FlushViewOfFile hands the changed pages to the system; FlushFileBuffers then waits for the disk, where this
-        object, or the map of this view, was created over a file, may write to it, and is still open.  Memory in the
-        paging file, and copy-on-write memory, has nothing to write.
-
-        Raises ValueError if the range is not wholly inside; OSError also if writing fails; TypeError for a size or
-        offset that is no int.
+        object, or the map of this view, was created over a file, may write to it, and is still open.  OSError if
+        writing fails.
         """
         array, offset = self._array or self._map()[0], index(offset)
         try:
@@ -2326,17 +2288,15 @@ class _Memory(_Closable):
 
 
 class View(_Memory):
-    """Part of a file mapping object, mapped into this process (MapViewOfFile); made by NamedMap.view().
+    """Part of a file mapping object, mapped into this process (MapViewOfFileEx); made by NamedMap.view().
 
-    Bytes are read and written as in NamedMap.  A view keeps the NamedMap it came from alive, but not open.  `with`
-    closes the view.  After close(), `size`, `closed`, repr() and close() still work; everything else is a ValueError.
-    A view cannot be pickled.
+    Bytes are read and written, and `with` closes it, as in NamedMap, which it keeps alive, but not open.  A view cannot
+    be pickled.
     """
 
     def __new__(cls, *args: object, **kwargs: object) -> Any:
         """Raise TypeError: view() of a NamedMap makes views."""
-        raise TypeError("View is not called: NamedMap.create() makes memory, NamedMap.open() opens it, and view() of a "
-                        "NamedMap gives a View")
+        raise TypeError("View is not called: view() of what NamedMap.create() or NamedMap.open() returns makes one")
 
     @classmethod
     def _of(cls, named_map: NamedMap, array: Any, access: str) -> View:
@@ -2379,18 +2339,11 @@ class _BackingFile:
 
     def __init__(self, file: File, size: int | None, access: str) -> None:
         self._asked, self._is_new, self.is_kept = size, False, False
-        if hasattr(file, "fileno"):
-            self.path: Any = getattr(file, "name", None)
-            descriptor = self._duplicate(file)
-        else:
-            self.path = os.fsdecode(file)
-            if "\0" in self.path:
-                raise ValueError(f"a path must not contain NUL: {self.path!r}")
-            self._absolute = os.path.abspath(self.path)  # the current directory may change
-            descriptor = self._open(access)
-        self.owned = _OwnedFile(descriptor)
+        is_open = hasattr(file, "fileno")
+        self.path: Any = getattr(file, "name", None) if is_open else os.fsdecode(file)
+        self.owned = _OwnedFile(self._duplicate(file) if is_open else self._open(access))
         try:
-            found = os.fstat(descriptor)
+            found = os.fstat(self.owned.value)
             self._size = found.st_size
             if not stat.S_ISREG(found.st_mode):
                 raise OSError(errno.EINVAL, "this is not a file on a disk", self.path)
@@ -2407,18 +2360,20 @@ class _BackingFile:
     def _duplicate(self, file: Any) -> int:
         try:
             descriptor = file.fileno()
-        except OSError:
-            raise TypeError(f"a path or a file of the system is required, not {type(file).__name__}") from None
-        if hasattr(file, "flush"):
-            file.flush()  # what Python still holds back belongs to the contents
-        try:
+            if hasattr(file, "flush"):
+                file.flush()  # what Python still holds back belongs to the contents
             return os.dup(descriptor)
+        except io.UnsupportedOperation:
+            raise TypeError(f"a path or a file of the system is required, not {type(file).__name__}") from None
         except OverflowError:
             raise ValueError(f"no file has the descriptor {descriptor}") from None
         except OSError as error:
             raise _blame(error, self.path)
 
     def _open(self, access: str) -> int:
+        if "\0" in self.path:
+            raise ValueError(f"a path must not contain NUL: {self.path!r}")
+        self._absolute = os.path.abspath(self.path)  # the current directory may change
         while True:
             try:
                 return _layer.open_file(self.path, access, False)
@@ -2446,12 +2401,11 @@ class _BackingFile:
         if isinstance(error, OSError):
             _blame(error, self.path)
         try:
-            found = os.fstat(self.owned.value)
-            if self._is_new and found.st_size in (0, self._asked):
-                if os.path.samestat(found, os.stat(self._absolute)):
-                    self.owned.close()  # Windows deletes no file that is open without sharing
-                    os.unlink(self._absolute)
-            elif not self._is_new and self._size < found.st_size == self._asked:  # else others have changed it
+            found, asked = os.fstat(self.owned.value), self._asked
+            if self._is_new and found.st_size in (0, asked) and os.path.samestat(found, os.stat(self._absolute)):
+                self.owned.close()  # Windows deletes no file that is open without sharing
+                os.unlink(self._absolute)
+            elif not self._is_new and self._size < found.st_size == asked:  # else others have changed it
                 os.ftruncate(self.owned.value, self._size)
         except OSError:
             pass  # something else has mapped or replaced it meanwhile; the first error says more
@@ -2467,26 +2421,23 @@ class NamedMap(_Object, _Memory):
     ``m[a:b] = data``, ``m.read()``, ``m.write(data)``, ``m.read_text()``, ``m.write_text(text)``, ``m.buf`` (a
     memoryview), ``m.overlay(Struct)`` and ``m.snapshot(Struct)``.
 
-    The memory is mapped at the first use of its bytes, of `address` or of flush(), so that a huge object can be opened
-    and looked at through small views.  Every such use raises ValueError if the object is closed, OSError if there is
-    not enough memory or address space, and on Windows PermissionError if the memory was made read-only, which open()
-    cannot know.
+    Offsets and sizes are ints, in bytes.  Whatever uses the bytes raises ValueError, and changes nothing, if the object
+    is closed or they are not wholly inside; TypeError for an argument of the wrong type, and for storing if access is
+    ``"r"``; OSError if the memory cannot be mapped, which happens at the first use, so that a huge object can be opened
+    and looked at through small views.  Only then Windows raises PermissionError for memory that was made read-only.
 
     The name lives as long as a process has the object open; on Windows it dies with the last *handle*, even while
     views of the memory live on.  An object that nothing refers to any more is closed, too: `buf`, its slices and
-    overlays keep the memory, but not the name; a View keeps its NamedMap.
-
-    After close(), `name`, `created`, `closed`, `size`, repr() and close() still work; everything else is a ValueError.
+    overlays keep the memory, but not the name; a View keeps its NamedMap.  After close(), `name`, `created`, `closed`,
+    `size`, repr() and close() still work; everything else is a ValueError.
 
     As an argument of a multiprocessing.Process (or of `initargs`), an object is passed on with its handle, with or
     without a name.  Pickled otherwise, it is opened by its name, with the same size and access, where it is unpickled:
-    the process that pickled it has to keep it open until then.  If that open fails, the first use of the unpickled
-    object raises its error.  Without a name that is a TypeError.  Changes that were kept private (``"c"``) do not go
-    along.
+    the process that pickled it has to keep it open until then, else the first use raises the error.  Without a name
+    that is a TypeError.  Changes that were kept private (``"c"``) do not go along.
 
-    Mutex, Event and Semaphore are kernel objects, too: create() makes one, open() opens one that exists, from_handle()
-    takes one whose handle came from another process; and what is said here of names, closing and pickling holds for
-    them.
+    Mutex, Event and Semaphore are kernel objects, too: what is said here of create(), open(), from_handle(), names,
+    closing and pickling holds for them.
     """
 
     _file_path: Any = None
@@ -2498,7 +2449,8 @@ class NamedMap(_Object, _Memory):
         r"""Make memory of `size` bytes, 1 to 2**63-1, in the paging file or over a file (CreateFileMappingW).
 
         `name` is at most 259 UTF-16 units, with the prefix ``Local\`` or ``Global\`` or none; None makes memory
-        without a name, for child processes and duplicate().  Memory in the paging file is all zero.
+        without a name, for child processes and duplicate().  Memory in the paging file is all zero; with `reserve`
+        (SEC_RESERVE) only what is mapped is taken of that: use view(), since all else maps all of it.
 
         `file` is a path, or an open binary file, which is flushed and duplicated.  A path is opened with no sharing
         (CreateFileW) and held open as long as this object (other systems than Windows cannot keep others out); a
@@ -2507,13 +2459,11 @@ class NamedMap(_Object, _Memory):
         ``"c"`` (copy-on-write) to read and write with the changes kept private to this object.
 
         `exist_ok` attaches, as open() does, to the object if there is one, and then ignores `file`, `reserve` and
-        `sddl`; `created` says which happened.  `reserve` (SEC_RESERVE) takes of the paging file only what is mapped:
-        use view(), since all else maps all of it.  `inheritable` lets child processes inherit the handle.
-
-        `sddl` is the object's security descriptor (ConvertStringSecurityDescriptorToSecurityDescriptorW) if the
-        default, for its user and the system, will not do.  ``"D:(A;;GA;;;OW)(A;;GR;;;WD)"`` lets everyone read and the
-        owner write; ``(A;;GRGW;;;AU)`` in it lets all who are logged on write, and ``(A;;GRGW;;;AC)`` AppContainers
-        (UWP).  ``"S:(ML;;NW;;;LW)"`` lets the same user's processes of low integrity, such as sandboxed ones, write.
+        `sddl`; `created` says which happened.  `inheritable` lets child processes inherit the handle.  `sddl` is a
+        security descriptor (ConvertStringSecurityDescriptorToSecurityDescriptorW) if the default, for its user and the
+        system, will not do.  ``"D:(A;;GA;;;OW)(A;;GR;;;WD)"`` lets everyone read and the owner write;
+        ``(A;;GRGW;;;AU)`` in it lets all who are logged on write, and ``(A;;GRGW;;;AC)`` AppContainers (UWP).
+        ``"S:(ML;;NW;;;LW)"`` lets the same user's processes of low integrity, such as sandboxed ones, write.
 
         Raises FileExistsError if the name is taken, unless `exist_ok`; PermissionError if a security descriptor, a
         missing privilege (for ``Global\``) or the file forbids it, or others have the file open; FileNotFoundError
@@ -2573,18 +2523,17 @@ class NamedMap(_Object, _Memory):
              timeout: float | None = 0, inheritable: bool = False) -> NamedMap:
         r"""Open memory that exists by its `name` (OpenFileMappingW); this never creates any.
 
-        `name` may also begin with ``Session\<number>\``, for the memory of a user that a service looks at.  `size`
+        `name` may also begin with ``Session\<number>\``, for a service that looks at the memory of a user.  `size`
         covers exactly the first `size` bytes, None the whole object: whole pages (4096 bytes on Windows) unless it is
-        over a file, because Windows does not keep the exact size.  `access` is ``"r"`` to read, ``"rw"`` to read and
-        write, ``"c"`` (copy-on-write) to read and write with the changes kept private to this object, where not even
-        its views see them.  `timeout` is how many seconds to wait for the name to appear; 0 does not wait, None waits
-        for ever.  `inheritable` lets child processes inherit the handle.
+        over a file.  `access` is ``"r"``, ``"rw"`` or ``"c"`` (copy-on-write) as in create(); not even the views of
+        this object see its private changes.  `timeout` is how many seconds to wait for the name to appear; 0 does not
+        wait, None waits for ever.  `inheritable` lets child processes inherit the handle.
 
         Raises FileNotFoundError if nothing has the name, in time; PermissionError if the object's security descriptor
         forbids the access; OSError if another kind of object has the name; ValueError for a bad argument, and if the
-        object is smaller than `size`; TypeError for an argument of the wrong type.  On other systems than Windows,
-        raises PermissionError also if the memory was made read-only or its file may not be opened, FileNotFoundError
-        if that file was renamed or deleted, and NotImplementedError for `inheritable`.
+        object is smaller than `size`; TypeError for an argument of the wrong type.  On Linux also PermissionError if
+        the memory was made read-only or its file may not be opened, FileNotFoundError if that file was renamed or
+        deleted, and NotImplementedError for `inheritable`.
         """
         _check_name(name, opening=True)
         if size is not None:
@@ -2599,13 +2548,13 @@ class NamedMap(_Object, _Memory):
     def from_handle(cls, handle: int, size: int | None = None) -> NamedMap:
         """Take a `handle` that this process inherited, or that duplicate() in another process made for it.
 
-        From then on close() closes it.  `size` covers exactly the first `size` bytes, None the whole object.  Whether
-        it may be written follows from the handle (NtQueryObject); it has no name here.
+        From then on close() closes it.  `size` is as in open(); whether the memory may be written follows from the
+        handle (NtQueryObject).  The object has no name.
 
         Raises OSError if the handle is closed or belongs to another kind of object; PermissionError if it allows no
         access to the memory; ValueError if the object is smaller than `size`, and for a bad argument; TypeError for an
-        argument of the wrong type; NotImplementedError on other systems than Windows.  After any of them the handle is
-        still the caller's.
+        argument of the wrong type; NotImplementedError on other systems.  After any of them the handle is still the
+        caller's.
         """
         if size is not None:
             size = _check_size(size)
@@ -2648,10 +2597,8 @@ class NamedMap(_Object, _Memory):
         one view.  `address` is where the first byte shall be, for memory that contains pointers; it must be congruent
         to `offset` modulo 64 KiB.
 
-        Raises ValueError if the range is empty or not wholly inside, if `access` is wider than that of the map, if
-        `address` can never be used, or the map is closed; OSError if something else is at the address, or there is not
-        enough memory or address space; TypeError for an argument of the wrong type; NotImplementedError for `address`
-        on other systems than Windows.
+        Raises ValueError also if the range is empty, `access` is wider than that of the map, or `address` can never be
+        used; OSError also if something else is at the address; NotImplementedError for `address` on other systems.
         """
         offset = index(offset)
         size = max(self._size - offset, 1) if size is None else _check_size(size)
