@@ -424,6 +424,11 @@ _FILE_CAUSES = {
     ERROR_FILE_INVALID: "the file has become empty",
     ERROR_USER_MAPPED_FILE: "the file is mapped elsewhere, and cannot become shorter until that ends",
 }
+_MAY_NOT_WRITE = (
+    "it exists, but this process may not write to it: its creator probably runs as administrator, as a service or as "
+    'another user; open it with access="r", run both at the same level, or let the creator give a security descriptor '
+    "(sddl)"
+)
 _NEEDS_PRIVILEGE = (
     "creating memory in Global\\ needs the privilege SeCreateGlobalPrivilege (opening does not): "
     "run elevated or as a service, or use Local\\"
@@ -712,7 +717,7 @@ class _Windows:
             return int(self._call_with_name(_OPENERS[kind], rights[-1], inheritable, name))
         except PermissionError as error:
             if rights is _SECTION_RIGHTS["rw"]:
-                error.strerror = f"{error.strerror}{_TRY_READING}"
+                error.strerror = _MAY_NOT_WRITE
             raise
 
     def _call_with_name(self, function: str, *arguments: Any) -> Any:
