@@ -370,8 +370,6 @@ OPEN_EXISTING = 3
 SDDL_REVISION_1 = 1
 # handleapi.h; not -1, which never equals what ctypes returns for it
 INVALID_HANDLE_VALUE = HANDLE(-1).value
-# ntstatus.h
-STATUS_NO_MORE_ENTRIES = 0x8000001A
 # ntdll: access rights, EVENT_INFORMATION_CLASS, EVENT_TYPE, SECTION_INFORMATION_CLASS and OBJECT_INFORMATION_CLASS
 DIRECTORY_QUERY = 0x0001
 EVENT_QUERY_STATE = 0x0001
@@ -386,6 +384,7 @@ ERROR_LOCK_VIOLATION = 33
 ERROR_INVALID_PARAMETER = 87
 ERROR_DISK_FULL = 112
 ERROR_BAD_EXE_FORMAT = 193
+ERROR_NO_MORE_ITEMS = 259
 ERROR_NOT_OWNER = 288
 ERROR_TOO_MANY_POSTS = 298
 ERROR_INVALID_ADDRESS = 487
@@ -393,6 +392,7 @@ ERROR_USER_MAPPED_FILE = 1224
 ERROR_NO_SYSTEM_RESOURCES = 1450
 ERROR_COMMITMENT_LIMIT = 1455
 
+# What errors mean: of any function, and of those that take a name, a handle, a process or a file.
 _CAUSES = {
     ERROR_NOT_ENOUGH_MEMORY: _NO_MEMORY,
     ERROR_INVALID_ADDRESS: "the address range is not free in this process",
@@ -400,7 +400,6 @@ _CAUSES = {
     ERROR_COMMITMENT_LIMIT: "the paging file cannot hold it: ask for less, or enlarge the paging file",
 }
 _NAME_CAUSES.update({
-    **_CAUSES,
     ERROR_ACCESS_DENIED: "access is denied by the security descriptor that its creator gave it",
     ERROR_INVALID_HANDLE: "this is the name of another kind of object",
 })
@@ -435,14 +434,7 @@ _NEEDS_PRIVILEGE = (
 )
 
 _ATTEMPTS = 5  # to create or open a name that others keep making and dropping at the same time
-# What creating may fail with although the name is taken, which opening finds out: the security descriptor of the object
-# does not grant all that creating asks for; or there is no memory for another object, which Windows makes before it
-# looks at the name.
-_MAY_HIDE_A_TAKEN_NAME = (ERROR_ACCESS_DENIED, ERROR_NOT_ENOUGH_MEMORY, ERROR_INVALID_PARAMETER,
-                          ERROR_NO_SYSTEM_RESOURCES, ERROR_COMMITMENT_LIMIT)
-_PAUSES = tuple(0.001 * 2 ** attempt for attempt in range(9))  # seconds before what others hold is tried again
 _PASSES = 5  # through a directory of the kernel, until one finds nothing new
-_HUGE = 2 ** 46 if ctypes.sizeof(LPVOID) == 8 else 2 ** 31  # bytes: half of what pointers of user space can reach
 
 # For each access: the protection of an object's pages, and what is asked of a view and of a file.
 _PROTECTION = {"r": PAGE_READONLY, "rw": PAGE_READWRITE, "c": PAGE_WRITECOPY}
@@ -517,129 +509,121 @@ _winos: Any = os
 _msvcrt: Any = __import__("msvcrt") if sys.platform == "win32" else None
 
 
-def _win_error(code: int, name: str | None = None, causes: Dict[int, str] = _CAUSES) -> OSError:
-    return _os_error(code, causes.get(code) or _winctypes.FormatError(code).strip(), name)
+def _retried(code: int, call: Callable[..., Any], *arguments: Any) -> Any:
+    """Call it again, for half a second, as long as it fails with a Win32 error that others cause and soon end."""
+    for attempt in range(9):
+        try:
+            return call(*arguments)
+        except OSError as error:
+            if getattr(error, "winerror", None) != code:
+                raise
+        time.sleep(0.001 * 2 ** attempt)
+    return call(*arguments)
 
 
-# The checks (errcheck) run right after the call in the same thread, where the captured last error is still that of it.
-
-def _nonzero(causes: Dict[int, str], expected: int = 0) -> Callable[..., Any]:
-    """A check for functions that return 0 on failure, of which one error is no exception."""
-    def check(result: Any, function: Any, arguments: Tuple[Any, ...]) -> Any:
-        if not result and (not expected or _winctypes.get_last_error() != expected):
-            raise _win_error(_winctypes.get_last_error(), None, causes)
-        return result
-    return check
+def _win_error(code: int, causes: Dict[int, str], name: str | None = None) -> OSError:
+    return _os_error(code, causes.get(code) or _CAUSES.get(code) or _winctypes.FormatError(code).strip(), name)
 
 
-def _opened(handle: int | None, function: Any, arguments: Tuple[Any, ...]) -> int:
-    """A check for functions that return NULL on failure, and whose last argument is the name."""
-    if not handle:  # None, not 0: ctypes turns a NULL pointer into None
-        raise _win_error(_winctypes.get_last_error(), arguments[-1], _NAME_CAUSES)
-    return handle
+# What makes an exception of an error of a function, and of its arguments.
+
+def _name_refused(code: int, arguments: Tuple[Any, ...]) -> OSError:
+    name = arguments[-1]
+    kind = _layer.kind_of_name(name) if name and code == ERROR_INVALID_HANDLE else None
+    return _win_error(code, _NAME_CAUSES, name) if kind is None else _other_kind(name, kind)
 
 
-def _created(handle: int | None, function: Any, arguments: Tuple[Any, ...]) -> Tuple[int, bool]:
-    """The same for functions that create: the handle, and whether the object is new."""
-    return _opened(handle, function, arguments), _winctypes.get_last_error() != ERROR_ALREADY_EXISTS
-
-
-def _success(causes: Dict[int, str]) -> Callable[..., Any]:
-    """A check for functions that return an NTSTATUS, and do not set the last error."""
-    def check(status: int, function: Any, arguments: Tuple[Any, ...]) -> bool:
-        if status < 0 and status & 0xFFFFFFFF != STATUS_NO_MORE_ENTRIES:
-            raise _win_error(_win.RtlNtStatusToDosError(status), None, causes)
-        return status >= 0
-    return check
-
-
-def _section_created(handle: int | None, function: Any, arguments: Tuple[Any, ...]) -> Tuple[int, bool]:
-    if handle:
-        return _created(handle, function, arguments)
-    code, (file, _, protection, size_high, _, name) = _winctypes.get_last_error(), arguments
+def _section_refused(code: int, arguments: Tuple[Any, ...]) -> OSError:
+    file, _, protection, size_high, _, name = arguments
     if code == ERROR_ACCESS_DENIED and str(name).startswith("Global\\"):
-        raise _os_error(code, _NEEDS_PRIVILEGE, name)  # unless the name is taken: opening it finds out
-    if file != INVALID_HANDLE_VALUE:
-        if code == ERROR_ACCESS_DENIED:
-            raise _not_opened_for("rw" if protection & PAGE_READWRITE else "r")
-        raise _win_error(code, None, _FILE_CAUSES)
-    if code == ERROR_INVALID_PARAMETER and size_high:  # all other parameters were checked before
-        raise _os_error(code, _NO_MEMORY, name)
-    raise _win_error(code, name, _NAME_CAUSES)
+        return _os_error(code, _NEEDS_PRIVILEGE, name)  # unless the name is taken: opening it finds out
+    if file == INVALID_HANDLE_VALUE and code == ERROR_INVALID_PARAMETER and size_high:
+        return _os_error(code, _NO_MEMORY, name)  # all other parameters were checked before
+    if file == INVALID_HANDLE_VALUE or code == ERROR_INVALID_HANDLE:
+        return _name_refused(code, arguments)
+    if code == ERROR_ACCESS_DENIED:
+        return _not_opened_for("rw" if protection & PAGE_READWRITE else "r")
+    return _win_error(code, _FILE_CAUSES)
 
 
-def _file_opened(handle: int, function: Any, arguments: Tuple[Any, ...]) -> int:
-    if handle == INVALID_HANDLE_VALUE:  # and not NULL, as everywhere else
-        raise _win_error(_winctypes.get_last_error(), arguments[0], _FILE_CAUSES)
-    return handle
+def _file_refused(code: int, arguments: Tuple[Any, ...]) -> OSError:
+    return _win_error(code, _FILE_CAUSES, arguments[0])
 
 
-def _mapped(base: int | None, function: Any, arguments: Tuple[Any, ...]) -> int:
-    if base:
-        return base
-    code, (_, rights, _, _, size, address) = _winctypes.get_last_error(), arguments
-    refused = code in (ERROR_ACCESS_DENIED, ERROR_INVALID_PARAMETER)
-    if code in (ERROR_NOT_ENOUGH_MEMORY, ERROR_NO_SYSTEM_RESOURCES) or refused and size >= _HUGE:
-        raise _too_large()
-    if refused and rights & FILE_MAP_WRITE and not address:
-        raise _read_only()  # the range was checked before, so the protection of the object must be the cause
-    raise _win_error(code, None, {**_CAUSES, **_HANDLE_CAUSES})
+def _view_refused(code: int, arguments: Tuple[Any, ...]) -> OSError:
+    _, rights, _, _, _, address = arguments
+    if code in (ERROR_NOT_ENOUGH_MEMORY, ERROR_NO_SYSTEM_RESOURCES):
+        return _too_large()
+    if code in (ERROR_ACCESS_DENIED, ERROR_INVALID_PARAMETER) and rights & FILE_MAP_WRITE and not address:
+        return _read_only()  # the range was checked before, so the protection of the object must be the cause
+    return _win_error(code, _HANDLE_CAUSES)
 
 
-def _converted(result: int, function: Any, arguments: Tuple[Any, ...]) -> int:
-    if not result:
-        cause = _winctypes.FormatError(_winctypes.get_last_error()).strip()
-        raise ValueError(f"not a security descriptor in SDDL: {arguments[0]!r} ({cause})")
-    return result
+def _sddl_refused(code: int, arguments: Tuple[Any, ...]) -> ValueError:
+    return ValueError(f"not a security descriptor in SDDL: {arguments[0]!r} ({_winctypes.FormatError(code).strip()})")
 
 
-# Every function, sorted: its DLL, restype, argtypes and check.
+# Every function, sorted: its DLL, restype and argtypes, and what explains its errors: causes, or one of the functions
+# above.
 _PROTOTYPES = {
     # No check: it can only fail if something else closed the handle, and then there is nothing left to do.
     "CloseHandle": ("kernel32", BOOL, (HANDLE,), None),
     "ConvertStringSecurityDescriptorToSecurityDescriptorW": (
-        "advapi32", BOOL, (LPCWSTR, DWORD, LPVOID, LPVOID), _converted),
-    "CreateEventW": ("kernel32", HANDLE, (LPVOID, BOOL, BOOL, LPCWSTR), _created),
-    "CreateFileMappingW": ("kernel32", HANDLE, (HANDLE, LPVOID, DWORD, DWORD, DWORD, LPCWSTR), _section_created),
-    "CreateFileW": ("kernel32", HANDLE, (LPCWSTR, DWORD, DWORD, LPVOID, DWORD, DWORD, HANDLE), _file_opened),
-    "CreateMutexW": ("kernel32", HANDLE, (LPVOID, BOOL, LPCWSTR), _created),
-    "CreateSemaphoreW": ("kernel32", HANDLE, (LPVOID, LONG, LONG, LPCWSTR), _created),
-    "DuplicateHandle": (
-        "kernel32", BOOL, (HANDLE, HANDLE, HANDLE, LPVOID, DWORD, BOOL, DWORD), _nonzero(_PROCESS_CAUSES)),
-    "FlushViewOfFile": ("kernel32", BOOL, (LPCVOID, SIZE_T), _nonzero(_FILE_CAUSES, ERROR_LOCK_VIOLATION)),
+        "advapi32", BOOL, (LPCWSTR, DWORD, LPVOID, LPVOID), _sddl_refused),
+    "CreateEventW": ("kernel32", HANDLE, (LPVOID, BOOL, BOOL, LPCWSTR), _name_refused),
+    "CreateFileMappingW": ("kernel32", HANDLE, (HANDLE, LPVOID, DWORD, DWORD, DWORD, LPCWSTR), _section_refused),
+    "CreateFileW": ("kernel32", HANDLE, (LPCWSTR, DWORD, DWORD, LPVOID, DWORD, DWORD, HANDLE), _file_refused),
+    "CreateMutexW": ("kernel32", HANDLE, (LPVOID, BOOL, LPCWSTR), _name_refused),
+    "CreateSemaphoreW": ("kernel32", HANDLE, (LPVOID, LONG, LONG, LPCWSTR), _name_refused),
+    "DuplicateHandle": ("kernel32", BOOL, (HANDLE, HANDLE, HANDLE, LPVOID, DWORD, BOOL, DWORD), _PROCESS_CAUSES),
+    "FlushViewOfFile": ("kernel32", BOOL, (LPCVOID, SIZE_T), _FILE_CAUSES),
     # No check: it returns a constant.
     "GetCurrentProcess": ("kernel32", HANDLE, (), None),
     # No check: it can only fail for what was not allocated.
     "LocalFree": ("kernel32", LPVOID, (LPVOID,), None),
-    "MapViewOfFileEx": ("kernel32", LPVOID, (HANDLE, DWORD, DWORD, DWORD, SIZE_T, LPVOID), _mapped),
-    "NtOpenDirectoryObject": ("ntdll", c_long, (LPVOID, DWORD, LPVOID), _success(_CAUSES)),
-    "NtQueryDirectoryObject": (
-        "ntdll", c_long, (HANDLE, LPVOID, ULONG, BOOLEAN, BOOLEAN, LPVOID, LPVOID), _success(_CAUSES)),
-    "NtQueryEvent": ("ntdll", c_long, (HANDLE, c_int, LPVOID, ULONG, LPVOID), _success(_HANDLE_CAUSES)),
-    "NtQueryObject": ("ntdll", c_long, (HANDLE, c_int, LPVOID, ULONG, LPVOID), _success(_HANDLE_CAUSES)),
-    "NtQuerySection": ("ntdll", c_long, (HANDLE, c_int, LPVOID, SIZE_T, LPVOID), _success(_HANDLE_CAUSES)),
-    "OpenEventW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _opened),
-    "OpenFileMappingW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _opened),
-    "OpenMutexW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _opened),
-    "OpenProcess": ("kernel32", HANDLE, (DWORD, BOOL, DWORD), _nonzero(_PROCESS_CAUSES)),
-    "OpenSemaphoreW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _opened),
-    "ProcessIdToSessionId": ("kernel32", BOOL, (DWORD, LPVOID), _nonzero(_CAUSES)),
+    "MapViewOfFileEx": ("kernel32", LPVOID, (HANDLE, DWORD, DWORD, DWORD, SIZE_T, LPVOID), _view_refused),
+    "NtOpenDirectoryObject": ("ntdll", c_long, (LPVOID, DWORD, LPVOID), _CAUSES),
+    "NtQueryDirectoryObject": ("ntdll", c_long, (HANDLE, LPVOID, ULONG, BOOLEAN, BOOLEAN, LPVOID, LPVOID), _CAUSES),
+    "NtQueryEvent": ("ntdll", c_long, (HANDLE, c_int, LPVOID, ULONG, LPVOID), _HANDLE_CAUSES),
+    "NtQueryObject": ("ntdll", c_long, (HANDLE, c_int, LPVOID, ULONG, LPVOID), _HANDLE_CAUSES),
+    "NtQuerySection": ("ntdll", c_long, (HANDLE, c_int, LPVOID, SIZE_T, LPVOID), _HANDLE_CAUSES),
+    "OpenEventW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _name_refused),
+    "OpenFileMappingW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _name_refused),
+    "OpenMutexW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _name_refused),
+    "OpenProcess": ("kernel32", HANDLE, (DWORD, BOOL, DWORD), _PROCESS_CAUSES),
+    "OpenSemaphoreW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _name_refused),
+    "ProcessIdToSessionId": ("kernel32", BOOL, (DWORD, LPVOID), _CAUSES),
     # No check: it would be Python code, and an interrupt in it would lose the result.
     "ReleaseMutex": ("kernel32", BOOL, (HANDLE,), None),
-    "ReleaseSemaphore": ("kernel32", BOOL, (HANDLE, LONG, LPVOID), _nonzero(_HANDLE_CAUSES, ERROR_TOO_MANY_POSTS)),
-    "ResetEvent": ("kernel32", BOOL, (HANDLE,), _nonzero(_HANDLE_CAUSES)),
+    "ReleaseSemaphore": ("kernel32", BOOL, (HANDLE, LONG, LPVOID), _HANDLE_CAUSES),
+    "ResetEvent": ("kernel32", BOOL, (HANDLE,), _HANDLE_CAUSES),
     # No check: it translates errors and cannot fail itself.
     "RtlNtStatusToDosError": ("ntdll", ULONG, (c_long,), None),
-    "SetEvent": ("kernel32", BOOL, (HANDLE,), _nonzero(_HANDLE_CAUSES)),
+    "SetEvent": ("kernel32", BOOL, (HANDLE,), _HANDLE_CAUSES),
     # No check: it can only fail if something else unmapped the view.
     "UnmapViewOfFile": ("kernel32", BOOL, (LPCVOID,), None),
-    "VirtualAlloc": ("kernel32", LPVOID, (LPVOID, SIZE_T, DWORD, DWORD), _nonzero(_CAUSES)),
-    "VirtualQuery": ("kernel32", SIZE_T, (LPCVOID, LPVOID, SIZE_T), _nonzero(_CAUSES)),
+    "VirtualAlloc": ("kernel32", LPVOID, (LPVOID, SIZE_T, DWORD, DWORD), _CAUSES),
+    "VirtualQuery": ("kernel32", SIZE_T, (LPCVOID, LPVOID, SIZE_T), _CAUSES),
     # No check: as for ReleaseMutex.
     "WaitForMultipleObjects": ("kernel32", DWORD, (DWORD, LPVOID, BOOL, DWORD), None),
 }
 # What __del__ calls, perhaps between another call and its check, leaves the captured last error alone.
 _CALLED_BY_DEL = ("CloseHandle", "LocalFree", "UnmapViewOfFile")
+# Errors that are no exceptions: each is of one function, and its caller looks at what that returns.
+_EXPECTED = (ERROR_NO_MORE_ITEMS, ERROR_TOO_MANY_POSTS)
+
+
+def _check(dll: str, causes: Any) -> Callable[..., Any]:
+    """What runs right after a call (errcheck) in the same thread, where the captured last error is still that of it."""
+    def check(result: Any, function: Any, arguments: Tuple[Any, ...]) -> Any:
+        is_status = dll == "ntdll"  # whose functions return an NTSTATUS, and do not set the last error
+        if result >= 0 if is_status else result and result != INVALID_HANDLE_VALUE:
+            return result
+        code = _win.RtlNtStatusToDosError(result) if is_status else _winctypes.get_last_error()
+        if code in _EXPECTED:
+            return result
+        raise causes(code, arguments) if callable(causes) else _win_error(code, causes)
+    return check
 
 
 class _Functions:
@@ -647,14 +631,14 @@ class _Functions:
 
     def __init__(self) -> None:
         libraries: Dict[Tuple[str, bool], Any] = {}
-        for name, (dll, restype, argtypes, check) in _PROTOTYPES.items() if sys.platform == "win32" else ():
+        for name, (dll, restype, argtypes, causes) in _PROTOTYPES.items() if sys.platform == "win32" else ():
             captures = name not in _CALLED_BY_DEL
             if (dll, captures) not in libraries:
                 libraries[dll, captures] = _winctypes.WinDLL(dll, use_last_error=captures)
             function = libraries[dll, captures][name]
             function.restype, function.argtypes = restype, argtypes
-            if check is not None:
-                function.errcheck = check
+            if causes is not None:
+                function.errcheck = _check(dll, causes)
             setattr(self, name, function)
 
     def __getattr__(self, name: str) -> Any:
@@ -681,16 +665,19 @@ class _Windows:
         security.owned = _OwnedDescriptor(descriptor.value)
         return security
 
-    def _create(self, function: str, kind: str, rights: Tuple[int, ...], name: str | None, exist_ok: bool,
+    def _create(self, function: Any, kind: str, rights: Sequence[int], name: str | None, exist_ok: bool,
                 security: SECURITY_ATTRIBUTES, *arguments: Any) -> Tuple[int, bool]:
         """A handle, and whether the object is new; FileExistsError for one that exists, unless `exist_ok`."""
         for attempt in range(_ATTEMPTS):
             try:
-                handle, created = self._call_with_name(function, *arguments, name)
+                handle = function(*arguments, name)
+                created = _winctypes.get_last_error() != ERROR_ALREADY_EXISTS
                 break
             except OSError as error:
-                if name is None or getattr(error, "winerror", None) not in _MAY_HIDE_A_TAKEN_NAME:
+                if name is None or error.errno == errno.EBADF:
                     raise
+                # The name may be taken all the same: by an object whose security descriptor does not grant all that
+                # creating asks for; and Windows makes another object, for which memory may lack, before it looks.
                 try:
                     handle, created = self._open(kind, rights, name, bool(security.bInheritHandle)), False
                     break
@@ -706,30 +693,16 @@ class _Windows:
             raise _name_error(ERROR_ALREADY_EXISTS, name)
         return handle, created
 
-    def _open(self, kind: str, rights: Tuple[int, ...], name: str, inheritable: bool) -> int:
+    def _open(self, kind: str, rights: Sequence[int], name: str, inheritable: bool) -> int:
         """A handle with the first of the access rights that are granted."""
-        for right in rights[:-1]:
-            try:
-                return int(self._call_with_name(_OPENERS[kind], right, inheritable, name))
-            except PermissionError:
-                pass  # with less it may be granted
         try:
-            return int(self._call_with_name(_OPENERS[kind], rights[-1], inheritable, name))
+            return int(getattr(_win, _OPENERS[kind])(rights[0], inheritable, name))
         except PermissionError as error:
-            if rights is _SECTION_RIGHTS["rw"]:
-                error.strerror = _MAY_NOT_WRITE
-            raise
-
-    def _call_with_name(self, function: str, *arguments: Any) -> Any:
-        """Call a function whose last argument is the name; if another kind of object has it, the error says which."""
-        try:
-            return getattr(_win, function)(*arguments)
-        except OSError as error:
-            name = arguments[-1]
-            kind = self.kind_of_name(name) if name and error.errno == errno.EBADF else None
-            if kind is None:
+            if not rights[1:]:
+                if kind == "Section" and rights[0] & FILE_MAP_WRITE:
+                    error.strerror = _MAY_NOT_WRITE
                 raise
-            raise _other_kind(name, kind) from None
+        return self._open(kind, rights[1:], name, inheritable)
 
     def close_handle(self, handle: int, functions: Any = _win, is_finalizing: Callable[[], bool] = sys.is_finalizing,
                      ) -> None:
@@ -813,7 +786,7 @@ class _Windows:
         buffer = ctypes.create_string_buffer(0x20000)  # a name may have 0xFFFC bytes
         entry = (UNICODE_STRING * 2).from_buffer(buffer)  # OBJECT_DIRECTORY_INFORMATION: Name, TypeName
         while _win.NtQueryDirectoryObject(
-                directory, buffer, ctypes.sizeof(buffer), True, False, ctypes.byref(position), None):
+                directory, buffer, ctypes.sizeof(buffer), True, False, ctypes.byref(position), None) >= 0:
             yield str(entry[0]), str(entry[1])
 
     # ---- memory
@@ -822,7 +795,7 @@ class _Windows:
                             access: str, file: _OwnedFile | None, reserve: bool) -> Tuple[int, bool]:
         """A handle, and whether the object is new.  One that existed keeps its size; size 0 is that of the file."""
         return self._create(
-            "CreateFileMappingW", "Section", _SECTION_RIGHTS[access], name, exist_ok, security,
+            _win.CreateFileMappingW, "Section", _SECTION_RIGHTS[access], name, exist_ok, security,
             INVALID_HANDLE_VALUE if file is None else _msvcrt.get_osfhandle(file.value), ctypes.byref(security),
             _PROTECTION[access] | (SEC_RESERVE if reserve else SEC_COMMIT), size >> 32, size & 0xFFFFFFFF)
 
@@ -899,12 +872,8 @@ class _Windows:
         functions.UnmapViewOfFile(base)
 
     def flush_view(self, base: int, size: int) -> None:
-        for pause in _PAUSES:
-            if _win.FlushViewOfFile(base, size):
-                return
-            time.sleep(pause)  # the system is writing these pages itself, and has locked them
-        if not _win.FlushViewOfFile(base, size):
-            raise _win_error(ERROR_LOCK_VIOLATION, None, _FILE_CAUSES)
+        # The error means that the system is writing these pages itself, and has locked them.
+        _retried(ERROR_LOCK_VIOLATION, _win.FlushViewOfFile, base, size)
 
     def open_file(self, path: str, access: str, new: bool) -> int:
         """A descriptor of a file that no other program can open meanwhile."""
@@ -920,17 +889,17 @@ class _Windows:
     # ---- mutexes, events, semaphores
 
     def create_mutex(self, name: str | None, exist_ok: bool, security: SECURITY_ATTRIBUTES) -> Tuple[int, bool]:
-        return self._create("CreateMutexW", "Mutant", _RIGHTS["Mutant"], name, exist_ok, security,
+        return self._create(_win.CreateMutexW, "Mutant", _RIGHTS["Mutant"], name, exist_ok, security,
                             ctypes.byref(security), False)
 
     def create_event(self, name: str | None, exist_ok: bool, security: SECURITY_ATTRIBUTES, manual_reset: bool,
                      initial_state: bool) -> Tuple[int, bool]:
-        return self._create("CreateEventW", "Event", _RIGHTS["Event"], name, exist_ok, security,
+        return self._create(_win.CreateEventW, "Event", _RIGHTS["Event"], name, exist_ok, security,
                             ctypes.byref(security), manual_reset, initial_state)
 
     def create_semaphore(self, name: str | None, exist_ok: bool, security: SECURITY_ATTRIBUTES, value: int,
                          maximum: int) -> Tuple[int, bool]:
-        return self._create("CreateSemaphoreW", "Semaphore", _RIGHTS["Semaphore"], name, exist_ok, security,
+        return self._create(_win.CreateSemaphoreW, "Semaphore", _RIGHTS["Semaphore"], name, exist_ok, security,
                             ctypes.byref(security), value, maximum)
 
     def open_waitable(self, kind: str, name: str, inheritable: bool) -> int:
@@ -940,10 +909,8 @@ class _Windows:
     def release_mutex(self, handle: int, done: List[int]) -> bool:
         """Whether the calling thread was the owner; C code both calls and notes it in `done`, which is empty before."""
         done[:] = map(_win.ReleaseMutex, (handle,))
-        if not done[0]:
-            code = _winctypes.get_last_error()
-            if code != ERROR_NOT_OWNER:
-                raise _win_error(code, None, _HANDLE_CAUSES)
+        if not done[0] and _winctypes.get_last_error() != ERROR_NOT_OWNER:
+            raise _win_error(_winctypes.get_last_error(), _HANDLE_CAUSES)
         return bool(done[0])
 
     def set_event(self, handle: int) -> None:
@@ -972,7 +939,7 @@ class _Windows:
         array = (HANDLE * len(handles))(*handles)
         got[:] = map(_win.WaitForMultipleObjects, (len(array),), (array,), (False,), (ceil(1000 * seconds),))
         if got[0] == WAIT_FAILED:
-            raise _win_error(_winctypes.get_last_error(), None, _HANDLE_CAUSES)
+            raise _win_error(_winctypes.get_last_error(), _HANDLE_CAUSES)
 
 
 _layer: Layer = _Windows()
@@ -2492,14 +2459,8 @@ class NamedMap(_Object, _Memory):
     def _create_over(cls, *arguments: Any) -> NamedMap:
         # Another process that is just creating or closing the same has the file before, and after, it has the name; and
         # programs that look for viruses open what was just written.
-        for pause in _PAUSES:
-            try:
-                return cls._try_to_create_over(*arguments)
-            except OSError as error:
-                if getattr(error, "winerror", None) != ERROR_SHARING_VIOLATION:
-                    raise
-            time.sleep(pause)
-        return cls._try_to_create_over(*arguments)
+        self: NamedMap = _retried(ERROR_SHARING_VIOLATION, cls._try_to_create_over, *arguments)
+        return self
 
     @classmethod
     def _try_to_create_over(cls, name: str | None, size: int | None, access: str, file: File, exist_ok: bool,
