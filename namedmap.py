@@ -352,7 +352,6 @@ SEC_FILE = 0x800000
 SEC_RESERVE = 0x4000000
 SEC_COMMIT = 0x8000000
 SECTION_QUERY = 0x0001
-FILE_ATTRIBUTE_NORMAL = 0x80
 GENERIC_READ = 0x80000000
 GENERIC_WRITE = 0x40000000
 PROCESS_DUP_HANDLE = 0x0040
@@ -433,8 +432,7 @@ _NEEDS_PRIVILEGE = (
     "run elevated or as a service, or use Local\\"
 )
 
-_ATTEMPTS = 5  # to create or open a name that others keep making and dropping at the same time
-_PASSES = 5  # through a directory of the kernel, until one finds nothing new
+_ATTEMPTS = 5  # where other processes make and drop names at the same time
 
 # For each access: the protection of an object's pages, and what is asked of a view and of a file.
 _PROTECTION = {"r": PAGE_READONLY, "rw": PAGE_READWRITE, "c": PAGE_WRITECOPY}
@@ -478,10 +476,13 @@ class SECTION_BASIC_INFORMATION(ctypes.Structure):
 
 
 class SECURITY_ATTRIBUTES(ctypes.Structure):
-    """Who may use a new object, and whether child processes inherit the handle."""
+    """Who may use a new object, and whether child processes inherit the handle; it owns the security descriptor."""
 
-    owned: _OwnedDescriptor
     _fields_ = [("nLength", DWORD), ("lpSecurityDescriptor", LPVOID), ("bInheritHandle", BOOL)]
+
+    def __del__(self) -> None:
+        if self.lpSecurityDescriptor:
+            _win.LocalFree(self.lpSecurityDescriptor)
 
 
 class UNICODE_STRING(ctypes.Structure):
@@ -491,16 +492,6 @@ class UNICODE_STRING(ctypes.Structure):
 
     def __str__(self) -> str:
         return ctypes.wstring_at(self.Buffer, self.Length // 2)
-
-
-class _OwnedDescriptor(_Owned):
-    """A security descriptor, allocated by LocalAlloc."""
-
-    __slots__ = ()
-
-    def __del__(self) -> None:
-        if self.value:
-            _win.LocalFree(self.value)
 
 
 # For what only Windows has of them, and type checkers elsewhere do not know.
@@ -559,17 +550,13 @@ def _view_refused(code: int, arguments: Tuple[Any, ...]) -> OSError:
     return _win_error(code, _HANDLE_CAUSES)
 
 
-def _sddl_refused(code: int, arguments: Tuple[Any, ...]) -> ValueError:
-    return ValueError(f"not a security descriptor in SDDL: {arguments[0]!r} ({_winctypes.FormatError(code).strip()})")
-
-
 # Every function, sorted: its DLL, restype and argtypes, and what explains its errors: causes, or one of the functions
 # above.
 _PROTOTYPES = {
     # No check: it can only fail if something else closed the handle, and then there is nothing left to do.
     "CloseHandle": ("kernel32", BOOL, (HANDLE,), None),
     "ConvertStringSecurityDescriptorToSecurityDescriptorW": (
-        "advapi32", BOOL, (LPCWSTR, DWORD, LPVOID, LPVOID), _sddl_refused),
+        "advapi32", BOOL, (LPCWSTR, DWORD, LPVOID, LPVOID), _CAUSES),
     "CreateEventW": ("kernel32", HANDLE, (LPVOID, BOOL, BOOL, LPCWSTR), _name_refused),
     "CreateFileMappingW": ("kernel32", HANDLE, (HANDLE, LPVOID, DWORD, DWORD, DWORD, LPCWSTR), _section_refused),
     "CreateFileW": ("kernel32", HANDLE, (LPCWSTR, DWORD, DWORD, LPVOID, DWORD, DWORD, HANDLE), _file_refused),
@@ -656,13 +643,14 @@ class _Windows:
     # ---- handles
 
     def security_attributes(self, sddl: str | None, inheritable: bool) -> SECURITY_ATTRIBUTES:
-        """What the Create functions take; it owns its security descriptor."""
-        descriptor = LPVOID()
+        """What the Create functions take."""
+        security = SECURITY_ATTRIBUTES(ctypes.sizeof(SECURITY_ATTRIBUTES), None, inheritable)
         if sddl is not None:
-            _win.ConvertStringSecurityDescriptorToSecurityDescriptorW(
-                sddl, SDDL_REVISION_1, ctypes.byref(descriptor), None)
-        security = SECURITY_ATTRIBUTES(ctypes.sizeof(SECURITY_ATTRIBUTES), descriptor, inheritable)
-        security.owned = _OwnedDescriptor(descriptor.value)
+            descriptor = ctypes.byref(security, SECURITY_ATTRIBUTES.lpSecurityDescriptor.offset)
+            try:
+                _win.ConvertStringSecurityDescriptorToSecurityDescriptorW(sddl, SDDL_REVISION_1, descriptor, None)
+            except OSError as error:
+                raise ValueError(f"not a security descriptor in SDDL: {sddl!r} ({error.strerror})") from None
         return security
 
     def _create(self, function: Any, kind: str, rights: Sequence[int], name: str | None, exist_ok: bool,
@@ -704,8 +692,7 @@ class _Windows:
                 raise
         return self._open(kind, rights[1:], name, inheritable)
 
-    def close_handle(self, handle: int, functions: Any = _win, is_finalizing: Callable[[], bool] = sys.is_finalizing,
-                     ) -> None:
+    def close_handle(self, handle: int, functions: Any = _win, is_finalizing: Any = sys.is_finalizing) -> None:
         if not is_finalizing():  # then the system closes it, while daemon threads may still use it
             functions.CloseHandle(handle)
 
@@ -738,50 +725,45 @@ class _Windows:
         """What has the name: "mutex", or None if nothing has it, nothing of a known kind, or this may not look."""
         scope, _, rest = name.rpartition("\\")
         try:
-            return self._directory(scope or "Local").get(rest)
+            return self._names(self._directory(scope)).get(rest)
         except PermissionError:
             return None
 
     def named_objects(self) -> Iterator[Tuple[str, str]]:
         """All that has a name in this session, and in Global: the name with its prefix, and the kind."""
-        for scope in ("Local", "Global") if self._session() else ("Global",):
-            yield from ((f"{scope}\\{name}", kind) for name, kind in sorted(self._directory(scope).items()))
+        for directory, scope in {self._directory(scope): scope for scope in ("Local", "Global")}.items():
+            yield from ((f"{scope}\\{name}", kind) for name, kind in sorted(self._names(directory).items()))
 
-    def _session(self) -> int:
-        """The number of the session; in 0, that of services, Local is the same directory as Global."""
+    def _directory(self, scope: str) -> str:
+        """The directory of the kernel for the names of a scope; session 0, that of services, has one for both."""
         session = DWORD()
         _win.ProcessIdToSessionId(os.getpid(), ctypes.byref(session))
-        return session.value
+        local = session.value and scope != "Global"
+        return f"\\Sessions\\{session.value}\\BaseNamedObjects" if local else "\\BaseNamedObjects"
 
-    def _directory(self, scope: str) -> Dict[str, str]:
-        """The names and kinds in the directory that the kernel has for a scope."""
-        session = self._session() if scope == "Local" else 0
-        path = f"\\Sessions\\{session}\\BaseNamedObjects" if session else "\\BaseNamedObjects"
+    def _names(self, directory: str) -> Dict[str, str]:
+        """The names in a directory of the kernel, and the kinds of what they name."""
+        buffer = ctypes.create_unicode_buffer(directory)
+        path = UNICODE_STRING(2 * len(directory), 2 * len(directory), ctypes.addressof(buffer))
+        attributes = OBJECT_ATTRIBUTES(ctypes.sizeof(OBJECT_ATTRIBUTES), None, ctypes.addressof(path))
+        handle = HANDLE()
         found: Dict[str, str] = {}
-        handle = self._open_directory(path)
+        try:
+            _win.NtOpenDirectoryObject(ctypes.byref(handle), DIRECTORY_QUERY, ctypes.byref(attributes))
+        except OSError as error:
+            raise _blame(error, directory)
         try:
             # Entries are read by position, so that one is skipped if another before it vanishes meanwhile.
-            for _ in range(_PASSES):
+            for _ in range(_ATTEMPTS):
                 before = len(found)
-                found.update((name, _KINDS[kind]) for name, kind in self._entries(handle) if kind in _KINDS)
+                found.update(self._entries(handle))
                 if len(found) == before:
                     break
         finally:
-            self.close_handle(handle)
-        return found
+            self.close_handle(handle.value or 0)
+        return {name: _KINDS[kind] for name, kind in found.items() if kind in _KINDS}
 
-    def _open_directory(self, path: str) -> int:
-        buffer = ctypes.create_unicode_buffer(path)
-        name = UNICODE_STRING(2 * len(path), 2 * len(path), ctypes.addressof(buffer))
-        attributes = OBJECT_ATTRIBUTES(ctypes.sizeof(OBJECT_ATTRIBUTES), None, ctypes.addressof(name))
-        directory = HANDLE()
-        try:
-            _win.NtOpenDirectoryObject(ctypes.byref(directory), DIRECTORY_QUERY, ctypes.byref(attributes))
-        except OSError as error:
-            raise _blame(error, path)
-        return directory.value or 0
-
-    def _entries(self, directory: int) -> Iterator[Tuple[str, str]]:
+    def _entries(self, directory: HANDLE) -> Iterator[Tuple[str, str]]:
         position = ULONG()
         buffer = ctypes.create_string_buffer(0x20000)  # a name may have 0xFFFC bytes
         entry = (UNICODE_STRING * 2).from_buffer(buffer)  # OBJECT_DIRECTORY_INFORMATION: Name, TypeName
@@ -826,22 +808,20 @@ class _Windows:
         granted = basic[1]
         return "rw" if granted & FILE_MAP_WRITE else "r" if granted & FILE_MAP_READ else None
 
-    def section_facts(self, name: str) -> Tuple[int, int | None, str]:
+    def section_facts(self, name: str, access: str = "rw") -> Tuple[int, int | None, str]:
         """What query_section() returns for the memory of that name, and the widest access that this process gets."""
         try:
-            return self._section_facts(name, "rw")
+            handle = self.open_file_mapping(name, access, False)
+            try:
+                # A handle does not show the protection that the memory was created with.
+                _win.UnmapViewOfFile(_win.MapViewOfFileEx(handle, _VIEW_RIGHTS[access], 0, 0, 1, None))
+                return (*self.query_section(handle), access)
+            finally:
+                self.close_handle(handle)
         except PermissionError:
-            pass
-        return self._section_facts(name, "r")
-
-    def _section_facts(self, name: str, access: str) -> Tuple[int, int | None, str]:
-        handle = self.open_file_mapping(name, access, False)
-        try:
-            # A handle does not show the protection that the memory was created with.
-            _win.UnmapViewOfFile(_win.MapViewOfFileEx(handle, _VIEW_RIGHTS[access], 0, 0, 1, None))
-            return (*self.query_section(handle), access)
-        finally:
-            self.close_handle(handle)
+            if access == "r":
+                raise
+        return self.section_facts(name, "r")
 
     def map_view(self, handle: int, access: str, offset: int, size: int, address: int | None = None) -> int:
         """The address of a view, all of whose pages can be touched."""
@@ -877,8 +857,7 @@ class _Windows:
 
     def open_file(self, path: str, access: str, new: bool) -> int:
         """A descriptor of a file that no other program can open meanwhile."""
-        handle = _win.CreateFileW(path, _FILE_RIGHTS[access], 0, None, CREATE_NEW if new else OPEN_EXISTING,
-                                  FILE_ATTRIBUTE_NORMAL, None)
+        handle = _win.CreateFileW(path, _FILE_RIGHTS[access], 0, None, CREATE_NEW if new else OPEN_EXISTING, 0, None)
         try:
             descriptor: int = _msvcrt.open_osfhandle(handle, _winos.O_BINARY | _winos.O_NOINHERIT)
             return descriptor
