@@ -40,10 +40,11 @@ import threading
 import time
 import traceback
 import types
+import typing
 import warnings
 import weakref
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from ctypes import wintypes
 
 import pytest
@@ -1410,6 +1411,369 @@ def test_pickle_without_a_name_or_of_a_view_raises_type_error(memory):
         pickle.dumps(m)
     with memory.view() as view, pytest.raises(TypeError, match="pickle its NamedMap"):
         pickle.dumps(view)
+
+
+# ---------------------------------------------------------------- text
+
+TEXTS = [  # an encoding, bytes of memory, and the text in front of their first NUL
+    ("utf-16-le", b"a\0b\0\0\0\x3d\xd8", "ab"),  # half a surrogate pair of an older text
+    ("utf-16-le", "\u00fc\U0001f600".encode("utf-16-le"), "\u00fc\U0001f600"), ("utf-16-le", b"\0\0a\0", ""),
+    ("utf-16-le", b"\x3d\xd8a\0\0\0", "\ufffda"), ("utf-16-le", b"a\0\x3d\xd8\0\0", "a\ufffd"),
+    ("utf-16-le", b"\x3d\xd8", "\ufffd"), ("utf-16-le", b"a\0b", "a\ufffd"), ("utf-16-le", b"\x3d", "\ufffd"),
+    ("utf-16-le", b"", ""), ("utf-16-le", b"\1\0\0\1\0\0x\0", "\1\u0100"), ("utf-16-le", b"a\0\0\0b", "a"),
+    ("utf-16-be", b"a\0\0b\0\0\xd8\x3d", "\u6100b"), ("utf-8", b"caf\xc3\xa9\0\xff", "caf\u00e9"),
+    ("utf-8", b"a\xffb\xc3", "a\ufffdb\ufffd"), ("utf-8", b"a\xe2\x82\0b", "a\ufffd"), ("ascii", b"\x80a", "\ufffda"),
+    ("cp1252", b"caf\xe9\x81\0\x81", "caf\u00e9\ufffd"), ("utf-8-sig", b"\xef\xbb\xbfx\0\xff", "x"),
+    ("utf-32-le", "a\U0001f600\0".encode("utf-32-le") + b"\xff" * 4, "a\U0001f600"), ("utf-32-le", b"a\0\0", "\ufffd"),
+    ("utf-32-le", b"\0\0\0\1a\0\0\0\0\0\0\0", "\ufffda"), ("shift_jis", b"\x93\xfa\0\x93", "\u65e5")]
+
+
+@pytest.mark.parametrize("encoding, data, text", TEXTS)
+def test_read_text_ends_at_the_first_nul_or_with_the_range(encoding, data, text, either):
+    either[:] = b"\x81" * 100
+    either.write(data, 7)
+    assert either.read_text(len(data), 7, encoding) == text
+    either.write(data, 100 - len(data))
+    for size in {len(data), -1, 2 ** 70} - {0} | {len(data)}:
+        assert either.read_text(size, 100 - len(data), encoding=encoding) == text
+    assert either.read_text(offset=100) == either.read_text(offset=2 ** 70) == either.read_text(0) == ""
+
+
+@pytest.mark.parametrize("text", ["", "a", "caf\u00e9", "x" * 20])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16", "utf-32-le", "utf-8", "utf-8-sig", "cp1252",
+                                      "utf-7", "latin-1", "cp037"])
+def test_write_text_writes_the_text_and_a_nul_and_nothing_else(text, encoding, either):
+    either[:] = b"\xdd" * 100
+    data = (text + "\0").encode(encoding)
+    for named in {"size": len(data)}, {"size": None}, {}:
+        assert either.write_text(text, 3, encoding=encoding, **named) == len(data)
+        assert either[:] == b"\xdd" * 3 + data + b"\xdd" * (97 - len(data))
+        assert either.read_text(97, 3, encoding=encoding) == either.read_text(-1, 3, encoding=encoding) == text
+    assert either.write_text(text, 100 - len(data), encoding=encoding) == len(data)
+    assert either.read_text(offset=100 - len(data), encoding=encoding) == text
+
+
+BAD_TEXTS = [
+    ("read_text", LookupError, [args(encoding="no-such"), args(0, encoding="no-such"), args(encoding="hex")]),
+    ("read_text", ValueError, [args(1, -1)]), ("write_text", LookupError, [args("a", encoding="no-such")]),
+    ("read_text", TypeError, [args(encoding=8), *map(args, NO_INDEX), *(args(1, bad) for bad in NO_INDEX_OR_NONE)]),
+    ("write_text", TypeError, [*map(args, (b"ab", None, 5, ["a"])), args("a", encoding=8)]),
+    ("write_text", TypeError, [args("a", bad) for bad in NO_INDEX_OR_NONE] + [args("a", 0, bad) for bad in NO_INDEX]),
+    ("write_text", UnicodeEncodeError, [args("a\u20ac", encoding="latin-1"), args("a\ud800"),
+                                        args("\u00e9", encoding="ascii"), args("\ud800", encoding="utf-8")]),
+    ("write_text", ValueError, [*map(args, ("a\0", "\0", "a\0b")), *(args(*each) for each in (
+        ("x" * 50,), ("x", 97), ("", 99), ("", 100), ("", 101), ("x", 2 ** 70), ("x", -4), ("xx", 0, 5), ("xx", 0, 4),
+        ("", 0, 1), ("", 0, 0), ("x", 97, 4)))])]
+
+
+@pytest.mark.parametrize("method, error, cases", BAD_TEXTS)
+def test_text_that_is_refused_changes_nothing(method, error, cases, either):
+    either[:] = before = bytes(range(100))
+    for arguments, named in cases:
+        with pytest.raises(error):
+            getattr(either, method)(*arguments, **named)
+        assert either[:] == before
+    with NamedMap.create(None, 10) as closed, closed.view(access="r") as reader:
+        for text in "x", "":
+            with pytest.raises(TypeError):
+                reader.write_text(text)
+    for each in closed, reader:
+        for use in each.read_text, lambda: each.write_text("x"):
+            with pytest.raises(ValueError, match="is closed"):
+                use()
+
+
+class Record(ctypes.Structure):
+    _layout_, _pack_ = "ms", 1
+    _fields_ = [("packet", ctypes.c_uint8), ("track", ctypes.c_uint16 * 16), ("speed", ctypes.c_double)]
+
+
+C_PROGRAM = r"""
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#pragma pack(push, 1)
+typedef struct { uint8_t packet; uint16_t track[16]; double speed; } Record;
+#pragma pack(pop)
+#ifdef _WIN32
+#include <windows.h>
+static Record *opened(const char *name)
+{ return MapViewOfFile(OpenFileMappingA(FILE_MAP_WRITE, FALSE, name), FILE_MAP_WRITE, 0, 0, sizeof(Record)); }
+#else
+#include <fcntl.h>
+#include <sys/mman.h>
+static Record *opened(const char *path)
+{ return mmap(NULL, sizeof(Record), PROT_READ | PROT_WRITE, MAP_SHARED, open(path, O_RDWR), 0); }
+#endif
+static void store(Record *record, const char *text)
+{
+    size_t i = 0;
+    do record->track[i] = (uint8_t)text[i]; while (text[i++]);
+}
+int main(int argc, char **argv)
+{
+    Record *record = opened(argv[1]);
+    if (argc > 2) {
+        store(record, argv[2]);
+        memset(record->track, 0xDD, sizeof record->track);
+        store(record, argv[3]);
+        return 0;
+    }
+    printf("%d ", record->packet);
+    for (int i = 0; i < 16 && record->track[i]; i++) printf("%04x ", record->track[i]);
+    printf("%.2f\n", record->speed);
+    return 0;
+}
+"""
+
+
+def test_text_in_a_field_is_exchanged_with_a_program_in_c(name, tmp_path, start):
+    program, file = str(tmp_path / "record.exe"), None if ON_WINDOWS else tmp_path / "memory"
+    if not shutil.which("gcc"):
+        pytest.skip("no gcc for a program in C")
+    (tmp_path / "record.c").write_text(C_PROGRAM)
+    subprocess.run(["gcc", "-o", program, str(tmp_path / "record.c")], check=True)
+    with NamedMap.create(name, 100, file=file) as m:
+        m[:] = b"\xee" * 100
+        assert start(program, file or name, "Nuerburgring GP", "Spa").end() == (0, [], "")
+        assert m.read_text(Record.track.size, Record.track.offset) == "Spa"
+        assert m[:1] + m[33:] == b"\xee" * 68 and m[9:33] == b"\xdd" * 24
+        record = m.overlay(Record)
+        record.packet, record.speed = 200, 12.25
+        for text in "N\u00fcrburgring", "\U0001f600 Spa":
+            assert m.write_text(text, Record.track.offset, Record.track.size) == len(text.encode("utf-16-le")) + 2
+        with pytest.raises(ValueError):
+            m.write_text("x" * 16, Record.track.offset, Record.track.size)
+        assert start(program, file or name).end() == (0, ["200 d83d de00 0020 0053 0070 0061 12.25"], "")
+
+
+# ---------------------------------------------------------------- iterating, the buffer protocol, and hints
+
+def test_iter_is_live_and_yields_ints(either):
+    octets = iter(either)
+    assert next(octets) == 0
+    either[1:3] = b"\5\xff"
+    assert [next(octets), next(octets)] == [5, 255] and iter(octets) is octets
+    assert list(octets) == [0] * 97 and all(type(byte) is int for byte in either)
+
+
+def test_buffer_protocol_is_there_from_python_3_12_on(either):
+    if sys.version_info < (3, 12):
+        assert not hasattr(either, "__buffer__")
+        with pytest.raises(TypeError):
+            memoryview(either)
+        return
+    with memoryview(either) as view:
+        view[5] = 7
+        assert (view.nbytes, view.format, either[5]) == (100, "B", 7)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="the hints are written for Python 3.10")
+def test_type_hints_of_all_that_is_public_can_be_evaluated():
+    for public in [getattr(namedmap, name) for name in namedmap.__all__]:
+        typing.get_type_hints(public)
+        for entry in dir(public) if inspect.isclass(public) else ():
+            member = inspect.getattr_static(public, entry)
+            function = getattr(member, "fget", None) or getattr(member, "__func__", member)
+            if inspect.isfunction(function) and (entry[0] != "_" or entry.endswith("__")):
+                typing.get_type_hints(function)
+
+
+# ---------------------------------------------------------------- names that were meant otherwise
+
+@every_kind
+@pytest.mark.parametrize("bad, meant", [
+    ("Global\test", r"Global\\+test"), ("Local\name", r"Local\\+name"), ("Global\a", r"Global\\+a"),
+    ("Global/x", r"Global\\+x"), ("Local/a b", r"Local\\+a b"), ("Local\x01x", None), ("Global\x1f", None)])
+def test_name_with_a_typing_error_after_local_or_global_is_refused(bad, meant, kind):
+    for use in kind.create, kind.open:
+        with pytest.raises(ValueError, match=meant):
+            use(bad)
+    bare = f"{bad} {os.getpid()}"
+    for name in "Local\\" + bare, "Local\\Locals/x" + bare, "Globally/" + bare, "x" + bare:  # who means it
+        with contextlib.closing(kind.create(name)), contextlib.closing(kind.open(name)):
+            pass
+
+
+@every_kind
+def test_open_of_a_name_in_another_session(kind, name):
+    bare = name[len("Local\\"):]
+    with contextlib.closing(kind.create(name)):
+        there = f"Session\\{session()}\\{bare}"
+        if ON_WINDOWS and session():
+            kind.open(there).close()
+        for missing in there + " x", f"Session\\4000000000\\{bare}":
+            with pytest.raises(OSError) as caught:
+                kind.open(missing)
+            assert caught.value.filename == missing
+        with pytest.raises(ValueError):
+            kind.create(there)
+    for bad in "Session\\1", "Session\\1\\", "Session\\x\\a", "Session\\\\a", "Session\\-1\\a", "Session\\1\\a\\b":
+        with pytest.raises(ValueError):
+            kind.open(bad)
+
+
+@every_kind
+def test_open_of_a_name_that_the_other_namespace_has_says_so(kind, name):
+    bare = name[len("Local\\"):]
+    other = "Global\\" + bare
+    for there, missing in ((name, [other]), (other, [name, bare])) if session() else ():
+        with contextlib.closing(kind.create(there)):
+            for each in missing:
+                with pytest.raises(FileNotFoundError, match=re.escape(f"{there} exists")) as caught:
+                    kind.open(each)
+                assert told(caught) == (2, each)
+    with pytest.raises(FileNotFoundError) as caught:
+        kind.open(name)
+    assert "exists" not in caught.value.strerror and ("shm_open" in caught.value.strerror) != ON_WINDOWS
+
+
+# ---------------------------------------------------------------- passing objects to children
+
+class Pickled:
+    """What unpickles to what was pickled before."""
+
+    def __init__(self, thing):
+        self.data = pickle.dumps(thing)
+
+    def __reduce__(self):
+        return pickle.loads, (self.data,)
+
+
+class Killer:
+    """What ends the process that unpickles it."""
+
+    def __reduce__(self):
+        return os._exit, (3,)
+
+
+def use_in_child(things, go):
+    """Use two objects of each class, of which the second one is there twice, and close them."""
+    assert go.wait(60)
+    for first, second, again in things:
+        assert second is again and first is not second and first.name == second.name
+        for thing in (first, second):
+            if isinstance(thing, NamedMap):
+                thing[0] += 1
+                assert (thing.size, thing[50:60]) == (100, b"0123456789")
+            elif isinstance(thing, Event):
+                thing.set()
+                assert thing.wait(0)
+            else:
+                assert thing.acquire(timeout=30)
+                thing.release()
+            thing.close()
+    del first, second, again, thing
+    with open(__file__) as file:  # which gets the number of a descriptor that was closed
+        things.clear()
+        gc.collect()
+        assert file.read(3) == '"""'
+
+
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_process_gets_objects_that_its_parent_does_not_keep(method, name):
+    context = multiprocessing.get_context(method)
+    names = [None, *(f"{name} {kind}" for kind in KINDS)]
+
+    def made(kind, name, attach):
+        if kind is not MEMORY:
+            return kind.open(name) if name and attach else kind.ready(name)
+        thing = NamedMap.open(name, 100) if name and attach else NamedMap.create(name, 100)
+        thing[50:60] = b"0123456789"
+        return thing
+
+    def started(function, *arguments):
+        things = [[made(kind, each, False), made(kind, each, True)] for kind in KINDS
+                  for each in (None, f"{name} {kind}")]
+        process = context.Process(target=function, args=(*arguments, [[*pair, pair[1]] for pair in things], go))
+        process.start()
+        return process
+
+    def work():
+        process = started(use_in_child)
+        assert not any(map(gone, names[1:]))
+        go.set()
+        process.join(60)
+        assert process.exitcode == 0
+        del process
+        eventually(lambda: all(map(gone, names[1:])))
+        if method != "fork":  # which does not unpickle
+            process = started(print, Killer())
+            process.join(60)
+            assert process.exitcode == 3
+            del process
+            eventually(lambda: all(map(gone, names[1:])))
+        go.clear()
+
+    with Event.create() as go:
+        assert_no_growth(work, 3)
+
+
+def keep(thing):
+    keep.thing = thing
+
+
+def count(position):
+    keep.thing[position] += 1
+    return keep.thing[position]
+
+
+def read_first(m):
+    return m[0]
+
+
+def test_pool_and_executor_take_objects_as_initargs_and_named_ones_as_arguments(name):
+    context = multiprocessing.get_context("spawn")
+    with NamedMap.create(name, 10) as m:
+        lost = Pickled(m)
+    with NamedMap.create(None, 10) as kept:
+        with ProcessPoolExecutor(1, context, keep, (kept,)) as executor, context.Pool(1, keep, (kept,)) as pool:
+            for number, call in enumerate((lambda *arguments: executor.submit(*arguments).result(60),
+                                           lambda function, *arguments: pool.apply_async(function, arguments).get(60))):
+                with NamedMap.create(name, 10) as named:
+                    named[0] = 7
+                    assert call(read_first, named) == 7
+                    with pytest.raises(TypeError, match="without a name"):
+                        call(read_first, kept)
+                assert call(count, 1) == kept[1] == number + 1
+                with pytest.raises(FileNotFoundError, match="unpickled"):
+                    call(read_first, lost)
+
+
+LOST_USES = {MEMORY: FIRST_USES, MUTEX: [Mutex.acquire, lambda m: m.acquire(False), Mutex.release, Mutex.__enter__],
+             EVENT: [Event.set, Event.clear, Event.is_set, Event.wait],
+             SEMAPHORE: [Semaphore.acquire, lambda s: s.acquire(False), Semaphore.release, Semaphore.__enter__]}
+
+
+@every_kind
+@pytest.mark.parametrize("code", [2, 5, 8])
+def test_unpickled_object_that_cannot_be_opened_raises_that_at_each_use(code, kind, name, fault, monkeypatch):
+    with contextlib.closing(kind.create(name)) as made:
+        data = pickle.dumps(made)
+        if code != 2:
+            fault("open_file_mapping" if kind is MEMORY else "open_waitable", code=code)
+            lost = pickle.loads(data)
+            monkeypatch.undo()
+    if code == 2:
+        lost = pickle.loads(data)
+    caught, uses = [], LOST_USES[kind] + [lambda x: x.handle, *[lambda x: wait_any([x], 0)] * (kind is not MEMORY)]
+    with contextlib.closing(kind.create(name)):  # which changes nothing
+        for use in uses * 2:
+            with pytest.raises(OSError, match="unpickled.*open" if code == 2 else "injected") as each:
+                use(lost)
+            assert told(each) == (code, name)
+            caught.append(each)
+    assert len({id(each.value) for each in caught}) == len(caught)
+    assert (lost.name, lost.closed) == (name, False) and repr(name) in repr(lost)
+    if kind in (MEMORY, EVENT):
+        with lost as same:
+            assert same is lost
+    lost.close()
+    lost.close()
+    assert lost.closed
+    for use in uses:
+        with pytest.raises(ValueError, match="is closed"):
+            use(lost)
 
 
 # ---------------------------------------------------------------- Windows: access rights
