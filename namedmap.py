@@ -1804,25 +1804,19 @@ def _checked_handle(handle: int, kind: str) -> int:
     return handle
 
 
-_received: set[bytes] = set()  # which handles a parent process has handed over, and this one has taken
+_received: set[bytes] = set()  # marks of the handles that the parent process has handed over, and this one has taken
 
 
-def _reopen(cls: Any, name: str, facts: dict[str, Any]) -> Any:
-    """What unpickling calls.
+def _restore(cls: Any, name: str | None, facts: dict[str, Any], mark: bytes = b"", handed: Any = None) -> Any:
+    """What unpickling calls: open the object by its name, or take its handle over.
 
     An error waits for the first use of the object, because an exception here would hang a multiprocessing.Pool.
     """
     try:
-        return cls.open(name, **facts)
-    except OSError as error:
-        return cls._wrap(_Lost(error, name), False, name, **facts)
-
-
-def _receive(cls: Any, mark: bytes, handed: Any, name: str | None, facts: dict[str, Any]) -> Any:
-    """What unpickling calls in a process that multiprocessing has just started; `mark` tells handles apart."""
-    try:
+        if not mark:
+            return cls.open(name, **facts)
         if mark in _received:
-            raise _os_error(ERROR_INVALID_HANDLE, "this was unpickled before, and one handle cannot have two owners")
+            raise _os_error(ERROR_INVALID_HANDLE, "it was unpickled before, and one handle cannot have two owners")
         _received.add(mark)
         return cls._wrap(_OwnedHandle(_layer.take_over(handed)), False, name, **facts)
     except OSError as error:
@@ -1843,7 +1837,12 @@ class _Closable:
         return self._owned is None
 
     def close(self) -> None:
-        """Give up the object."""
+        """End the use of the object, once; this never fails.
+
+        The handle is closed (CloseHandle) when the last call has ended that uses it: waits in other threads end with
+        ValueError within 0.1 seconds.  If nothing else has the object open, its name is gone then.  What was borrowed
+        from memory stays valid, and UnmapViewOfFile follows the last of that.
+        """
         self._owned = None
 
     def _check_open(self) -> None:
@@ -1895,23 +1894,15 @@ class _Object(_Closable):
         """Whether create() made the object; False if it was there already."""
         return self._created
 
-    def close(self) -> None:
-        """Close the handle (CloseHandle), once; this never fails.
-
-        If nothing else has the object open, its name is gone then.  Waits in other threads end with ValueError, and the
-        handle is closed when the last of them has ended, within 0.1 seconds.
-        """
-        super().close()
-
     def duplicate(self, pid: int) -> int:
         """Make a handle of this object in another process, with the id `pid` (DuplicateHandle); return its value there.
 
-        The value has to be told to that process, which passes it to from_handle() and thereby owns it; else the object
-        stays open as long as that process lives.
+        That process has to pass the value to from_handle(), and thereby owns it; else the object stays open as long as
+        that process lives.
 
         Raises PermissionError if that process has ended, or may not be given handles, such as one of another user;
         OSError if there is none with this id; ValueError if `pid` cannot be one, and if the object is closed; TypeError
-        if `pid` is no int; NotImplementedError on other systems than Windows.
+        if `pid` is no int; NotImplementedError on other systems.
         """
         pid = index(pid)
         if not 0 <= pid < 2 ** 32:
@@ -1945,11 +1936,11 @@ class _Object(_Closable):
         popen = context and context.get_spawning_popen()
         if popen:
             handed = self._call(_layer.hand_over, popen)
-            return _receive, (type(self), os.urandom(16), handed, self._name, self._facts())
+            return _restore, (type(self), self._name, self._facts(), os.urandom(16), handed)
         if self._name is None:
             raise TypeError(f"a {type(self).__name__} without a name cannot be pickled: pass it on as an argument of a "
                             "multiprocessing.Process, by inheritance or by duplicate()")
-        return _reopen, (type(self), self._name, self._facts())
+        return _restore, (type(self), self._name, self._facts())
 
     def _details(self) -> str:
         return ""
@@ -2043,7 +2034,7 @@ class _Memory(_Closable):
         self._mapping.clear()
 
     def close(self) -> None:
-        super().close()
+        super().close()  # first: see _map()
         self._forget()
 
     def _check_range(self, offset: int, size: int) -> None:
@@ -2815,9 +2806,9 @@ class Mutex(_Lock):
                 self._note(reference, held - 1 if done[0] else 0)
 
     def close(self) -> None:
-        """Close the handle (CloseHandle), once; waits in other threads end with ValueError within 0.1 seconds.
+        """End the use of the object, once, as close() of the other classes does.
 
-        Raises RuntimeError while a thread holds the mutex through this object: nobody could release it any more, and
+        Raises RuntimeError while a thread holds the mutex through this object: nothing could release it any more, and
         others would wait until that thread ends.
         """
         if self._is_held():

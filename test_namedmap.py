@@ -583,7 +583,6 @@ BAD_CALLS = [
         ("__setitem__", ValueError, "do not fit a slice of", [args(*each) for each in (
             (slice(0, 4), b"12345"), (slice(0, 4), b""), (slice(98, 200), b"123"), (slice(5, 2), b"x"),
             (slice(0, 4), array.array("I", [1, 2])), (slice(0, 10, 3), b"123"))]),
-        ("__delitem__", TypeError, "fixed size", [args(0), args(slice(0, 2))]),
         ("read", ValueError, "an offset must not be negative: -", [args(1, -1), args(-1, -2 ** 70)]),
         ("read", TypeError, None, [args(1, None), *map(args, NO_INDEX), *(args(1, bad) for bad in NO_INDEX)]),
         ("write", ValueError, "not inside the memory, which has 100 bytes", [args(*each) for each in (
