@@ -2476,8 +2476,7 @@ class NamedMap(_Object, _Memory):
             size = _check_size(size)
         _check_access(access)
         timeout = _check_timeout(timeout)
-        handle = _wait_until_there(
-            name, timeout, lambda: _layer.open_file_mapping(name, access, bool(inheritable)))
+        handle = _wait_until_there(name, timeout, lambda: _layer.open_file_mapping(name, access, bool(inheritable)))
         return cls._own(handle, False, name, size, access)
 
     @classmethod
@@ -2601,28 +2600,18 @@ class _Waitable(_Object):
     def open(cls: type[Waitable], name: str, *, timeout: float | None = 0, inheritable: bool = False) -> Waitable:
         """Open one that exists by its `name` (OpenMutexW, OpenEventW, OpenSemaphoreW); this never creates any.
 
-        Return an object of this class.  `timeout` is how many seconds to wait for the name to appear; 0 does not wait,
-        None waits for ever.  `inheritable` lets child processes inherit the handle.
-
-        Raises FileNotFoundError if nothing has the name, in time; PermissionError if the object's security descriptor
-        forbids it; OSError if another kind of object has the name; ValueError for a bad argument; TypeError for an
-        argument of the wrong type; NotImplementedError for `inheritable` on other systems than Windows.
+        Return an object of this class.  `timeout`, `inheritable` and the exceptions are as in NamedMap.open().
         """
         _check_name(name, opening=True)
         timeout = _check_timeout(timeout)
-        handle = _wait_until_there(
-            name, timeout, lambda: _layer.open_waitable(cls._kind, name, bool(inheritable)))
+        handle = _wait_until_there(name, timeout, lambda: _layer.open_waitable(cls._kind, name, bool(inheritable)))
         return cls._wrap(_OwnedHandle(handle), False, name)
 
     @classmethod
     def from_handle(cls: type[Waitable], handle: int) -> Waitable:
         """Take a `handle` that this process inherited, or that duplicate() in another process made for it.
 
-        Return an object of this class, which has no name.  From then on close() closes the handle.
-
-        Raises OSError if the handle is closed or belongs to another kind of object (by NtQueryObject); ValueError and
-        TypeError for what is no handle; NotImplementedError on other systems than Windows.  After any of them the
-        handle is still the caller's.
+        Return an object of this class.  The rest, and the exceptions, are as in NamedMap.from_handle().
         """
         return cls._wrap(_OwnedHandle(_checked_handle(handle, cls._kind)), False, None)
 
@@ -2689,13 +2678,9 @@ def wait_any(objects: Iterable[Mutex | Event | Semaphore],
 
     `objects` are 1 to 64 Mutexes, Events and Semaphores; if several can be got at once, the first of them is.  To get
     one is what its acquire() or wait() does: a mutex is to be released then, and may be `abandoned`; one is taken from
-    a semaphore; an event that resets itself is cleared.  The others stay as they are.  `timeout` is in seconds; None
-    waits for ever, 0 only tries.  The result is None if the time is over.  Ctrl+C and close() end it as they end
-    Mutex.acquire().
-
-    Raises ValueError for no objects or more than 64, a negative or too large timeout, and if one of them is closed, by
-    another thread during the wait, too; PermissionError if a handle does not allow waiting; TypeError for an object of
-    another type, and for a timeout of the wrong type.
+    a semaphore; an event that resets itself is cleared.  The others stay as they are.  The result is None if the time
+    is over.  `timeout`, Ctrl+C, close() and exceptions are as in Mutex.acquire(); no objects, or more than 64, are a
+    ValueError, too.
     """
     waitables = list(objects)
     for each in waitables:
@@ -2713,13 +2698,11 @@ class _Lock(_Waitable):
         """Wait until the mutex is free, or the semaphore above 0, and take it, or 1 (WaitForMultipleObjects).
 
         Return whether it was taken.  `timeout` is in seconds; None waits for ever, and 0, like `blocking` False, only
-        tries.  Other threads run meanwhile.  Ctrl+C interrupts within 0.1 seconds; for that, the wait is made of
-        slices, each of which queues anew.  So a thread that has waited for longer can be overtaken by one that has just
-        come.
+        tries.  Other threads run meanwhile.  Ctrl+C and close() end it within 0.1 seconds: it waits in slices, each of
+        which queues anew, so that a thread which has waited for longer can be overtaken.
 
-        Raises ValueError for a negative or too large timeout, for one without blocking, and if the object is closed,
-        by another thread during the wait, too; PermissionError if its handle does not allow waiting; TypeError for an
-        argument of the wrong type.
+        Raises ValueError for a bad timeout, one without blocking, and if the object is closed, during the wait, too;
+        PermissionError if its handle does not allow waiting; TypeError for an argument of the wrong type.
         """
         return _wait((self,), _check_wait(blocking, timeout)) is not None
 
@@ -2742,12 +2725,10 @@ class Mutex(_Lock):
 
     ``with mutex:`` locks and unlocks it, and does not close it.  The thread that holds it may acquire it again, and has
     to release it as often.  If a thread or process ends while it holds the mutex, the next one gets it all the same,
-    and `abandoned` is True: what the mutex protects may be half changed.  That needs another process or object that had
-    it open at that moment; else it is gone with its owner, and the next create() makes a new one.
-
-    A mutex that nobody refers to any more is closed, but stays locked until its thread ends unless it was released.  A
-    thread that Python did not start has to release it before it returns from Python.  What else holds for all kernel
-    objects is said at NamedMap.
+    and `abandoned` is True.  That needs another process or object that had it open at that moment; else it is gone with
+    its owner, and the next create() makes a new one.  A mutex that nothing refers to any more is closed, but stays
+    locked until its thread ends.  A thread that Python did not start has to release it before it returns from Python.
+    What holds for all kernel objects is said at NamedMap.
     """
 
     _kind = "Mutant"
@@ -2772,23 +2753,17 @@ class Mutex(_Lock):
 
     @property
     def abandoned(self) -> bool:
-        """Whether the last owner ended without releasing the mutex, when this object last acquired it.
+        """Whether the owner before ended without releasing the mutex: what it protects may be half changed.
 
-        What the mutex protects may be half changed.  It stays True until this object next acquires the mutex; that the
-        owner acquires it once more does not count.  Windows reports it only once: if Ctrl+C interrupts the acquire()
-        that would have reported it, it is lost.
-
-        Raises ValueError if the object is closed.
+        It stays as it is until this object next acquires the mutex; that its owner acquires it once more does not
+        count.  Windows reports it only once: if Ctrl+C interrupts the acquire() that would report it, it is lost.
+        ValueError if the object is closed.
         """
         self._check_open()
         return self._abandoned
 
     def release(self) -> None:
-        """Undo one acquire() (ReleaseMutex).
-
-        Raises RuntimeError if the calling thread does not hold the mutex through this object; ValueError if the object
-        is closed.
-        """
+        """Undo one acquire() (ReleaseMutex); RuntimeError if this thread does not hold it through this object."""
         reference, owned, done = _this_thread.reference, self._owned, []  # type: Any, Any, list[int]
         held = self._holds.get(reference, 0)
         try:
@@ -2866,25 +2841,18 @@ class Event(_Waitable):
     def set(self) -> None:
         """Let waiting threads go on: all until clear(), or one for an auto-reset event (SetEvent).
 
-        If clear() follows at once, Windows may let none of them go on; so clear a manual-reset event before what it
-        announces begins again, or use an auto-reset event.  On Linux, threads that were waiting do go on.
-
-        Raises ValueError if the object is closed; PermissionError if its handle does not allow it.
+        If clear() follows at once, Windows may let none of them go on, as with PulseEvent: clear the event later, when
+        what it announces is over.  On Linux, threads that were waiting go on.  PermissionError if the handle does not
+        allow it, as for clear() and is_set().
         """
         self._call(_layer.set_event)
 
     def clear(self) -> None:
-        """Let threads wait (ResetEvent).
-
-        Raises ValueError if the object is closed; PermissionError if its handle does not allow it.
-        """
+        """Let threads wait (ResetEvent)."""
         self._call(_layer.reset_event)
 
     def is_set(self) -> bool:
-        """Whether the event is set, which this does not change (NtQueryEvent).
-
-        Raises ValueError if the object is closed; PermissionError if its handle does not allow it.
-        """
+        """Whether the event is set, which this does not change (NtQueryEvent)."""
         _, is_set = self._call(_layer.query_event)
         return bool(is_set)
 
