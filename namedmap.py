@@ -439,39 +439,30 @@ _PROTECTION = {"r": PAGE_READONLY, "rw": PAGE_READWRITE, "c": PAGE_WRITECOPY}
 _VIEW_RIGHTS = {"r": FILE_MAP_READ, "rw": FILE_MAP_READ | FILE_MAP_WRITE, "c": FILE_MAP_COPY}
 _FILE_RIGHTS = {"r": GENERIC_READ, "rw": GENERIC_READ | GENERIC_WRITE, "c": GENERIC_READ}
 
-# What opens an object of each kind.
-_OPENERS = {"Event": "OpenEventW", "Mutant": "OpenMutexW", "Section": "OpenFileMappingW", "Semaphore": "OpenSemaphoreW"}
-# What is asked of an object, one after the other, because a security descriptor may allow only a part of it; of memory
-# for each access.  A mutex needs no more: its owner may release it.
-_SECTION_RIGHTS = {
-    "r": (FILE_MAP_READ | SECTION_QUERY, FILE_MAP_READ), "c": (FILE_MAP_READ | SECTION_QUERY, FILE_MAP_READ),
-    "rw": (FILE_MAP_READ | FILE_MAP_WRITE | SECTION_QUERY, FILE_MAP_READ | FILE_MAP_WRITE),
-}
-_RIGHTS = {
-    "Mutant": (SYNCHRONIZE,),
-    "Event": (SYNCHRONIZE | EVENT_MODIFY_STATE | EVENT_QUERY_STATE, SYNCHRONIZE | EVENT_MODIFY_STATE,
+# What opens memory for each access, and an object of another kind; and the access rights to ask for, one after the
+# other, because a security descriptor may allow only a part of them.  The owner of a mutex may always release it.
+_OPENERS: Dict[str, Tuple[Any, ...]] = {
+    "r": ("OpenFileMappingW", FILE_MAP_READ | SECTION_QUERY, FILE_MAP_READ),
+    "c": ("OpenFileMappingW", FILE_MAP_READ | SECTION_QUERY, FILE_MAP_READ),
+    "rw": ("OpenFileMappingW", FILE_MAP_READ | FILE_MAP_WRITE | SECTION_QUERY, FILE_MAP_READ | FILE_MAP_WRITE),
+    "Mutant": ("OpenMutexW", SYNCHRONIZE),
+    "Event": ("OpenEventW", SYNCHRONIZE | EVENT_MODIFY_STATE | EVENT_QUERY_STATE, SYNCHRONIZE | EVENT_MODIFY_STATE,
               SYNCHRONIZE | EVENT_QUERY_STATE, SYNCHRONIZE, EVENT_MODIFY_STATE),
-    "Semaphore": (SYNCHRONIZE | SEMAPHORE_MODIFY_STATE, SYNCHRONIZE, SEMAPHORE_MODIFY_STATE),
+    "Semaphore": ("OpenSemaphoreW", SYNCHRONIZE | SEMAPHORE_MODIFY_STATE, SYNCHRONIZE, SEMAPHORE_MODIFY_STATE),
 }
 
 
 class MEMORY_BASIC_INFORMATION(ctypes.Structure):
-    """What VirtualQuery reports of a run of pages."""
-
     _fields_ = [("BaseAddress", LPVOID), ("AllocationBase", LPVOID), ("AllocationProtect", DWORD),
                 ("RegionSize", SIZE_T), ("State", DWORD), ("Protect", DWORD), ("Type", DWORD)]
 
 
 class OBJECT_ATTRIBUTES(ctypes.Structure):
-    """Which object a function of ntdll opens."""
-
     _fields_ = [("Length", ULONG), ("RootDirectory", HANDLE), ("ObjectName", LPVOID), ("Attributes", ULONG),
                 ("SecurityDescriptor", LPVOID), ("SecurityQualityOfService", LPVOID)]
 
 
 class SECTION_BASIC_INFORMATION(ctypes.Structure):
-    """What NtQuerySection reports of a file mapping object, which the kernel calls a section."""
-
     _fields_ = [("BaseAddress", LPVOID), ("Attributes", ULONG), ("Size", LARGE_INTEGER)]
 
 
@@ -486,9 +477,7 @@ class SECURITY_ATTRIBUTES(ctypes.Structure):
 
 
 class UNICODE_STRING(ctypes.Structure):
-    """A string of the kernel; its lengths are in bytes."""
-
-    _fields_ = [("Length", USHORT), ("MaximumLength", USHORT), ("Buffer", LPVOID)]
+    _fields_ = [("Length", USHORT), ("MaximumLength", USHORT), ("Buffer", LPVOID)]  # lengths in bytes
 
     def __str__(self) -> str:
         return ctypes.wstring_at(self.Buffer, self.Length // 2)
@@ -653,8 +642,8 @@ class _Windows:
                 raise ValueError(f"not a security descriptor in SDDL: {sddl!r} ({error.strerror})") from None
         return security
 
-    def _create(self, function: Any, kind: str, rights: Sequence[int], name: str | None, exist_ok: bool,
-                security: SECURITY_ATTRIBUTES, *arguments: Any) -> Tuple[int, bool]:
+    def _create(self, function: Any, opener: str, name: str | None, exist_ok: bool, security: SECURITY_ATTRIBUTES,
+                *arguments: Any) -> Tuple[int, bool]:
         """A handle, and whether the object is new; FileExistsError for one that exists, unless `exist_ok`."""
         for attempt in range(_ATTEMPTS):
             try:
@@ -667,7 +656,7 @@ class _Windows:
                 # The name may be taken all the same: by an object whose security descriptor does not grant all that
                 # creating asks for; and Windows makes another object, for which memory may lack, before it looks.
                 try:
-                    handle, created = self._open(kind, rights, name, bool(security.bInheritHandle)), False
+                    handle, created = self._open(opener, name, bool(security.bInheritHandle)), False
                     break
                 except FileNotFoundError:
                     if attempt == _ATTEMPTS - 1 or not isinstance(error, PermissionError):
@@ -681,16 +670,17 @@ class _Windows:
             raise _name_error(ERROR_ALREADY_EXISTS, name)
         return handle, created
 
-    def _open(self, kind: str, rights: Sequence[int], name: str, inheritable: bool) -> int:
+    def _open(self, opener: str, name: str, inheritable: bool) -> int:
         """A handle with the first of the access rights that are granted."""
-        try:
-            return int(getattr(_win, _OPENERS[kind])(rights[0], inheritable, name))
-        except PermissionError as error:
-            if not rights[1:]:
-                if kind == "Section" and rights[0] & FILE_MAP_WRITE:
-                    error.strerror = _MAY_NOT_WRITE
-                raise
-        return self._open(kind, rights[1:], name, inheritable)
+        function, *rights = _OPENERS[opener]
+        while True:
+            try:
+                return int(getattr(_win, function)(rights.pop(0), inheritable, name))
+            except PermissionError as error:
+                if not rights:
+                    if opener == "rw":
+                        error.strerror = _MAY_NOT_WRITE
+                    raise
 
     def close_handle(self, handle: int, functions: Any = _win, is_finalizing: Any = sys.is_finalizing) -> None:
         if not is_finalizing():  # then the system closes it, while daemon threads may still use it
@@ -777,12 +767,12 @@ class _Windows:
                             access: str, file: _OwnedFile | None, reserve: bool) -> Tuple[int, bool]:
         """A handle, and whether the object is new.  One that existed keeps its size; size 0 is that of the file."""
         return self._create(
-            _win.CreateFileMappingW, "Section", _SECTION_RIGHTS[access], name, exist_ok, security,
+            _win.CreateFileMappingW, access, name, exist_ok, security,
             INVALID_HANDLE_VALUE if file is None else _msvcrt.get_osfhandle(file.value), ctypes.byref(security),
             _PROTECTION[access] | (SEC_RESERVE if reserve else SEC_COMMIT), size >> 32, size & 0xFFFFFFFF)
 
     def open_file_mapping(self, name: str, access: str, inheritable: bool) -> int:
-        return self._open("Section", _SECTION_RIGHTS[access], name, inheritable)
+        return self._open(access, name, inheritable)
 
     def query_section(self, handle: int) -> Tuple[int, int | None]:
         """The size in bytes of a file mapping object, whole pages unless it is over a file, and its SEC_ attributes.
@@ -868,22 +858,21 @@ class _Windows:
     # ---- mutexes, events, semaphores
 
     def create_mutex(self, name: str | None, exist_ok: bool, security: SECURITY_ATTRIBUTES) -> Tuple[int, bool]:
-        return self._create(_win.CreateMutexW, "Mutant", _RIGHTS["Mutant"], name, exist_ok, security,
-                            ctypes.byref(security), False)
+        return self._create(_win.CreateMutexW, "Mutant", name, exist_ok, security, ctypes.byref(security), False)
 
     def create_event(self, name: str | None, exist_ok: bool, security: SECURITY_ATTRIBUTES, manual_reset: bool,
                      initial_state: bool) -> Tuple[int, bool]:
-        return self._create(_win.CreateEventW, "Event", _RIGHTS["Event"], name, exist_ok, security,
-                            ctypes.byref(security), manual_reset, initial_state)
+        return self._create(_win.CreateEventW, "Event", name, exist_ok, security, ctypes.byref(security),
+                            manual_reset, initial_state)
 
     def create_semaphore(self, name: str | None, exist_ok: bool, security: SECURITY_ATTRIBUTES, value: int,
                          maximum: int) -> Tuple[int, bool]:
-        return self._create(_win.CreateSemaphoreW, "Semaphore", _RIGHTS["Semaphore"], name, exist_ok, security,
-                            ctypes.byref(security), value, maximum)
+        return self._create(_win.CreateSemaphoreW, "Semaphore", name, exist_ok, security, ctypes.byref(security),
+                            value, maximum)
 
     def open_waitable(self, kind: str, name: str, inheritable: bool) -> int:
         """OpenMutexW, OpenEventW or OpenSemaphoreW."""
-        return self._open(kind, _RIGHTS[kind], name, inheritable)
+        return self._open(kind, name, inheritable)
 
     def release_mutex(self, handle: int, done: List[int]) -> bool:
         """Whether the calling thread was the owner; C code both calls and notes it in `done`, which is empty before."""
