@@ -917,6 +917,7 @@ _layer: Layer = _Windows()
 
 if sys.platform == "linux":
     import fcntl
+    import mmap
     import struct
     from collections import deque
     from ctypes import c_char, c_longlong, c_ubyte, c_uint, c_ulonglong, c_ushort
@@ -924,12 +925,7 @@ if sys.platform == "linux":
     from operator import attrgetter
 
     # sys/mman.h
-    PROT_READ = 0x1
-    PROT_WRITE = 0x2
-    MAP_SHARED = 0x01
-    MAP_PRIVATE = 0x02
-    MAP_FAILED = LPVOID(-1).value
-    MS_SYNC = 0x0004
+    MS_SYNC = 4
     # pthread.h
     PTHREAD_MUTEX_RECURSIVE = 1
     PTHREAD_MUTEX_ROBUST = 1
@@ -943,12 +939,8 @@ if sys.platform == "linux":
         ("armv7l", 4): 240, ("riscv64", 8): 98, ("loongarch64", 8): 98, ("ppc64le", 8): 221, ("s390x", 8): 238,
     }.get((os.uname().machine, ctypes.sizeof(LPVOID)))
 
-    _PAGE = os.sysconf("SC_PAGE_SIZE")
+    _PAGE = mmap.PAGESIZE
     _PIECE = 0x1000000  # bytes allocated at once: before Linux 6.17 a signal makes fallocate() begin again
-    _VIEW_MODES = {"r": (PROT_READ, MAP_SHARED), "rw": (PROT_READ | PROT_WRITE, MAP_SHARED),
-                   "c": (PROT_READ | PROT_WRITE, MAP_PRIVATE)}
-    _FILE_MODES = {"r": os.O_RDONLY, "rw": os.O_RDWR, "c": os.O_RDONLY}
-    _FILE_FLAGS = os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO would wait for its other end
     _SYSTEM_CAUSES = {
         errno.ENOMEM: _NO_MEMORY, errno.EFBIG: _NO_MEMORY,
         errno.ENOSPC: "the memory file system (/dev/shm) has no room for it: ask for less, or enlarge it",
@@ -959,6 +951,9 @@ if sys.platform == "linux":
         "nothing has this name now: is the publisher running, as this user, and does it use namedmap (shm_open() has "
         "other names)?")
 
+    def _system_error(code: int) -> OSError:
+        return OSError(code, os.strerror(code))
+
     def _explained(error: OSError, name: str | None) -> OSError:
         """The exception with our words and the name, instead of those of the system and a file of this module."""
         if error.strerror != os.strerror(error.errno or 0):
@@ -967,54 +962,37 @@ if sys.platform == "linux":
 
     # ---- the C library
 
-    def _function(library: Any, name: str, *argtypes: Any) -> Any:
-        function = library[name]
-        function.argtypes = argtypes
-        return function
-
     # CDLL lets other threads run during a call, for what may wait.  PyDLL does not, for what never waits: giving up the
     # interpreter's lock would cost more than the call, and getting it back up to 5 ms.
     _libc, _quick = ctypes.CDLL(None, use_errno=True), ctypes.PyDLL(None)
-    _mmap = _function(_libc, "mmap64" if hasattr(_libc, "mmap64") else "mmap",  # with an offset of 64 bits
-                      LPVOID, SIZE_T, c_int, c_int, c_int, c_longlong)
-    _mmap.restype = LPVOID
-    _munmap = _function(_libc, "munmap", LPVOID, SIZE_T)
-    _msync = _function(_libc, "msync", LPVOID, SIZE_T, c_int)
-    _futex_wait, _futex_wake = (
-        _function(library, "syscall", c_long, LPVOID, c_int, c_uint, LPVOID, LPVOID, c_uint)
-        for library in (_libc, _quick))
-    _mutex_trylock = _function(_quick, "pthread_mutex_trylock", LPVOID)
-    _mutex_unlock = _function(_quick, "pthread_mutex_unlock", LPVOID)
-    _mutex_consistent = _function(_quick, "pthread_mutex_consistent", LPVOID)
-    _spin_trylock = _function(_quick, "pthread_spin_trylock", LPVOID)
-    _spin_unlock = _function(_quick, "pthread_spin_unlock", LPVOID)
-    _sem_trywait = _function(_quick, "sem_trywait", LPVOID)
-    _sem_post = _function(_quick, "sem_post", LPVOID)
-    _sem_getvalue = _function(_quick, "sem_getvalue", LPVOID, LPVOID)
+    _mmap = _libc["mmap64" if hasattr(_libc, "mmap64") else "mmap"]  # with an offset of 64 bits
+    _mmap.restype, _mmap.argtypes = LPVOID, (LPVOID, SIZE_T, c_int, c_int, c_int, c_longlong)
+    _libc.munmap.argtypes = LPVOID, SIZE_T
+    _libc.msync.argtypes = LPVOID, SIZE_T, c_int
+    for _library in (_libc, _quick):
+        _library.syscall.argtypes = c_long, LPVOID, c_int, c_uint, LPVOID, LPVOID, c_uint
     if hasattr(_libc, "sem_clockwait"):
-        _mutex_timedlock = _function(_libc, "pthread_mutex_clocklock", LPVOID, c_int, LPVOID)
-        _sem_timedwait = _function(_libc, "sem_clockwait", LPVOID, c_int, LPVOID)
+        _mutex_timedlock, _sem_timedwait = _libc.pthread_mutex_clocklock, _libc.sem_clockwait
         _CLOCK: Tuple[int, ...] = (time.CLOCK_MONOTONIC,)
         _now = time.monotonic
     else:  # an old or small C library, which knows only the clock that can be set
-        _mutex_timedlock = _function(_libc, "pthread_mutex_timedlock", LPVOID, LPVOID)
-        _sem_timedwait = _function(_libc, "sem_timedwait", LPVOID, LPVOID)
+        _mutex_timedlock, _sem_timedwait = _libc.pthread_mutex_timedlock, _libc.sem_timedwait
         _CLOCK, _now = (), time.time
-    _FREE = c_int()  # what a free spin lock looks like, which differs
-    _quick.pthread_spin_init(ctypes.byref(_FREE), PTHREAD_PROCESS_SHARED)
+    _spin_lock = c_int()
+    _quick.pthread_spin_init(ctypes.byref(_spin_lock), PTHREAD_PROCESS_SHARED)
+    _FREE = _spin_lock.value  # what a free one looks like, which differs
     # The layout of what the C library keeps in shared memory: it differs between these.
     _ABI = ctypes.sizeof(LPVOID) + ("CS_GNU_LIBC_VERSION" in os.confstr_names)
 
-    class _Timespec(ctypes.Structure):
-        _fields_ = [("seconds", c_long), ("nanoseconds", c_long)]
-
-    def _timespec(seconds: float) -> Any:
-        return ctypes.byref(_Timespec(int(seconds), int(seconds % 1 * 1e9)))
+    def _timespec(seconds: float) -> bytes:
+        return struct.pack("ll", int(seconds), int(seconds % 1 * 1e9))
 
     def _map(descriptor: int, access: str, offset: int, size: int) -> int:
-        base: int = _mmap(None, size, *_VIEW_MODES[access], descriptor, offset)
-        if base == MAP_FAILED:
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        protection = mmap.PROT_READ if access == "r" else mmap.PROT_READ | mmap.PROT_WRITE
+        kind = mmap.MAP_PRIVATE if access == "c" else mmap.MAP_SHARED
+        base: int = _mmap(None, size, protection, kind, descriptor, offset)
+        if base == LPVOID(-1).value:  # MAP_FAILED
+            raise _system_error(ctypes.get_errno())
         return base
 
     def _allocate(descriptor: int, size: int, offset: int = 0) -> None:
@@ -1042,11 +1020,8 @@ if sys.platform == "linux":
                     ("abi", c_ubyte), ("size", c_ulonglong), ("device", c_ulonglong), ("inode", c_ulonglong),
                     ("namespace", c_ulonglong), ("name_length", c_ushort), ("path_length", c_ushort)]
 
-    _MAGIC, _SIZE = b"namedmp2", ctypes.sizeof(_Header)
-    _BEGINNINGS = {_MAGIC + kind.encode().ljust(12, b"\0"): kind for kind in _KINDS}
+    _MAGIC = b"namedmp2"
     _MUTEX, _SEMAPHORE, _FLAG, _BELL, _NAME, _PATH = 128, 192, 256, 260, 512, 1280  # where they are
-    _FLOCK = struct.Struct("hhqqi4x")  # struct flock: type, whence, start, length (0 is all), process
-    _OPEN = os.O_RDWR | os.O_CLOEXEC
     _forks = [0]  # its one item: how many forks have led to this process, or were made by it
 
     class _Handle(int):
@@ -1056,7 +1031,8 @@ if sys.platform == "linux":
         uses no globals, which may be gone when an interpreter ends.
         """
 
-        READ, WRITE, NONE = (_FLOCK.pack(kind, 0, 0, 0, 0) for kind in (fcntl.F_RDLCK, fcntl.F_WRLCK, fcntl.F_UNLCK))
+        READ, WRITE, NONE = (struct.pack("hhqqi4x", kind, 0, 0, 0, 0)  # struct flock
+                             for kind in (fcntl.F_RDLCK, fcntl.F_WRLCK, fcntl.F_UNLCK))
         STATES = {READ[:2]: "held", WRITE[:2]: "dead", NONE[:2]: "garbage"}
         path = ""  # of the file, if the object has a name
         forks = 0  # when it was locked; after a fork, another process has the same lock
@@ -1065,29 +1041,31 @@ if sys.platform == "linux":
         file: _OwnedFile | None = None  # the file of the user behind memory
         page: Any = None  # of a mutex, event or semaphore
 
-        def write(self, kind: str, name: str | None, size: int = 0, flag: bool = False, access: str = "rw",
-                  behind: str = "") -> None:
+        def write(self, kind: str, name: str | None, size: int = 0, flag: bool = False, access: str = "rw") -> None:
             """Write the first page; `flag` is set for reserved memory, and for an event that resets itself."""
-            units, path = _utf16((name or "").rpartition("\\")[2]), os.fsencode(behind)
-            if _PATH + len(path) > _PAGE:
-                raise OSError(errno.ENAMETOOLONG, "the path of the file is too long to be noted for other processes")
-            self.kind, self.header = kind, _Header(
-                _MAGIC, kind.encode(), flag, access == "rw", _ABI, size, name_length=len(units), path_length=len(path))
+            self.kind = kind
+            self.header = header = _Header(_MAGIC, kind.encode(), flag, access == "rw", _ABI, size)
+            units = path = b""
             if self.file:
                 found = os.fstat(self.file.value)
-                self.header.device, self.header.inode = found.st_dev, found.st_ino
+                header.device, header.inode = found.st_dev, found.st_ino
             if name:
-                self.header.namespace = _pid_namespace()
-            os.pwrite(self, bytes(self.header).ljust(_NAME, b"\0") + units.ljust(_PATH - _NAME, b"\0") + path, 0)
+                header.namespace = _pid_namespace()
+                units = _utf16(name.rpartition("\\")[2])
+                if self.file:
+                    path = os.fsencode(os.readlink(f"/proc/self/fd/{self.file.value}"))
+            if _PATH + len(path) > _PAGE:
+                raise OSError(errno.ENAMETOOLONG, "the path of the file is too long to be noted for other processes")
+            header.name_length, header.path_length = len(units), len(path)
+            os.pwrite(self, bytes(header).ljust(_NAME, b"\0") + units.ljust(_PATH - _NAME, b"\0") + path, 0)
 
         def read(self) -> None:
             """Read the header."""
-            octets = os.pread(self, _SIZE, 0)
-            if octets[:20] not in _BEGINNINGS or len(octets) < _SIZE:
-                self.close()
+            self.header = _Header.from_buffer_copy(os.pread(self, _NAME, 0).ljust(_NAME, b"\0"))
+            self.kind = self.header.kind.decode("latin-1")
+            if self.header.magic != _MAGIC or self.kind not in _KINDS:
                 raise OSError(errno.EINVAL, "its file in /dev/shm is of another version of this module, or of something"
                               " else")
-            self.kind, self.header = _BEGINNINGS[octets[:20]], _Header.from_buffer_copy(octets)
 
         def lock(self, kind: bytes, fcntl: Callable[..., Any] = fcntl.fcntl) -> bool:
             """Change the lock, without waiting; if that is impossible, it stays as it was."""
@@ -1104,18 +1082,20 @@ if sys.platform == "linux":
         def is_at(self, path: str, stat: Callable[..., Any] = os.stat, fstat: Callable[..., Any] = os.fstat) -> bool:
             """Whether a path still leads to this file."""
             try:
-                found, own = stat(path, follow_symlinks=False), fstat(self)
+                return bool(stat(path, follow_symlinks=False)[1:3] == fstat(self)[1:3])  # inode and device
             except FileNotFoundError:
                 return False
-            return bool((found.st_dev, found.st_ino) == (own.st_dev, own.st_ino))
 
         def remove(self, path: str, unlink: Callable[..., Any] = os.unlink) -> bool:
-            """Remove the file unless it has holders; whether it had none."""
-            if self.state() != "garbage" or not self.lock(self.WRITE):
-                return False
-            if self.is_at(path):  # else it was removed before, and another may have the path
-                unlink(path)
-            return True
+            """Close it, and remove the file unless it has holders; whether it had none."""
+            try:
+                if self.state() != "garbage" or not self.lock(self.WRITE):
+                    return False
+                if self.is_at(path):  # else it was removed before, and another may have the path
+                    unlink(path)
+                return True
+            finally:
+                self.close_descriptor()
 
         def close(self, forks: List[int] = _forks, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
             """Close it, and remove the file if this was the last holder."""
@@ -1125,38 +1105,33 @@ if sys.platform == "linux":
                     self.remove(self.path)
                 elif self.path and not is_finalizing():
                     self.close_descriptor()  # to unlock it would unlock it for the other process, too
-                    self.remove_if_last()
+                    for _ in range(20):  # a program that another thread just starts has the lock for a moment
+                        if _open_handle(self.path).remove(self.path):
+                            break
+                        time.sleep(0.001)
             except OSError:
                 pass  # something else has removed or closed it
             finally:
                 self.path, self.file = "", None
-                if not is_finalizing():  # else daemon threads may still use it
-                    self.close_descriptor()
+                self.close_descriptor()
 
-        def close_descriptor(self, close: Callable[..., Any] = os.close) -> None:
+        def __del__(self) -> None:
+            if self.__dict__.get("still_open", True):
+                self.close()
+
+        def close_descriptor(self, close: Callable[..., Any] = os.close,
+                             is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+            if is_finalizing():
+                return  # daemon threads may still use it
             still_open = self.__dict__.setdefault("still_open", [int(self)])
             try:  # C code both closes and notes it, so that no interrupt makes this close another file
                 still_open[:] = filter(None, map(close, still_open))
             except OSError:
                 still_open.clear()  # something else has closed it
 
-        def remove_if_last(self) -> None:
-            """Remove the file unless another process is a holder, which a program that just starts is for a moment."""
-            for _ in range(20):
-                other = _open_handle(self.path, _OPEN)
-                was_last = other.remove(self.path)
-                other.close_descriptor()
-                if was_last:
-                    break
-                time.sleep(0.001)
-
-        def __del__(self) -> None:
-            if self.__dict__.get("still_open", True):
-                self.close()
-
-    def _open_handle(path: str, flags: int, mode: int = 0o600) -> _Handle:
+    def _open_handle(path: str, flags: int = os.O_NOFOLLOW) -> _Handle:
         """A file, opened and wrapped by C code, so that no interrupt leaves it open."""
-        return next(map(_Handle, map(os.open, (path,), (flags,), (mode,))))
+        return next(map(_Handle, map(os.open, (path,), (os.O_RDWR | flags,), (0o600,))))
 
     # ---- mutexes, events and semaphores
 
@@ -1164,7 +1139,7 @@ if sys.platform == "linux":
         """What a result of the C library means, as one of the WAIT_ numbers."""
 
         def __missing__(self, code: int) -> NoReturn:
-            raise OSError(code, os.strerror(code))
+            raise _system_error(code)
 
     # For each position among the objects that one thread waits for; -1 is that of a semaphore.
     _RESULTS = tuple(
@@ -1175,7 +1150,7 @@ if sys.platform == "linux":
     class _OwnedPage(_Owned):
         __slots__ = ()
 
-        def __del__(self, unmap: Callable[..., Any] = _munmap, size: int = _PAGE,
+        def __del__(self, unmap: Callable[..., Any] = _libc.munmap, size: int = _PAGE,
                     is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
             base, holds = self.value
             if not holds and not is_finalizing():  # the kernel looks at a mutex that is held when its thread ends
@@ -1185,14 +1160,17 @@ if sys.platform == "linux":
         """The first page of a mutex, event or semaphore, which is mapped once in a process, whatever its handles.
 
         All that changes it are functions of C, each of which is done or not done, whatever is interrupted or killed.
+        A mutex and a semaphore are those of the C library.  What adds to a semaphore owns the mutex meanwhile.  An
+        event is a spin lock, `flag`, which is free while the event is set: to take it is to reset the event; a thread
+        that waits for it sleeps until `bell`, a number, has changed.
         """
 
-        def __init__(self, base: int, handle: _Handle) -> None:
+        def __init__(self, base: int) -> None:
+            self.mutex, self.semaphore, self.flag, self.bell = (
+                LPVOID(base + at) for at in (_MUTEX, _SEMAPHORE, _FLAG, _BELL))
+            self.flag_value, self.bell_value = c_int.from_address(base + _FLAG), c_uint.from_address(base + _BELL)
             self.holds: List[None] = []  # an item for each time that a thread of this process has acquired the mutex
             self._owned = _OwnedPage((base, self.holds))
-            self.mutex, self.semaphore, self.flag = base + _MUTEX, base + _SEMAPHORE, base + _FLAG
-            self._flag, self.bell = c_int.from_address(self.flag), c_uint.from_address(base + _BELL)
-            self.resets_itself, self._maximum = handle.header.flag, handle.header.size
 
         def initialize(self, value: int) -> None:
             attributes = ctypes.create_string_buffer(64)
@@ -1200,94 +1178,11 @@ if sys.platform == "linux":
             _quick.pthread_mutexattr_settype(attributes, PTHREAD_MUTEX_RECURSIVE)
             _quick.pthread_mutexattr_setrobust(attributes, PTHREAD_MUTEX_ROBUST)
             _quick.pthread_mutexattr_setpshared(attributes, PTHREAD_PROCESS_SHARED)
-            _quick.pthread_mutex_init(LPVOID(self.mutex), attributes)
-            _quick.sem_init(LPVOID(self.semaphore), PTHREAD_PROCESS_SHARED, c_uint(value))
-            self._flag.value = _FREE.value
+            _quick.pthread_mutex_init(self.mutex, attributes)
+            _quick.sem_init(self.semaphore, PTHREAD_PROCESS_SHARED, c_uint(value))
+            self.flag_value.value = _FREE
             if not value:
-                _spin_trylock(self.flag)
-
-        def _attempt(self, quick: Any, patient: Any, address: int, seconds: float, got: List[int],
-                     position: int) -> None:
-            """Try to take something, and store one of the WAIT_ numbers, for an object at a position among all."""
-            results = _RESULTS[position]
-            got[:1] = map(results, map(quick, (address,)))
-            if seconds and got[0] == WAIT_TIMEOUT:
-                until = _timespec(_now() + seconds)
-                got[:1] = map(results, starmap(patient, [(address, *_CLOCK, until)]))
-
-    class _MutexPage(_Page):
-        """A mutex of the C library."""
-
-        def wait(self, seconds: float, got: List[int], position: int = 0) -> None:
-            self.holds.append(None)  # before, so that the page is never unmapped too early
-            try:
-                self._attempt(_mutex_trylock, _mutex_timedlock, self.mutex, seconds, got, position)
-            finally:
-                if got[0] == WAIT_TIMEOUT:
-                    self.holds.pop()
-
-        def release(self, done: List[int]) -> bool:
-            _mutex_consistent(self.mutex)  # else one that was abandoned could never be locked again
-            done[:] = map((0).__eq__, map(_mutex_unlock, (self.mutex,)))
-            if done[0]:
-                self.holds.pop()
-            return bool(done[0])
-
-    class _SemaphorePage(_Page):
-        """A semaphore of the C library; what adds to it owns the mutex meanwhile."""
-
-        def wait(self, seconds: float, got: List[int], position: int = 0) -> None:
-            self._attempt(_sem_trywait, _sem_timedwait, self.semaphore, seconds, got, position)
-
-        def add(self, n: int) -> int | None:
-            """Add to the count, and return what it was."""
-            mutex, count = (self.mutex,), c_int()
-            while True:
-                fits = map((self._maximum - n).__ge__, map(attrgetter("value"), (count,)))
-                # One after the other, and none if the first fails.  C code runs through them, so that no interrupt
-                # leaves the mutex locked.
-                steps = chain(
-                    map(_RESULTS[0], map(_mutex_trylock, mutex)),
-                    map(_mutex_consistent, mutex),
-                    map(_sem_getvalue, (self.semaphore,), (ctypes.byref(count),)),
-                    map(_sem_post, chain.from_iterable(compress((repeat(self.semaphore, n),), fits))),
-                    map(_mutex_unlock, mutex))
-                if deque(takewhile(WAIT_TIMEOUT.__ne__, steps), 1):
-                    return count.value if count.value + n <= self._maximum else None
-                time.sleep(0.001)  # another process is just adding
-
-    class _EventPage(_Page):
-        """A spin lock of the C library, which is free while the event is set: to take it is to reset the event.
-
-        A thread that waits sleeps until the bell, a number, has changed.
-        """
-
-        def is_set(self) -> bool:
-            return self._flag.value == _FREE.value
-
-        def wait(self, seconds: float, got: List[int], position: int = 0) -> None:
-            bell = self.bell.value
-            if len(got) == 1:
-                got.append(bell)  # as it was when the wait began
-            self._take(got, position)
-            if seconds and got[0] == WAIT_TIMEOUT:
-                _futex_wait(SYS_futex, ctypes.addressof(self.bell), FUTEX_WAIT, bell, _timespec(seconds), None, 0)
-                self._take(got, position)
-
-        def _take(self, got: List[int], position: int) -> None:
-            results = _RESULTS[position]
-            if self.resets_itself:
-                got[:1] = map(results, map(_spin_trylock, (self.flag,)))
-            else:  # that it was set during the wait is enough, even if it was cleared again
-                got[0] = results(0 if self.is_set() or self.bell.value != got[1 + position] else errno.EBUSY)
-
-        def set(self) -> None:
-            _spin_unlock(self.flag)
-            # If this is not done, waiting threads look again at the end of a slice of their time.
-            bell, wakes = ctypes.addressof(self.bell), 1 if self.resets_itself else _MAX_COUNT
-            _futex_wake(SYS_futex, bell, FUTEX_WAKE_OP, wakes, None, bell, ADD_ONE)
-
-    _PAGES = {"Mutant": _MutexPage, "Semaphore": _SemaphorePage, "Event": _EventPage}
+                _quick.pthread_spin_trylock(self.flag)
 
     def _count_fork() -> None:
         _forks[0] += 1
@@ -1319,7 +1214,7 @@ if sys.platform == "linux":
             self._known: Set[str] = set()  # directories that are this user's
             # By device and inode.  Copies of this file share it: a thread that has acquired a mutex by two of them
             # needs the page of the first one until it has released both.
-            self._pages: Dict[Tuple[int, int], weakref.ref[_Page]] = vars(sys).setdefault("_namedmp2_pages", {})
+            self._pages: Dict[Any, weakref.ref[_Page]] = vars(sys).setdefault("_namedmp2_pages", {})
 
         # ---- the directory
 
@@ -1352,10 +1247,8 @@ if sys.platform == "linux":
             return f"{self._directory(scope or 'Local')}/{_file_name(rest)}"
 
         def _files(self, scope: str) -> List[str]:
-            try:
-                return [f"{self._user()}/{scope}/{entry}" for entry in os.listdir(f"{self._user()}/{scope}")]
-            except FileNotFoundError:
-                return []  # nothing has been made there
+            directory = self._directory(scope)
+            return [f"{directory}/{entry}" for entry in os.listdir(directory)]
 
         def _sweep(self) -> None:
             """Remove what killed processes left, at most once a second for all processes of the user."""
@@ -1369,7 +1262,7 @@ if sys.platform == "linux":
             for scope in ("Local", "Global", "new"):
                 for path in self._files(scope):
                     try:
-                        handle = _open_handle(path, _OPEN | os.O_NOFOLLOW)
+                        handle = _open_handle(path)
                         if handle.state() == "garbage":
                             if scope != "new":
                                 handle.read()  # an error if it is none of this module's files
@@ -1386,7 +1279,7 @@ if sys.platform == "linux":
             end = time.monotonic() + 1
             while True:
                 try:
-                    handle = _open_handle(path, _OPEN | os.O_NOFOLLOW)
+                    handle = _open_handle(path)
                 except FileNotFoundError:
                     return None
                 state = handle.state()
@@ -1398,22 +1291,20 @@ if sys.platform == "linux":
                 elif not patient:
                     return None
                 elif time.monotonic() > end:
-                    handle.close()
                     raise OSError(errno.EBUSY, "a process is just removing it, but does not go on: is it stopped?")
                 else:
                     time.sleep(0.001)
-                handle.close()
 
         def _make(self, path: str, fill: Callable[[_Handle], None]) -> _Handle | None:
             """A handle of a new object; None if another process was faster."""
             directory, spare = self._directory("Local"), ""
             try:
-                handle = _open_handle(directory, os.O_TMPFILE | _OPEN)
+                handle = _open_handle(directory, os.O_TMPFILE)
             except OSError as error:
                 if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
                     raise
                 spare = f"{self._directory('new')}/{os.urandom(16).hex()}"
-                handle = _open_handle(spare, os.O_CREAT | os.O_EXCL | _OPEN)
+                handle = _open_handle(spare, os.O_CREAT | os.O_EXCL)
             try:
                 os.fchmod(handle, 0o600)  # whatever the umask
                 if path:
@@ -1536,20 +1427,16 @@ if sys.platform == "linux":
                 size = self._prepare_file(file.value, size, access)
 
             def fill(handle: _Handle) -> None:
+                handle.file, rounded = file, -(-size // _PAGE) * _PAGE
                 if file is not None:
-                    handle.file = file
                     _allocate(handle, _PAGE)
-                    behind = os.readlink(f"/proc/self/fd/{file.value}") if name else ""
-                    handle.write("Section", name, size, access=access, behind=behind)
-                    return
-                rounded = -(-size // _PAGE) * _PAGE
-                if rounded > _MAX_SIZE - _PAGE:
-                    raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-                if reserve:
+                elif rounded > _MAX_SIZE - _PAGE:
+                    raise _system_error(errno.EFBIG)
+                elif reserve:
                     os.ftruncate(handle, _PAGE + rounded)
                 else:
                     _allocate(handle, _PAGE + rounded)
-                handle.write("Section", name, rounded, flag=reserve)
+                handle.write("Section", name, rounded if file is None else size, reserve, access)
 
             return self._hold("Section", name, lambda handle: self._open_behind(handle, access), fill, exist_ok)
 
@@ -1575,7 +1462,7 @@ if sys.platform == "linux":
             path = os.fsdecode(os.pread(handle, handle.header.path_length, _PATH))
             found = None
             try:
-                handle.file = _OwnedFile(os.open(path, _FILE_MODES[access] | os.O_NOFOLLOW | _FILE_FLAGS))
+                handle.file = _OwnedFile(self.open_file(path, access, new=False))
                 found = os.fstat(handle.file.value)
             except PermissionError:
                 raise _os_error(ERROR_ACCESS_DENIED, f"access to the file {path!r} behind it is denied") from None
@@ -1594,17 +1481,15 @@ if sys.platform == "linux":
             return header.size, SEC_FILE if header.inode else SEC_RESERVE if header.flag else SEC_COMMIT
 
         def section_facts(self, name: str) -> Tuple[int, int | None, str]:
-            handle = self._find(self._path(name))
+            handle, access = self._find(self._path(name)), "rw"
             if handle is None:
                 raise _name_error(ERROR_FILE_NOT_FOUND, name)
             try:
-                self._open_behind(handle, "rw")
-                return (*self.query_section(handle), "rw")
+                self._open_behind(handle, access)
             except PermissionError:
-                self._open_behind(handle, "r")
-                return (*self.query_section(handle), "r")
-            finally:
-                handle.close()
+                access = "r"
+                self._open_behind(handle, access)
+            return (*self.query_section(handle), access)
 
         def map_view(self, handle: Any, access: str, offset: int, size: int, address: int | None = None) -> int:
             if address is not None:
@@ -1624,23 +1509,23 @@ if sys.platform == "linux":
 
         def _map_own(self, handle: _Handle, access: str, offset: int, size: int) -> int:
             """Map the file of an object.  A mapping keeps its open file, which must not be the one with the lock."""
-            other = _open_handle(f"/proc/self/fd/{int(handle)}", _OPEN) if handle.path else handle
+            other = _open_handle(f"/proc/self/fd/{int(handle)}", 0) if handle.path else handle
             try:
                 return _map(other, access, offset, size)
             finally:
                 if other is not handle:
                     other.close()
 
-        def unmap_view(self, base: int, size: int, unmap: Callable[..., Any] = _munmap) -> None:
-            unmap(base, size)
+        unmap_view = _libc.munmap
 
         def flush_view(self, base: int, size: int) -> None:
             skipped = base % _PAGE  # what is flushed begins at a page
-            if _msync(base - skipped, size + skipped, MS_SYNC):
-                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+            if _libc.msync(base - skipped, size + skipped, MS_SYNC):
+                raise _system_error(ctypes.get_errno())
 
         def open_file(self, path: str, access: str, new: bool) -> int:
-            return os.open(path, _FILE_MODES[access] | _FILE_FLAGS | (os.O_CREAT | os.O_EXCL if new else 0), 0o666)
+            flags = (os.O_RDWR if access == "rw" else os.O_RDONLY) | (os.O_CREAT | os.O_EXCL if new else 0)
+            return os.open(path, flags | os.O_NONBLOCK, 0o666)  # else a FIFO would wait for its other end
 
         # ---- mutexes, events and semaphores
 
@@ -1661,8 +1546,7 @@ if sys.platform == "linux":
             if handle.header.abi != _ABI or namespace and namespace != _pid_namespace():
                 raise OSError(errno.EINVAL, "it was made by a program of another width (32 or 64 bit), with another C "
                               "library, or in another PID namespace (container), where threads have other numbers")
-            found = os.fstat(handle)
-            key, pages = (found.st_dev, found.st_ino), self._pages
+            key, pages = os.fstat(handle)[1:3], self._pages
 
             def forget(dead: weakref.ref[_Page]) -> None:
                 if pages.get(key) is dead:
@@ -1671,13 +1555,11 @@ if sys.platform == "linux":
             while handle.page is None:
                 known = pages.get(key)
                 if known is None:
-                    page = _PAGES[handle.kind](self._map_own(handle, "rw", 0, _PAGE), handle)
-                    if pages.setdefault(key, weakref.ref(page, forget))() is page:
-                        handle.page = page
-                else:
-                    handle.page = known()
-                    if handle.page is None:  # its last user has just forgotten it
-                        forget(known)
+                    page = _Page(self._map_own(handle, "rw", 0, _PAGE))
+                    known = pages.setdefault(key, weakref.ref(page, forget))
+                handle.page = known()
+                if handle.page is None:  # its last user has just forgotten it
+                    forget(known)
 
         def create_mutex(self, name: str | None, exist_ok: bool, security: Any) -> Tuple[int, bool]:
             return self._create_waitable("Mutant", name, exist_ok)
@@ -1695,36 +1577,89 @@ if sys.platform == "linux":
             return self._hold(kind, name, self._attach)[0]
 
         def release_mutex(self, handle: Any, done: List[int]) -> bool:
-            return bool(handle.page.release(done))
+            page = handle.page
+            _quick.pthread_mutex_consistent(page.mutex)  # else one that was abandoned could never be locked again
+            done[:] = map((0).__eq__, map(_quick.pthread_mutex_unlock, (page.mutex,)))
+            if done[0]:
+                page.holds.pop()
+            return bool(done[0])
 
         def set_event(self, handle: Any) -> None:
-            handle.page.set()
+            page = handle.page
+            _quick.pthread_spin_unlock(page.flag)
+            # If this is not done, waiting threads look again at the end of a slice of their time.
+            wakes = 1 if handle.header.flag else _MAX_COUNT
+            _quick.syscall(SYS_futex, page.bell, FUTEX_WAKE_OP, wakes, None, page.bell, ADD_ONE)
 
         def reset_event(self, handle: Any) -> None:
-            _spin_trylock(handle.page.flag)
+            _quick.pthread_spin_trylock(handle.page.flag)
 
         def query_event(self, handle: Any) -> Tuple[bool, bool]:
-            return bool(handle.header.flag), handle.page.is_set()
+            return bool(handle.header.flag), handle.page.flag_value.value == _FREE
 
         def release_semaphore(self, handle: Any, n: int) -> int | None:
-            count: int | None = handle.page.add(n)
-            return count
+            page, count, most = handle.page, c_int(), handle.header.size - n
+            while True:
+                fits = map(most.__ge__, map(attrgetter("value"), (count,)))
+                # One after the other, and none if the first fails.  C code runs through them, so that no interrupt
+                # leaves the mutex locked.
+                steps = chain(
+                    map(_RESULTS[0], map(_quick.pthread_mutex_trylock, (page.mutex,))),
+                    map(_quick.pthread_mutex_consistent, (page.mutex,)),
+                    map(_quick.sem_getvalue, (page.semaphore,), (ctypes.byref(count),)),
+                    map(_quick.sem_post, chain.from_iterable(compress((repeat(page.semaphore, n),), fits))),
+                    map(_quick.pthread_mutex_unlock, (page.mutex,)))
+                if deque(takewhile(WAIT_TIMEOUT.__ne__, steps), 1):
+                    return count.value if count.value <= most else None
+                time.sleep(0.001)  # another process is just adding
 
         def wait(self, handles: List[Any], seconds: float, got: List[int]) -> None:
             if len(handles) == 1:
-                handles[0].page.wait(seconds, got)
+                self._wait_for(handles[0], seconds, got)
                 return
             if len(got) == 1:
-                got += [handle.page.bell.value for handle in handles]
+                got += [handle.page.bell_value.value for handle in handles]
             end = time.monotonic() + seconds
             while True:
                 for position, handle in enumerate(handles):
-                    handle.page.wait(0, got, position)
+                    self._wait_for(handle, 0, got, position)
                     if got[0] != WAIT_TIMEOUT:
                         return
                 if time.monotonic() >= end:
                     return
                 time.sleep(0.002)  # there is no one thing to sleep on for all of them
+
+        def _wait_for(self, handle: Any, seconds: float, got: List[int], position: int = 0) -> None:
+            """Wait for the object at a position among all, and store one of the WAIT_ numbers."""
+            page, kind = handle.page, handle.kind
+            if kind == "Event":
+                self._wait_for_event(handle, seconds, got, position)
+                return
+            address, quick, patient = page.semaphore, _quick.sem_trywait, _sem_timedwait
+            if kind == "Mutant":
+                address, quick, patient = page.mutex, _quick.pthread_mutex_trylock, _mutex_timedlock
+            page.holds.append(None)  # before, so that the page is never unmapped too early
+            try:  # C code both calls a function and stores what comes of it
+                got[:1] = map(_RESULTS[position], map(quick, (address,)))
+                if seconds and got[0] == WAIT_TIMEOUT:
+                    arguments = address, *_CLOCK, _timespec(_now() + seconds)
+                    got[:1] = map(_RESULTS[position], starmap(patient, (arguments,)))
+            finally:
+                if got[0] == WAIT_TIMEOUT or kind != "Mutant":
+                    page.holds.pop()
+
+        def _wait_for_event(self, handle: Any, seconds: float, got: List[int], position: int) -> None:
+            page = handle.page
+            bell = page.bell_value.value
+            if handle.header.flag:
+                got[:1] = map(_RESULTS[position], map(_quick.pthread_spin_trylock, (page.flag,)))
+            else:  # that it was set during the wait is enough, even if it was cleared again
+                if len(got) == 1:
+                    got.append(bell)  # as it was when the wait began
+                got[0] = position if bell != got[1 + position] or page.flag_value.value == _FREE else WAIT_TIMEOUT
+            if seconds and got[0] == WAIT_TIMEOUT:
+                _libc.syscall(SYS_futex, page.bell, FUTEX_WAIT, bell, _timespec(seconds), None, 0)
+                self._wait_for_event(handle, 0, got, position)
 
     _layer = _Linux()
 
