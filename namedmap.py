@@ -920,7 +920,7 @@ if sys.platform == "linux":
     import mmap
     import struct
     from collections import deque
-    from ctypes import c_char, c_longlong, c_ubyte, c_uint, c_ulonglong, c_ushort
+    from ctypes import c_char, c_longlong, c_ubyte, c_uint, c_ulonglong
     from itertools import chain, compress, repeat, starmap, takewhile
     from operator import attrgetter
 
@@ -1018,7 +1018,7 @@ if sys.platform == "linux":
 
         _fields_ = [("magic", c_char * 8), ("kind", c_char * 12), ("flag", c_ubyte), ("is_writable", c_ubyte),
                     ("abi", c_ubyte), ("size", c_ulonglong), ("device", c_ulonglong), ("inode", c_ulonglong),
-                    ("namespace", c_ulonglong), ("name_length", c_ushort), ("path_length", c_ushort)]
+                    ("namespace", c_ulonglong)]
 
     _MAGIC = b"namedmp2"
     _MUTEX, _SEMAPHORE, _FLAG, _BELL, _NAME, _PATH = 128, 192, 256, 260, 512, 1280  # where they are
@@ -1036,8 +1036,6 @@ if sys.platform == "linux":
         STATES = {READ[:2]: "held", WRITE[:2]: "dead", NONE[:2]: "garbage"}
         path = ""  # of the file, if the object has a name
         forks = 0  # when it was locked; after a fork, another process has the same lock
-        kind: str
-        header: _Header
         file: _OwnedFile | None = None  # the file of the user behind memory
         page: Any = None  # of a mutex, event or semaphore
 
@@ -1056,7 +1054,6 @@ if sys.platform == "linux":
                     path = os.fsencode(os.readlink(f"/proc/self/fd/{self.file.value}"))
             if _PATH + len(path) > _PAGE:
                 raise OSError(errno.ENAMETOOLONG, "the path of the file is too long to be noted for other processes")
-            header.name_length, header.path_length = len(units), len(path)
             os.pwrite(self, bytes(header).ljust(_NAME, b"\0") + units.ljust(_PATH - _NAME, b"\0") + path, 0)
 
         def read(self) -> None:
@@ -1179,7 +1176,7 @@ if sys.platform == "linux":
             _quick.pthread_mutexattr_setrobust(attributes, PTHREAD_MUTEX_ROBUST)
             _quick.pthread_mutexattr_setpshared(attributes, PTHREAD_PROCESS_SHARED)
             _quick.pthread_mutex_init(self.mutex, attributes)
-            _quick.sem_init(self.semaphore, PTHREAD_PROCESS_SHARED, c_uint(value))
+            _quick.sem_init(self.semaphore, PTHREAD_PROCESS_SHARED, value)
             self.flag_value.value = _FREE
             if not value:
                 _quick.pthread_spin_trylock(self.flag)
@@ -1314,11 +1311,10 @@ if sys.platform == "linux":
                 if path:
                     os.link(f"/proc/self/fd/{int(handle)}", path, src_dir_fd=0, follow_symlinks=True)
                 return handle
-            except FileExistsError:
+            except BaseException as error:
                 handle.close()
-                return None
-            except BaseException:
-                handle.close()
+                if isinstance(error, FileExistsError):
+                    return None
                 raise
             finally:
                 if spare:
@@ -1332,9 +1328,9 @@ if sys.platform == "linux":
             """
             handle = None
             try:
-                if name is not None and fill:
+                if name and fill:
                     self._sweep()
-                path = self._path(name) if name is not None else ""
+                path = self._path(name) if name else ""
                 while True:
                     handle = self._find(path, patient=fill is not None) if path else None
                     if handle is not None:
@@ -1393,7 +1389,7 @@ if sys.platform == "linux":
 
         def kind_of_name(self, name: str) -> str | None:
             handle = self._find(self._path(name))
-            return _KINDS[handle.kind] if handle else None
+            return None if handle is None else _KINDS[handle.kind]  # a descriptor may be 0
 
         def named_objects(self) -> Iterator[Tuple[str, str]]:
             for scope in ("Local", "Global"):
@@ -1401,9 +1397,9 @@ if sys.platform == "linux":
                 for path in self._files(scope):
                     try:
                         handle = self._find(path)
-                        if handle:
-                            units = os.pread(handle, handle.header.name_length, _NAME)
-                            found.append((units.decode("utf-16-le", "surrogatepass"), _KINDS[handle.kind]))
+                        if handle is not None:
+                            units = os.pread(handle, _PATH - _NAME, _NAME).decode("utf-16-le", "surrogatepass")
+                            found.append((units.rstrip("\0"), _KINDS[handle.kind]))
                     except (OSError, ValueError):
                         pass  # not a file of this module
                 yield from ((f"{scope}\\{name}", kind) for name, kind in sorted(found))
@@ -1457,9 +1453,9 @@ if sys.platform == "linux":
             """Open the file behind memory, if there is one, with the access that is wanted."""
             if access == "rw" and not handle.header.is_writable:
                 raise _read_only()
-            if not handle.header.path_length:
+            if not handle.header.inode:
                 return
-            path = os.fsdecode(os.pread(handle, handle.header.path_length, _PATH))
+            path = os.fsdecode(os.pread(handle, _PAGE - _PATH, _PATH).rstrip(b"\0"))
             found = None
             try:
                 handle.file = _OwnedFile(self.open_file(path, access, new=False))

@@ -3775,6 +3775,34 @@ def test_name_that_a_stopped_process_is_just_removing_is_refused_with_its_reason
     NamedMap.create(name, 100).close()  # it waits for the end of the removal
 
 
+INTERRUPTED = """
+import os
+
+def unlink(path):
+    raise KeyboardInterrupt
+
+os.unlink = unlink
+""" + KILLER + """
+if not os.fork():
+    made = make(NamedMap, name)
+    os._exit(0)
+os.wait()
+try:
+    make(NamedMap, name)
+except KeyboardInterrupt as error:
+    kept = error  # and with it all that its traceback refers to
+print("interrupted", flush=True)
+sys.stdin.readline()
+"""
+
+
+@linux
+def test_removal_that_is_interrupted_leaves_the_name_to_others(name, python):
+    process = python(INTERRUPTED, name)
+    assert process.line() == "interrupted"
+    NamedMap.create(name, 100).close()
+
+
 # ---------------------------------------------------------------- Linux: forks
 
 def end_of(pid):
@@ -4254,6 +4282,16 @@ def test_object_takes_one_descriptor_and_memory_over_a_file_two(name, path):
             each.close()
         del each, made
         assert handle_count() == before
+
+
+@linux
+def test_descriptor_0_is_as_good_as_another(name):
+    code = ("import os, sys, namedmap\n"
+            "m = namedmap.NamedMap.create(sys.argv[1], 10)\n"
+            "os.close(0)\n"  # which the next one gets
+            "print(namedmap._layer.kind_of_name(sys.argv[1]), dict(namedmap._layer.named_objects())[sys.argv[1]])\n")
+    done = subprocess.run([sys.executable, "-c", code, name], cwd=HERE, stdout=subprocess.PIPE, check=True)
+    assert done.stdout.decode() == "file mapping object file mapping object\n"
 
 
 @linux
