@@ -1080,38 +1080,36 @@ def test_create_over_a_file_on_a_full_disk_or_of_another_user_leaves_it_alone(na
     assert lines == 6 * ["No space left on device True"] + 2 * [denied] + ["0 10 ['file']"]
 
 
-@windows
 @pytest.mark.parametrize("access", ["r", "rw", "c"])
-def test_create_over_a_path_keeps_others_from_opening_it(access, path, name):
-    m = NamedMap.create(name, file=path, access=access)
-    for other in None, name + "2":
-        with pytest.raises(PermissionError):
-            path.open("rb")
-        with pytest.raises(PermissionError, match="the file is open elsewhere") as caught:
-            NamedMap.create(other, file=path, access=access)
-        assert told(caught) == (32, str(path)) and "access=" not in str(caught.value)
-    m.close()
-    path.open("r+b").close()
-    m = NamedMap.create(name, file=path, access=access)
-    del m  # forgotten
-    path.open("r+b").close()
+def test_create_over_a_path_has_the_file_for_itself_on_windows(access, path, name, python):
+    def refuse():
+        for named, size in ((None, None), (name + " 2", 5)) if ON_WINDOWS else ():
+            with pytest.raises(PermissionError, match="the file is open elsewhere") as caught:
+                NamedMap.create(named, size, file=path, access=access)
+            assert told(caught) == (32, str(path)) and "access=" not in str(caught.value)
 
-
-def test_create_over_a_path_that_another_program_has_open_is_refused_on_windows(path, name, python):
     other = python("import sys\n"
                    "with open(sys.argv[1], 'r+b') as file:\n"
                    "    print('ready', flush=True)\n"
                    "    sys.stdin.readline()\n"
                    "    print(file.read().decode())\n", str(path))
     assert other.line() == "ready"
-    for named, size in ((None, None), (name, 5000)) if ON_WINDOWS else ():
-        with pytest.raises(PermissionError, match="the file is open elsewhere") as caught:
-            NamedMap.create(named, size, file=path)
-        assert told(caught) == (32, str(path)) and path.stat().st_size == 10 and gone(name)
-    with path.open("r+b") as file, NamedMap.create(name, file=file if ON_WINDOWS else path) as m:
-        m[0] = 65
+    refuse()
+    with path.open("r+b") as file, NamedMap.create(name, file=file if ON_WINDOWS else path, access=access) as m:
+        assert m[:] == b"0123456789"
+        if access == "rw":
+            m[0] = 65
     other.enter()
-    assert other.end() == (0, ["A123456789"], "")
+    assert other.end() == (0, [("A" if access == "rw" else "0") + "123456789"], "")
+    m = NamedMap.create(name, file=path, access=access)
+    with pytest.raises(PermissionError) if ON_WINDOWS else contextlib.nullcontext():
+        path.open("rb").close()
+    refuse()
+    m.close()
+    path.open("r+b").close()
+    m = NamedMap.create(name, file=path, access=access)
+    del m  # forgotten
+    path.open("r+b").close()
 
 
 @windows
@@ -1540,11 +1538,11 @@ def test_type_hints_of_all_that_is_public_can_be_evaluated():
 
 @every_kind
 @pytest.mark.parametrize("bad, meant", [
-    ("Global\test", r"Global\\+test"), ("Local\name", r"Local\\+name"), ("Global\a", r"Global\\+a"),
-    ("Global/x", r"Global\\+x"), ("Local/a b", r"Local\\+a b"), ("Local\x01x", None), ("Global\x1f", None)])
+    ("Global\test", r"Global\test"), ("Local\name", r"Local\name"), ("Global/x", r"Global\x"),
+    ("Local/a b", r"Local\a b"), ("Local\x01x", r"Local\x01x"), ("Global\x1f", r"Global\x1f"), ("Local\r", r"Local\r")])
 def test_name_with_a_typing_error_after_local_or_global_is_refused(bad, meant, kind):
     for use in kind.create, kind.open:
-        with pytest.raises(ValueError, match=meant):
+        with pytest.raises(ValueError, match=re.escape(f'r"{meant}"')):
             use(bad)
     bare = f"{bad} {os.getpid()}"
     for name in "Local\\" + bare, "Local\\Locals/x" + bare, "Globally/" + bare, "x" + bare:  # who means it
