@@ -790,6 +790,8 @@ def test_index_slice_and_read_are_those_of_a_bytearray(either):
     assert [byte in either for byte in range(256)] == [byte in model for byte in range(256)]
     for size, offset in itertools.product((-1, None, 0, 1, 3, 100, 2 ** 70, -2 ** 70), (0, 5, 98, 100, 2 ** 70)):
         assert either.read(size, offset) == model[offset:][:size if size is not None and size >= 0 else None]
+    with pytest.raises((TypeError, AttributeError)):
+        del either[0]
 
 
 def test_write_and_slice_assignment_take_all_that_is_bytes_like(either):
@@ -1208,6 +1210,23 @@ def test_create_over_a_file_that_fails_takes_back_only_its_own_growth(opened, si
     assert told(caught) == (8, str(path)) and path.read_bytes() == (b"0123456789" + bytes(grown) + added)[:left]
 
 
+@pytest.mark.parametrize("found", [b"", bytes(10), b"added", bytes(10) + b"added"])
+def test_create_over_a_new_file_that_fails_deletes_it_unless_others_have_written(found, name, path, fault):
+    new = path.with_name("new")
+    calls = fault("create_file_mapping", before=lambda: os.write(calls[-1][5].value, found), code=8)
+    with pytest.raises(OSError, match="injected"):
+        NamedMap.create(name, 10, file=new)
+    assert new.read_bytes() == found if b"added" in found else not new.exists()
+
+
+@linux
+def test_create_over_a_new_file_that_fails_deletes_no_file_that_has_replaced_it(name, path, fault):
+    fault("create_file_mapping", before=lambda: path.replace(path.with_name("new")), code=8)
+    with pytest.raises(OSError, match="injected"):
+        NamedMap.create(name, 10, file=path.with_name("new"))
+    assert path.with_name("new").read_bytes() == b"0123456789"
+
+
 def test_create_over_a_new_file_that_fails_deletes_it_wherever_the_process_is_now(name, path, fault, monkeypatch):
     other = path.parent / "other"
     other.mkdir()
@@ -1327,6 +1346,30 @@ def test_flush_hands_over_its_pages_and_then_syncs_the_file(opened, path, name, 
         with NamedMap.create(name, **arguments) as m:
             assert synced(m) == []
     assert path.read_bytes()[::size - 1] == b"AA"
+
+
+def dirty(address):
+    """How many KiB of the mapping at an address are still to be written."""
+    with open("/proc/self/smaps") as file:
+        for line in file:
+            if re.match("[0-9a-f]+-", line):
+                start, end = (int(number, 16) for number in line.split(" ")[0].split("-"))
+            elif "_Dirty" in line and start <= address < end:
+                yield int(line.split()[1])
+
+
+@linux
+def test_flush_writes_its_pages_to_the_disk(path, name):
+    with NamedMap.create(name, 4 * PAGE, file=path), NamedMap.open(name) as m:  # which has no file to sync
+        with path.open("r+b") as file, mmap.mmap(file.fileno(), PAGE) as other:
+            other[0] = 1
+            other.flush()
+            if any(dirty(ctypes.addressof(ctypes.c_char.from_buffer(other)))):
+                pytest.skip("a file system in memory: what is written stays dirty")
+        m[PAGE - 1:PAGE + 1] = b"xx"
+        assert any(dirty(m.address))
+        m.flush(PAGE - 1, 2)
+        assert not any(dirty(m.address))
 
 
 # ---------------------------------------------------------------- passing objects on
@@ -1651,10 +1694,9 @@ def test_process_gets_objects_that_its_parent_does_not_keep(method, name, tmp_pa
         go.set()
         process.join(60)
         assert process.exitcode == 0
-        del process
+        eventually(lambda: all(map(gone, names)))  # although the parent still has the Process
         rounds.append(1)
         assert [(tmp_path / file).read_bytes()[0] for file in ("False", "True")] == [len(rounds)] * 2
-        eventually(lambda: all(map(gone, names)))
         if method != "fork":  # which does not unpickle
             process = started(print, Killer())
             process.join(60)
