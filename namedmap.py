@@ -517,13 +517,13 @@ def _section_refused(code: int, arguments: Tuple[Any, ...]) -> OSError:
     file, _, protection, size_high, _, name = arguments
     if code == ERROR_ACCESS_DENIED and str(name).startswith("Global\\"):
         return _os_error(code, _NEEDS_PRIVILEGE, name)  # unless the name is taken: opening it finds out
-    if file == INVALID_HANDLE_VALUE and code == ERROR_INVALID_PARAMETER and size_high:
-        return _os_error(code, _NO_MEMORY, name)  # all other parameters were checked before
-    if file == INVALID_HANDLE_VALUE or code == ERROR_INVALID_HANDLE:
-        return _name_refused(code, arguments)
-    if code == ERROR_ACCESS_DENIED:
+    if file != INVALID_HANDLE_VALUE and code == ERROR_ACCESS_DENIED:
         return _not_opened_for("rw" if protection & PAGE_READWRITE else "r")
-    return _win_error(code, _FILE_CAUSES)
+    if file != INVALID_HANDLE_VALUE and code != ERROR_INVALID_HANDLE:
+        return _win_error(code, _FILE_CAUSES)
+    if code == ERROR_INVALID_PARAMETER and size_high:
+        return _os_error(code, _NO_MEMORY, name)  # all other parameters were checked before
+    return _name_refused(code, arguments)
 
 
 def _file_refused(code: int, arguments: Tuple[Any, ...]) -> OSError:
@@ -849,8 +849,7 @@ class _Windows:
         """A descriptor of a file that no other program can open meanwhile."""
         handle = _win.CreateFileW(path, _FILE_RIGHTS[access], 0, None, CREATE_NEW if new else OPEN_EXISTING, 0, None)
         try:
-            descriptor: int = _msvcrt.open_osfhandle(handle, _winos.O_BINARY | _winos.O_NOINHERIT)
-            return descriptor
+            return int(_msvcrt.open_osfhandle(handle, _winos.O_BINARY | _winos.O_NOINHERIT))
         except BaseException:
             self.close_handle(handle)
             raise
