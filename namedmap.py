@@ -598,7 +598,7 @@ def _check(dll: str, causes: Any) -> Callable[..., Any]:
         code = _win.RtlNtStatusToDosError(result) if is_status else _winctypes.get_last_error()
         if code in _EXPECTED:
             return result
-        raise causes(code, arguments) if callable(causes) else _win_error(code, causes)
+        raise _win_error(code, causes) if isinstance(causes, dict) else causes(code, arguments)
     return check
 
 
@@ -607,7 +607,8 @@ class _Functions:
 
     def __init__(self) -> None:
         libraries: Dict[Tuple[str, bool], Any] = {}
-        for name, (dll, restype, argtypes, causes) in _PROTOTYPES.items() if sys.platform == "win32" else ():
+        prototypes: Any = _PROTOTYPES if sys.platform == "win32" else {}
+        for name, (dll, restype, argtypes, causes) in prototypes.items():
             captures = name not in _CALLED_BY_DEL
             if (dll, captures) not in libraries:
                 libraries[dll, captures] = _winctypes.WinDLL(dll, use_last_error=captures)
@@ -645,6 +646,7 @@ class _Windows:
     def _create(self, function: Any, opener: str, name: str | None, exist_ok: bool, security: SECURITY_ATTRIBUTES,
                 *arguments: Any) -> Tuple[int, bool]:
         """A handle, and whether the object is new; FileExistsError for one that exists, unless `exist_ok`."""
+        handle, created = 0, False
         for attempt in range(_ATTEMPTS):
             try:
                 handle = function(*arguments, name)
@@ -716,7 +718,7 @@ class _Windows:
         scope, _, rest = name.rpartition("\\")
         try:
             return self._names(self._directory(scope)).get(rest)
-        except PermissionError:
+        except (FileNotFoundError, PermissionError):
             return None
 
     def named_objects(self) -> Iterator[Tuple[str, str]]:
@@ -727,9 +729,11 @@ class _Windows:
     def _directory(self, scope: str) -> str:
         """The directory of the kernel for the names of a scope; session 0, that of services, has one for both."""
         session = DWORD()
-        _win.ProcessIdToSessionId(os.getpid(), ctypes.byref(session))
-        local = session.value and scope != "Global"
-        return f"\\Sessions\\{session.value}\\BaseNamedObjects" if local else "\\BaseNamedObjects"
+        if scope.startswith("Session\\"):
+            session.value = int(scope[8:])
+        elif scope != "Global":
+            _win.ProcessIdToSessionId(os.getpid(), ctypes.byref(session))
+        return f"\\Sessions\\{session.value}\\BaseNamedObjects" if session.value else "\\BaseNamedObjects"
 
     def _names(self, directory: str) -> Dict[str, str]:
         """The names in a directory of the kernel, and the kinds of what they name."""
@@ -1430,6 +1434,9 @@ if sys.platform == "linux":
                 elif reserve:
                     os.ftruncate(handle, _PAGE + rounded)
                 else:
+                    space = os.fstatvfs(handle)
+                    if rounded > _PIECE and 0 < space.f_blocks and space.f_bavail * space.f_frsize < rounded:
+                        raise _system_error(errno.ENOSPC)  # before it takes from others what there is
                     _allocate(handle, _PAGE + rounded)
                 handle.write("Section", name, rounded if file is None else size, reserve, access)
 
