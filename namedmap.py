@@ -518,7 +518,7 @@ def _section_refused(code: int, arguments: Tuple[Any, ...]) -> OSError:
     if code == ERROR_ACCESS_DENIED and str(name).startswith("Global\\"):
         return _os_error(code, _NEEDS_PRIVILEGE, name)  # unless the name is taken: opening it finds out
     if file != INVALID_HANDLE_VALUE and code == ERROR_ACCESS_DENIED:
-        return _not_opened_for("rw" if protection & PAGE_READWRITE else "r")
+        return _not_opened_for(next(access for access, bits in _PROTECTION.items() if protection & bits))
     if file != INVALID_HANDLE_VALUE and code != ERROR_INVALID_HANDLE:
         return _win_error(code, _FILE_CAUSES)
     if code == ERROR_INVALID_PARAMETER and size_high:
@@ -920,15 +920,18 @@ _layer: Layer = _Windows()
 
 if sys.platform == "linux":
     import fcntl
-    import mmap
     import struct
     from collections import deque
     from ctypes import c_char, c_longlong, c_ubyte, c_uint, c_ulonglong
     from itertools import chain, compress, repeat, starmap, takewhile
-    from operator import attrgetter
 
     # sys/mman.h
-    MS_SYNC = 4
+    PROT_READ = 0x1
+    PROT_WRITE = 0x2
+    MAP_SHARED = 0x01
+    MAP_PRIVATE = 0x02
+    MAP_FAILED = LPVOID(-1).value
+    MS_SYNC = 0x0004
     # pthread.h
     PTHREAD_MUTEX_RECURSIVE = 1
     PTHREAD_MUTEX_ROBUST = 1
@@ -942,7 +945,7 @@ if sys.platform == "linux":
         ("armv7l", 4): 240, ("riscv64", 8): 98, ("loongarch64", 8): 98, ("ppc64le", 8): 221, ("s390x", 8): 238,
     }.get((os.uname().machine, ctypes.sizeof(LPVOID)))
 
-    _PAGE = mmap.PAGESIZE
+    _PAGE = os.sysconf("SC_PAGE_SIZE")
     _PIECE = 0x1000000  # bytes allocated at once: before Linux 6.17 a signal makes fallocate() begin again
     _SYSTEM_CAUSES = {
         errno.ENOMEM: _NO_MEMORY, errno.EFBIG: _NO_MEMORY,
@@ -991,10 +994,10 @@ if sys.platform == "linux":
         return struct.pack("ll", int(seconds), int(seconds % 1 * 1e9))
 
     def _map(descriptor: int, access: str, offset: int, size: int) -> int:
-        protection = mmap.PROT_READ if access == "r" else mmap.PROT_READ | mmap.PROT_WRITE
-        kind = mmap.MAP_PRIVATE if access == "c" else mmap.MAP_SHARED
+        protection = PROT_READ if access == "r" else PROT_READ | PROT_WRITE
+        kind = MAP_PRIVATE if access == "c" else MAP_SHARED
         base: int = _mmap(None, size, protection, kind, descriptor, offset)
-        if base == LPVOID(-1).value:  # MAP_FAILED
+        if base == MAP_FAILED:
             raise _system_error(ctypes.get_errno())
         return base
 
@@ -1602,7 +1605,7 @@ if sys.platform == "linux":
         def release_semaphore(self, handle: Any, n: int) -> int | None:
             page, count, most = handle.page, c_int(), handle.header.size - n
             while True:
-                fits = map(most.__ge__, map(attrgetter("value"), (count,)))
+                fits = map(most.__ge__, map(getattr, (count,), ("value",)))
                 # One after the other, and none if the first fails.  C code runs through them, so that no interrupt
                 # leaves the mutex locked.
                 steps = chain(
@@ -1637,9 +1640,10 @@ if sys.platform == "linux":
             if kind == "Event":
                 self._wait_for_event(handle, seconds, got, position)
                 return
-            address, quick, patient = page.semaphore, _quick.sem_trywait, _sem_timedwait
             if kind == "Mutant":
                 address, quick, patient = page.mutex, _quick.pthread_mutex_trylock, _mutex_timedlock
+            else:
+                address, quick, patient = page.semaphore, _quick.sem_trywait, _sem_timedwait
             page.holds.append(None)  # before, so that the page is never unmapped too early
             try:  # C code both calls a function and stores what comes of it
                 got[:1] = map(_RESULTS[position], map(quick, (address,)))
@@ -2044,6 +2048,9 @@ class _Memory(_Closable):
         if len(octets) != len(view[key]):
             raise ValueError(f"{len(octets)} bytes do not fit a slice of {len(view[key])}")
         view[key] = octets
+
+    def __delitem__(self, key: Any) -> None:
+        raise TypeError(f"{type(self).__name__} has a fixed size")
 
     def read(self, size: int | None = -1, offset: int = 0) -> bytes:
         """Copy up to `size` bytes (all, if negative or None) from `offset` on; like os.pread, stop at the end."""
