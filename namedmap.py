@@ -101,13 +101,12 @@ if TYPE_CHECKING:
     CData = TypeVar("CData")  # a Structure, Union, array or simple type of ctypes
     Closable = TypeVar("Closable", bound="_Closable")
     Object = TypeVar("Object", bound="_Object")
-    Waitable = TypeVar("Waitable", bound="_Waitable")
     Lock = TypeVar("Lock", bound="_Lock")
     Buffer = Any  # whatever memoryview() accepts: bytes, bytearray, array.array, numpy.ndarray...
     File = Any  # a path (str, bytes or os.PathLike) or an open file
 else:  # for typing.get_type_hints()
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    Any = Buffer = File = CData = Closable = Object = Waitable = Lock = NoReturn = object
+    Any = Buffer = File = CData = Closable = Object = Lock = NoReturn = object
 
 __all__ = ["NamedMap", "View", "Mutex", "Event", "Semaphore", "wait_any"]
 __version__ = "0.1.0"
@@ -173,8 +172,8 @@ def _check_number(what: str, number: int, lowest: int, highest: int, range_text:
     return number
 
 
-def _check_size(size: int) -> int:
-    return _check_number("a size", size, 1, _MAX_SIZE, "1 to 2**63-1 bytes")
+def _check_size(size: Any) -> Any:
+    return None if size is None else _check_number("a size", size, 1, _MAX_SIZE, "1 to 2**63-1 bytes")
 
 
 def _check_count(what: str, count: int) -> int:
@@ -232,9 +231,12 @@ def _octets(data: Buffer) -> memoryview:
     except TypeError:
         hint = "; encode the text first" if isinstance(data, str) else ""
         raise TypeError(f"a bytes-like object is required, not {type(data).__name__}{hint}") from None
-    if not view.nbytes or not view.c_contiguous:  # cast() refuses both
-        view = memoryview(view.tobytes())
-    return view.cast("B")
+    if view.format.endswith("O"):
+        raise TypeError(f"{type(data).__name__} holds Python objects, whose addresses mean nothing to other processes")
+    try:
+        return view.cast("B")
+    except (TypeError, ValueError):  # it is empty, in several pieces, or has records
+        return memoryview(view.tobytes())
 
 
 # winerror.h; on Linux, too, these stand for the errors that both systems have
@@ -860,18 +862,11 @@ class _Windows:
 
     # ---- mutexes, events, semaphores
 
-    def create_mutex(self, name: str | None, exist_ok: bool, security: SECURITY_ATTRIBUTES) -> Tuple[int, bool]:
-        return self._create(_win.CreateMutexW, "Mutant", name, exist_ok, security, ctypes.byref(security), False)
-
-    def create_event(self, name: str | None, exist_ok: bool, security: SECURITY_ATTRIBUTES, manual_reset: bool,
-                     initial_state: bool) -> Tuple[int, bool]:
-        return self._create(_win.CreateEventW, "Event", name, exist_ok, security, ctypes.byref(security),
-                            manual_reset, initial_state)
-
-    def create_semaphore(self, name: str | None, exist_ok: bool, security: SECURITY_ATTRIBUTES, value: int,
-                         maximum: int) -> Tuple[int, bool]:
-        return self._create(_win.CreateSemaphoreW, "Semaphore", name, exist_ok, security, ctypes.byref(security),
-                            value, maximum)
+    def create_waitable(self, kind: str, name: str | None, exist_ok: bool, security: SECURITY_ATTRIBUTES,
+                        *state: int) -> Tuple[int, bool]:
+        """CreateMutexW; CreateEventW with manual_reset and initial_state; CreateSemaphoreW with value and maximum."""
+        function = {"Mutant": _win.CreateMutexW, "Event": _win.CreateEventW, "Semaphore": _win.CreateSemaphoreW}[kind]
+        return self._create(function, kind, name, exist_ok, security, ctypes.byref(security), *state or (False,))
 
     def open_waitable(self, kind: str, name: str, inheritable: bool) -> int:
         """OpenMutexW, OpenEventW or OpenSemaphoreW."""
@@ -1534,11 +1529,14 @@ if sys.platform == "linux":
 
         # ---- mutexes, events and semaphores
 
-        def _create_waitable(self, kind: str, name: str | None, exist_ok: bool, size: int = 0, flag: bool = False,
-                             value: int = 0) -> Tuple[int, bool]:
+        def create_waitable(self, kind: str, name: str | None, exist_ok: bool, security: Any,
+                            *state: int) -> Tuple[int, bool]:
+            resets_itself = kind == "Event" and not state[0]
+            value, maximum = (state[1], 0) if kind == "Event" else state or (0, 0)
+
             def fill(handle: _Handle) -> None:
                 _allocate(handle, _PAGE)
-                handle.write(kind, name, size, flag)
+                handle.write(kind, name, maximum, resets_itself)
                 self._attach(handle)
                 handle.page.initialize(value)
             return self._hold(kind, name, self._attach, fill, exist_ok)
@@ -1565,17 +1563,6 @@ if sys.platform == "linux":
                 handle.page = known()
                 if handle.page is None:  # its last user has just forgotten it
                     forget(known)
-
-        def create_mutex(self, name: str | None, exist_ok: bool, security: Any) -> Tuple[int, bool]:
-            return self._create_waitable("Mutant", name, exist_ok)
-
-        def create_event(self, name: str | None, exist_ok: bool, security: Any, manual_reset: bool,
-                         initial_state: bool) -> Tuple[int, bool]:
-            return self._create_waitable("Event", name, exist_ok, flag=not manual_reset, value=initial_state)
-
-        def create_semaphore(self, name: str | None, exist_ok: bool, security: Any, value: int,
-                             maximum: int) -> Tuple[int, bool]:
-            return self._create_waitable("Semaphore", name, exist_ok, maximum, value=value)
 
         def open_waitable(self, kind: str, name: str, inheritable: bool) -> int:
             self.security_attributes(None, inheritable)
@@ -1756,10 +1743,17 @@ def _restore(cls: Any, name: str | None, facts: dict[str, Any], mark: bytes = b"
 class _Closable:
     """What all objects have in common: a name, and an end."""
 
+    _kind: str  # what the kernel calls it
     _name: str | None
     # What the object needs; None after close().  A call refers to it meanwhile, so that close() in another thread, in a
     # signal handler or in a __del__ never closes a handle under the call.
     _owned: Any
+
+    def __new__(cls, *args: object, **kwargs: object) -> Any:
+        """Raise TypeError: create(), open() and from_handle() make objects, and view() of a NamedMap makes Views."""
+        maker, rest = ("NamedMap", ", of which view() makes Views") if cls is View else (cls.__name__, "")
+        raise TypeError(f"{cls.__name__} is not called: {maker}.create() makes one, and {maker}.open() opens one that "
+                        f"exists{rest}")
 
     @property
     def closed(self) -> bool:
@@ -1788,22 +1782,26 @@ class _Closable:
         """Call close()."""
         self.close()
 
+    def _details(self) -> str:
+        return ""
+
+    def __repr__(self) -> str:
+        owned = self._owned
+        state = ", closed" if owned is None else ", not opened" if isinstance(owned, _Lost) else self._details()
+        handle = f", handle={owned.value:#x}" if isinstance(owned, _OwnedHandle) else ""
+        return f"<{type(self).__name__} {self._name!r}{state}{handle}>"
+
 
 class _Object(_Closable):
     """A kernel object, of which this process has a handle."""
 
     _created: bool
 
-    def __new__(cls, *args: object, **kwargs: object) -> Any:
-        """Raise TypeError: create(), open() and from_handle() make objects of this class."""
-        raise TypeError(f"{cls.__name__} is not called: {cls.__name__}.create() makes one, and {cls.__name__}.open() "
-                        "opens one that exists")
-
     @classmethod
     def _wrap(cls: type[Object], owned: Any, created: bool, name: str | None) -> Object:
-        self: Object = object.__new__(cls)
+        self: Any = object.__new__(cls)
         self._owned, self._created, self._name = owned, created, name
-        return self
+        return self  # type: ignore[no-any-return]
 
     @property
     def name(self) -> str | None:
@@ -1870,17 +1868,6 @@ class _Object(_Closable):
             raise TypeError(f"a {type(self).__name__} without a name cannot be pickled: pass it on as an argument of a "
                             "multiprocessing.Process, by inheritance or by duplicate()")
         return _restore, (type(self), self._name, self._facts())
-
-    def _details(self) -> str:
-        return ""
-
-    def __repr__(self) -> str:
-        owned = self._owned
-        if isinstance(owned, _OwnedHandle):
-            state = f"{self._details()}, handle={owned.value:#x}"
-        else:
-            state = ", closed" if owned is None else ", not opened"
-        return f"<{type(self).__name__} {self._name!r}{state}>"
 
 
 # ---------------------------------------------------------------- memory and views
@@ -2160,6 +2147,9 @@ class _Memory(_Closable):
     def _flush(self, address: int, size: int) -> None:
         raise NotImplementedError
 
+    def _details(self) -> str:
+        return f", size={self._size}, access={self._access!r}"
+
 
 class View(_Memory):
     """Part of a file mapping object, mapped into this process (MapViewOfFileEx); made by NamedMap.view().
@@ -2167,10 +2157,6 @@ class View(_Memory):
     Bytes are read and written, and `with` closes it, as in NamedMap, which it keeps alive, but not open.  A view cannot
     be pickled.
     """
-
-    def __new__(cls, *args: object, **kwargs: object) -> Any:
-        """Raise TypeError: view() of a NamedMap makes views."""
-        raise TypeError("View is not called: view() of what NamedMap.create() or NamedMap.open() returns makes one")
 
     @classmethod
     def _of(cls, named_map: NamedMap, array: Any, access: str) -> View:
@@ -2188,10 +2174,6 @@ class View(_Memory):
     def __reduce__(self) -> Any:
         """Raise TypeError: a view cannot be pickled."""
         raise TypeError("a View cannot be pickled: pickle its NamedMap, and ask that for a view again")
-
-    def __repr__(self) -> str:
-        state = "closed" if self.closed else f"size={self._size}, access={self._access!r}"
-        return f"<View of {self._name!r}, {state}>"
 
 
 # ---------------------------------------------------------------- file mapping objects
@@ -2347,8 +2329,7 @@ class NamedMap(_Object, _Memory):
         """
         if name is not None:
             _check_name(name)
-        if size is not None:
-            size = _check_size(size)
+        size = _check_size(size)
         _check_backing(file, size, _check_access(access), reserve)
         security: Any = _layer.security_attributes(_check_sddl(sddl), bool(inheritable))
         if file is None:
@@ -2403,8 +2384,7 @@ class NamedMap(_Object, _Memory):
         deleted, and NotImplementedError for `inheritable`.
         """
         _check_name(name, opening=True)
-        if size is not None:
-            size = _check_size(size)
+        size = _check_size(size)
         _check_access(access)
         timeout = _check_timeout(timeout)
         handle = _wait_until_there(name, timeout, lambda: _layer.open_file_mapping(name, access, bool(inheritable)))
@@ -2422,8 +2402,7 @@ class NamedMap(_Object, _Memory):
         argument of the wrong type; NotImplementedError on other systems.  After any of them the handle is still the
         caller's.
         """
-        if size is not None:
-            size = _check_size(size)
+        size = _check_size(size)
         handle = _checked_handle(handle, "Section")
         access = _layer.section_access(handle)
         if access is None:
@@ -2467,14 +2446,14 @@ class NamedMap(_Object, _Memory):
         used; OSError also if something else is at the address; NotImplementedError for `address` on other systems.
         """
         offset = index(offset)
-        size = max(self._size - offset, 1) if size is None else _check_size(size)
-        self._check_range(offset, size)
+        length: int = _check_size(size) or max(self._size - offset, 1)
+        self._check_range(offset, length)
         access = self._access if access is None else _check_access(access)
         if access not in _NARROWER[self._access]:
             raise ValueError(f'a view with access={access!r} is wider than its map, which has access={self._access!r}')
         if address is not None:
-            address = _check_address(address, offset, size)
-        return View._of(self, self._call(_map_array, access, offset, size, address), access)
+            address = _check_address(address, offset, length)
+        return View._of(self, self._call(_map_array, access, offset, length, address), access)
 
     def _flush(self, address: int, size: int) -> None:
         owned = self._owned
@@ -2488,9 +2467,6 @@ class NamedMap(_Object, _Memory):
             raise _blame(error, self._name if self._file_path is None else self._file_path)
         finally:
             del owned, file  # a traceback would keep them open
-
-    def _details(self) -> str:
-        return f", size={self._size}, access={self._access!r}"
 
 
 # ---------------------------------------------------------------- mutexes, events and semaphores
@@ -2516,19 +2492,17 @@ _SLICE = 0.1  # seconds of one wait, which neither Ctrl+C nor close() can end
 class _Waitable(_Object):
     """What a thread can wait for: a mutex, an event or a semaphore."""
 
-    _kind: str  # what the kernel calls it
-
     @classmethod
-    def _create(cls: type[Waitable], name: str | None, exist_ok: bool, sddl: str | None, inheritable: bool,
-                create: Callable[..., tuple[int, bool]], *arguments: Any) -> Waitable:
+    def _create(cls: type[Object], name: str | None, exist_ok: bool, sddl: str | None, inheritable: bool,
+                *state: int) -> Object:
         if name is not None:
             _check_name(name)
-        security = _layer.security_attributes(_check_sddl(sddl), bool(inheritable))
-        handle, created = create(name, exist_ok, security, *arguments)
+        security: Any = _layer.security_attributes(_check_sddl(sddl), bool(inheritable))
+        handle, created = _layer.create_waitable(cls._kind, name, exist_ok, security, *state)
         return cls._wrap(_OwnedHandle(handle), created, name)
 
     @classmethod
-    def open(cls: type[Waitable], name: str, *, timeout: float | None = 0, inheritable: bool = False) -> Waitable:
+    def open(cls: type[Object], name: str, *, timeout: float | None = 0, inheritable: bool = False) -> Object:
         """Open one that exists by its `name` (OpenMutexW, OpenEventW, OpenSemaphoreW); this never creates any.
 
         Return an object of this class.  `timeout`, `inheritable` and the exceptions are as in NamedMap.open().
@@ -2539,7 +2513,7 @@ class _Waitable(_Object):
         return cls._wrap(_OwnedHandle(handle), False, name)
 
     @classmethod
-    def from_handle(cls: type[Waitable], handle: int) -> Waitable:
+    def from_handle(cls: type[Object], handle: int) -> Object:
         """Take a `handle` that this process inherited, or that duplicate() in another process made for it.
 
         Return an object of this class.  The rest, and the exceptions, are as in NamedMap.from_handle().
@@ -2554,7 +2528,7 @@ class _Waitable(_Object):
         raise NotImplementedError
 
 
-def _check_all_open(objects: Sequence[Waitable]) -> None:
+def _check_all_open(objects: Sequence[_Waitable]) -> None:
     """Raise ValueError if one of the objects is closed.
 
     On Python 3.13 and 3.14, an exception at the end of a loop may pass by an `except` around it, so _wait() has no loop
@@ -2565,7 +2539,7 @@ def _check_all_open(objects: Sequence[Waitable]) -> None:
             each._check_open()
 
 
-def _wait(objects: Sequence[Waitable], timeout: float | None) -> Waitable | None:
+def _wait(objects: Sequence[_Waitable], timeout: float | None) -> Any:
     """Wait for at most `timeout` seconds for one of some objects, and get it; None if the time is over.
 
     A signal handler, such as that of Ctrl+C, may raise an exception when an object was just got.  The caller would not
@@ -2621,7 +2595,8 @@ def wait_any(objects: Iterable[Mutex | Event | Semaphore],
             raise TypeError(f"wait_any() waits for Mutexes, Events and Semaphores, not for {type(each).__name__}")
     if not 1 <= len(waitables) <= MAXIMUM_WAIT_OBJECTS:
         raise ValueError(f"wait_any() waits for 1 to {MAXIMUM_WAIT_OBJECTS} objects, not for {len(waitables)}")
-    return _wait(waitables, _check_timeout(timeout))
+    found: Mutex | Event | Semaphore | None = _wait(waitables, _check_timeout(timeout))
+    return found
 
 
 class _Lock(_Waitable):
@@ -2682,7 +2657,7 @@ class Mutex(_Lock):
 
         `name`, `exist_ok`, `sddl` and `inheritable` are as in NamedMap.create(), and so are the exceptions.
         """
-        return cls._create(name, exist_ok, sddl, inheritable, _layer.create_mutex)
+        return cls._create(name, exist_ok, sddl, inheritable)
 
     @property
     def abandoned(self) -> bool:
@@ -2768,8 +2743,7 @@ class Event(_Waitable):
         With `manual_reset` it stays set until clear(); without, until one waiting thread has gone on.  `name`,
         `exist_ok`, `sddl` and `inheritable` are as in NamedMap.create(), and so are the exceptions.
         """
-        return cls._create(name, exist_ok, sddl, inheritable, _layer.create_event, bool(manual_reset),
-                           bool(initial_state))
+        return cls._create(name, exist_ok, sddl, inheritable, bool(manual_reset), bool(initial_state))
 
     def set(self) -> None:
         """Let waiting threads go on: all until clear(), or one for an auto-reset event (SetEvent).
@@ -2821,7 +2795,7 @@ class Semaphore(_Lock):
         """
         maximum = _MAX_COUNT if maximum is None else _check_count("a maximum", maximum)
         value = _check_number("a value", value, 0, maximum, f"0 to the maximum of {maximum}")
-        return cls._create(name, exist_ok, sddl, inheritable, _layer.create_semaphore, value, maximum)
+        return cls._create(name, exist_ok, sddl, inheritable, value, maximum)
 
     def release(self, n: int = 1) -> int:
         """Add `n` to the count (ReleaseSemaphore) and return what it was before.
@@ -2875,7 +2849,7 @@ def _parse_bytes(text: str) -> int:
 
 
 def _parse_size(text: str) -> int:
-    return _check_size(_parse_bytes(text))
+    return int(_check_size(_parse_bytes(text)))
 
 
 def _parse_offset(text: str) -> int:

@@ -2430,9 +2430,9 @@ CALLS = [(use, *method.split(":")) for use, methods in [
     (use_file, "kind_of_name: open_file: create_file_mapping:path open_file_mapping: map_view:name flush_view:path"),
     (use_larger_file, "open_file: create_file_mapping:path"), (use_new_file, "open_file: create_file_mapping:path"),
     (use_handle, "duplicate_handle:name handle_kind: section_access: query_section:" if ON_WINDOWS else ""),
-    (use_mutex, "create_mutex: open_waitable: wait:name release_mutex:name"),
-    (use_event, "create_event: open_waitable:name set_event:name query_event:name wait:name reset_event:name"),
-    (use_semaphore, "create_semaphore: open_waitable: wait:name release_semaphore:name")]
+    (use_mutex, "create_waitable: open_waitable: wait:name release_mutex:name"),
+    (use_event, "create_waitable: open_waitable:name set_event:name query_event:name wait:name reset_event:name"),
+    (use_semaphore, "create_waitable: open_waitable: wait:name release_semaphore:name")]
     for method in methods.split()]
 
 
