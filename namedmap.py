@@ -1673,15 +1673,16 @@ class _OwnedHandle(_Owned):
 class _Lost:
     """In place of the handle of an object that could not be opened where it was unpickled: its use raises the error."""
 
-    def __init__(self, error: OSError, name: str | None) -> None:
-        cause = error.strerror
-        if isinstance(error, FileNotFoundError):
-            cause = f"{cause} (when this was unpickled; the process that pickled it has to keep it open until then)"
-        self._details = error.errno, cause, name, getattr(error, "winerror", None)
+    def __init__(self, error: Exception, name: str | None) -> None:
+        self._class, self._arguments = type(error), error.args
+        if isinstance(error, OSError):
+            hint = " (when this was unpickled; the process that pickled it has to keep it open until then)"
+            cause = f"{error.strerror}{hint if isinstance(error, FileNotFoundError) else ''}"
+            self._arguments = error.errno, cause, name, getattr(error, "winerror", None)
 
     @property
     def value(self) -> NoReturn:
-        raise OSError(*self._details)
+        raise self._class(*self._arguments)
 
 
 def _wait_until_there(name: str, timeout: float | None, call: Callable[[], int]) -> int:
@@ -1730,13 +1731,13 @@ def _restore(cls: Any, name: str | None, facts: dict[str, Any], mark: bytes = b"
     An error waits for the first use of the object, because an exception here would hang a multiprocessing.Pool.
     """
     try:
-        if not mark:
+        if not mark or mark.startswith(b"%d " % os.getpid()):  # pickled, or copied, in this process
             return cls.open(name, **facts)
         if mark in _received:
             raise _os_error(ERROR_INVALID_HANDLE, "it was unpickled before, and one handle cannot have two owners")
         _received.add(mark)
         return cls._wrap(_OwnedHandle(_layer.take_over(handed)), False, name, **facts)
-    except OSError as error:
+    except (OSError, ValueError, NotImplementedError) as error:
         return cls._wrap(_Lost(error, name), False, name, **facts)
 
 
@@ -1863,7 +1864,7 @@ class _Object(_Closable):
         popen = context and context.get_spawning_popen()
         if popen:
             handed = self._call(_layer.hand_over, popen)
-            return _restore, (type(self), self._name, self._facts(), os.urandom(16), handed)
+            return _restore, (type(self), self._name, self._facts(), b"%d " % os.getpid() + os.urandom(16), handed)
         if self._name is None:
             raise TypeError(f"a {type(self).__name__} without a name cannot be pickled: pass it on as an argument of a "
                             "multiprocessing.Process, by inheritance or by duplicate()")
@@ -1873,7 +1874,6 @@ class _Object(_Closable):
 # ---------------------------------------------------------------- memory and views
 
 _GRANULARITY = 0x10000  # SYSTEM_INFO.dwAllocationGranularity: where a view may begin
-_TEXT_CHUNK = 0x1000  # bytes that are decoded at once
 
 
 class _OwnedView(_Owned):
@@ -2072,16 +2072,13 @@ class _Memory(_Closable):
         field of a ctypes Structure S is read by ``m.read_text(S.title.size, S.title.offset)``.  LookupError if Python
         has no such `encoding` of text.
         """
-        "\0".encode(encoding)  # LookupError for what is no encoding of text
-        decoder = codecs.getincrementaldecoder(encoding)("replace")
-        left, pieces = self._size if size is None or index(size) < 0 else index(size), []
+        most, step = -1 if size is None else index(size), 0x1000
         while True:
-            octets = self.read(min(left, _TEXT_CHUNK), offset)
-            piece, nul, _ = decoder.decode(octets, not octets).partition("\0")
-            pieces.append(piece)
-            if nul or not octets:
-                return "".join(pieces)
-            offset, left = offset + len(octets), left - len(octets)
+            octets = self.read(step if most < 0 else min(most, step), offset)
+            text, nul, _ = octets.decode(encoding, "replace").partition("\0")
+            if nul or len(octets) < step:
+                return text
+            step *= 4  # and from the beginning, because not all encodings can go on where they ended
 
     def write_text(self, text: str, offset: int = 0, size: int | None = None, encoding: str = "utf-16-le") -> int:
         """Encode `text` and a NUL, copy both to `offset`, and return how many bytes they have.
@@ -2236,6 +2233,8 @@ class _BackingFile:
                 if self._asked is None or access != "rw":
                     error.strerror = f'{error.strerror}; a file is made if a size is given, with access="rw"'
                     raise
+                if os.path.islink(self.path):
+                    raise  # it leads nowhere
             except PermissionError as error:
                 if access == "rw" and getattr(error, "winerror", None) != ERROR_SHARING_VIOLATION:
                     error.strerror = f"{error.strerror}{_TRY_READING}"
