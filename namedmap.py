@@ -89,9 +89,8 @@ from operator import index
 TYPE_CHECKING = bool()  # typing is not imported at run time; some editors would pass over what stands under False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from struct import Struct
     from typing import (
-        IO, Any, Callable, Dict, Iterable, Iterator, List, NoReturn, Sequence, Set, Tuple, TypeVar, Union,
+        Any, Callable, Dict, Iterable, Iterator, List, NoReturn, Sequence, Set, Tuple, TypeVar, Union,
         overload)
 
     if sys.platform == "linux":
@@ -797,12 +796,27 @@ class _Windows:
             finally:
                 _win.UnmapViewOfFile(base)
 
-    def section_access(self, handle: int) -> str | None:
-        """The widest access that a handle of a file mapping object has, None without any."""
+    def _basic_information(self, handle: int) -> Any:
         basic = (ULONG * 14)()  # OBJECT_BASIC_INFORMATION: Attributes, GrantedAccess, HandleCount, PointerCount...
         _win.NtQueryObject(handle, ObjectBasicInformation, ctypes.byref(basic), ctypes.sizeof(basic), None)
-        granted = basic[1]
+        return basic
+
+    def section_access(self, handle: int) -> str | None:
+        """The widest access that a handle of a file mapping object has, None without any."""
+        granted = self._basic_information(handle)[1]
         return "rw" if granted & FILE_MAP_WRITE else "r" if granted & FILE_MAP_READ else None
+
+    def holders(self, name: str, kind: str) -> str:
+        """Which processes have an object open, as far as the system says: how many handles there are."""
+        openers = {_KINDS.get(opener, _KINDS["Section"]): opener for opener in _OPENERS if opener not in ("rw", "c")}
+        if kind not in openers:
+            return "unknown for this kind"
+        handle = self._open(openers[kind], name, False)
+        try:
+            handles: int = self._basic_information(handle)[2]
+        finally:
+            self.close_handle(handle)
+        return f"handles: {handles - 1}"  # without the one that asks
 
     def section_facts(self, name: str, access: str = "rw") -> Tuple[int, int | None, str]:
         """What query_section() returns for the memory of that name, and the widest access that this process gets."""
@@ -1404,6 +1418,22 @@ if sys.platform == "linux":
                     except (OSError, ValueError):
                         pass  # not a file of this module
                 yield from ((f"{scope}\\{name}", kind) for name, kind in sorted(found))
+
+        def holders(self, name: str, kind: str) -> str:
+            """Which processes have an object open, as far as this one may look."""
+            from glob import glob
+            handle = self._find(self._path(name))
+            if handle is None:
+                raise _name_error(ERROR_FILE_NOT_FOUND, name)
+            file, holders = os.fstat(handle), set()
+            handle.close()
+            for path in glob("/proc/[0-9]*/fd/*"):
+                try:
+                    if os.path.samestat(os.stat(path), file):
+                        holders.add(int(path.split("/")[2]))
+                except OSError:
+                    pass  # it was closed meanwhile
+            return "processes: " + (", ".join(map(str, sorted(holders))) or "none that this one may look at")
 
         # ---- what only Windows has
 
@@ -2813,381 +2843,223 @@ class Semaphore(_Lock):
 
 # ---------------------------------------------------------------- command line
 
-_DEFAULT_SIZE = 256  # bytes of new memory, unless its text needs more
-_CHUNK = 0x100000  # bytes handled at once, so that a large object does not fill the memory of this process
+_DEFAULT_SIZE = 256  # bytes of new memory, unless its contents need more
+_MOST_INPUT = 64 << 20  # bytes of a pipe or device, where no size says how many
+_CHUNK = 1 << 20  # bytes looked at in one view, so that a large object does not fill the memory of this process
+_ROW = 16  # bytes in a line of a dump
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+_STRANGE = frozenset(map(chr, _CONTROLS)) - set("\t\n\v\f\r\x1b") | {"\ufffd"}  # what text does not have
 _MAPPING = _KINDS["Section"]
+_OUTPUT = "standard output"
 
 
-class _UsageError(Exception):
-    """The command line asks for something impossible."""
+class _Console:
+    """The standard streams and the signals of a run, any of which may end it, and without a traceback.
 
+    Ctrl+C, Ctrl+Break and SIGTERM raise KeyboardInterrupt, but only inside wait(): elsewhere something could be left
+    half done, and in a __del__ Python prints the exception and drops it.  A second one does not wait for that.
+    """
 
-class _OutputError(Exception):
-    """Standard output takes no more; its argument is the OSError that tells why."""
+    def __init__(self) -> None:
+        self.ends_by_interrupt = False  # whether that is how the command ends, and no error
+        self._is_waiting, self._interrupts = False, 0
+        self._previous: Dict[int, Any] = {}
+
+    def __enter__(self) -> _Console:
+        import signal
+        if threading.current_thread() is threading.main_thread():  # only there can handlers be set
+            for name in ("SIGTERM", "SIGBREAK", "SIGINT"):
+                number = getattr(signal, name, None)  # SIGBREAK is of Windows only
+                # Not where the program that calls main() handles it, or its parent wants it to be ignored.
+                if number and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                    self._previous[number] = signal.signal(number, self._interrupt)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        import signal
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _interrupt(self, number: int, frame: object) -> None:
+        self._interrupts += 1
+        if self._is_waiting or self._interrupts == 2:
+            self._is_waiting, self._interrupts = False, 2  # what this leads to is not interrupted again
+            raise KeyboardInterrupt
+
+    def wait(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        """Call what may take its time, and may be interrupted."""
+        self._is_waiting = True
+        try:
+            if self._interrupts:
+                raise KeyboardInterrupt
+            return call(*arguments)
+        finally:
+            self._is_waiting = False
+
+    def print(self, piece: str | bytes = "", flush: bool = False) -> None:
+        """Write to standard output, if there is one; what its encoding lacks is shown as an escape sequence."""
+        output = sys.stdout
+        if output is None:  # as in a program without a console
+            return
+        if isinstance(piece, bytes) and not hasattr(output, "buffer"):
+            raise OSError(0, "it takes text, not bytes", _OUTPUT)
+        try:
+            if isinstance(piece, bytes):
+                rest = memoryview(piece)
+                while rest:  # one that is not buffered (python -u) may take only a part
+                    rest = rest[self.wait(output.buffer.write, rest):]
+            else:
+                encoding = output.encoding or "utf-8"
+                text = piece.encode(encoding, "backslashreplace").decode(encoding)
+                for start in range(0, len(text), 8000):  # of more, a console that is not buffered would drop the rest
+                    self.wait(output.write, text[start:start + 8000])
+            if flush:
+                self.wait(output.flush)
+        except OSError as error:
+            raise _blame(error, _OUTPUT)
+
+    def complain(self, text: str) -> None:
+        """Write to standard error, if there is one."""
+        try:
+            if sys.stderr is not None:
+                sys.stderr.write(text)
+                sys.stderr.flush()
+        except OSError:
+            sys.stderr = None  # the interpreter would fail to flush it, too, at its end
+
+    def complain_of(self, error: BaseException, name: str | None) -> None:
+        """Say in one line what went wrong."""
+        place, code = getattr(error, "filename", None), getattr(error, "errno", None)
+        cause = str(getattr(error, "strerror", None) or error or _NO_MEMORY)  # a MemoryError has no text
+        if place is _OUTPUT:
+            # A pipe that nothing reads any more, as after `head`, is no error; Windows says EINVAL, as for much else.
+            if code == errno.EPIPE or code == errno.EINVAL and stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode):
+                cause = ""
+            sys.stdout = None  # the interpreter would fail to flush it, too, at its end
+        elif place == name and code == errno.EEXIST:
+            cause += "; info shows what has it open"
+        if cause:
+            cause = cause.replace("\\\\", "\\")  # as a name was before repr()
+            parts = ["namedmap", name, None if place == name else place, cause]
+            self.complain(": ".join(str(part) for part in parts if part is not None).translate(_CONTROLS) + "\n")
 
 
 def _argument(convert: Callable[[str], Any]) -> Callable[[str], Any]:
-    """A converter for argparse that shows the text of a ValueError."""
+    """A converter for argparse, which by itself does not show why a text is refused."""
     def converter(text: str) -> Any:
         try:
             return convert(text)
-        except ValueError as error:
+        except Exception as error:
             from argparse import ArgumentTypeError
-            raise ArgumentTypeError(str(error)) from None
+            raise ArgumentTypeError(str(error).replace("\\\\", "\\")) from None  # of a quoted name
     return converter
 
 
-def _parse_bytes(text: str) -> int:
+def _bytes(text: str) -> int:
     import re
     match = re.fullmatch("(0x[0-9a-f]{1,16}|[0-9]{1,19})([kmg]?)", text, re.IGNORECASE)
     if not match:
         raise ValueError(f"not a number of bytes such as 4096, 0x1000, 64K, 16M or 2G: {text!r}")
-    digits, unit = match.group(1).lower(), match.group(2).lower()
-    return int(digits, 16 if digits.startswith("0x") else 10) << {"": 0, "k": 10, "m": 20, "g": 30}[unit]
+    number = int(match[1], 16 if match[1][:2] in ("0x", "0X") else 10)
+    return number << {"": 0, "k": 10, "m": 20, "g": 30}[match[2].lower()]
 
 
-def _parse_size(text: str) -> int:
-    return int(_check_size(_parse_bytes(text)))
+@_argument
+def _seconds(text: str) -> float | None:
+    return _check_timeout(float(text))
 
 
-def _parse_offset(text: str) -> int:
-    return _check_number("an offset", _parse_bytes(text), 0, _MAX_SIZE, "0 to 2**63-1 bytes")
-
-
-def _parse_seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-        _check_timeout(seconds)
-        return seconds
-    except ValueError:
-        raise ValueError(f"not a number of seconds from 0 to {threading.TIMEOUT_MAX:.0f}: {text!r}") from None
-
-
-def _parse_interval(text: str) -> float:
-    try:
-        return _parse_seconds(text)
-    except ValueError as error:
-        raise ValueError(f"{error} (NAME comes before --watch)") from None
-
-
-def _parse_hex(text: str) -> bytes:
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        raise ValueError(f"not pairs of hexadecimal digits: {text!r}") from None
-
-
-def _parse_encoding(text: str) -> str:
-    try:
-        "".encode(text)
-        codecs.getincrementaldecoder(text)("backslashreplace").decode(b"", True)
-        if "escape" in codecs.lookup(text).name:
-            raise LookupError  # those of Python's source code warn of what they do not know
-    except (LookupError, ValueError):
-        raise ValueError(f"not a text encoding of Python: {text!r}") from None
+@_argument
+def _encoding(text: str) -> str:
+    "".encode(text)
+    codecs.getincrementaldecoder(text)("replace").decode(b"", True)
     return text
 
 
-def _parse_struct(text: str) -> Struct:
-    import struct
-    try:
-        record = struct.Struct(text)
-    except (struct.error, ValueError) as error:
-        raise ValueError(f"not a format of the module struct: {text!r} ({error})") from None
-    if not record.size:
-        raise ValueError(f"a format must have at least one byte: {text!r}")
-    return record
+@_argument
+def _pattern(text: str) -> Callable[[str], bool]:
+    """A function that returns whether a full name matches; its prefix does not count unless the pattern has one."""
+    from fnmatch import fnmatchcase
+    fnmatchcase("", text)
+    return lambda name: fnmatchcase(name if "\\" in text else name.partition("\\")[2], text)
 
 
-def _parse_sddl(text: str) -> str | None:
-    _layer.security_attributes(_check_sddl(text), False)
-    return text
+@_argument
+class _Record:
+    """A format of the module struct, in which <n>W is text of n units of wchar_t; text ends at its first NUL."""
+
+    def __init__(self, text: str) -> None:
+        import re
+        import struct
+        # 0H aligns where the format does, and has no value.
+        self._struct = struct.Struct(re.sub("([0-9]*)W", lambda match: f"0H{2 * int(match[1] or 1)}s", text))
+        self.size = self._struct.size
+        if not self.size:
+            raise ValueError("a format must have at least one byte")
+        self._wide = "utf-16-be" if text.startswith((">", "!")) else "utf-16-le"
+        self._kinds = "".join(kind if kind in "spW" else kind * int(count or 1)
+                              for count, kind in re.findall("([0-9]*)([A-Za-wyz?])", text))
+
+    def lines(self, octets: bytes) -> Iterator[str]:
+        for values in self._struct.iter_unpack(octets):
+            yield " ".join(map(self._shown, self._kinds, values)) + "\n"
+
+    def _shown(self, kind: str, value: Any) -> str:
+        if kind == "W":
+            return repr(value.decode(self._wide, "replace").partition("\0")[0])
+        return repr(value.partition(b"\0")[0] if kind == "s" else value)
 
 
-def _parse_pattern(text: str) -> Callable[[str], object]:
-    """A function that tells whether a full name matches; its prefix does not count unless the pattern has one."""
-    import fnmatch
-    import re
-    try:
-        match = re.compile(fnmatch.translate(text)).match
-    except re.error:
-        raise ValueError(f"not a pattern of *, ? and [...]: {text!r}") from None
-    return match if "\\" in text else lambda name: match(name.partition("\\")[2])
-
-
-def _printable(text: str) -> str:
-    """The text on one line."""
-    return text.translate(_CONTROLS)
-
-
-def _emit(piece: str | bytes) -> None:
-    """Write to standard output, if there is one; what its encoding lacks is shown as an escape sequence."""
-    if sys.stdout is None:  # as in a program without a console
-        return
-    try:
-        if isinstance(piece, bytes):
-            rest = memoryview(piece)
-            while rest:  # one that is not buffered (python -u) may take only a part
-                rest = rest[sys.stdout.buffer.write(rest):]
-        else:
-            encoding = sys.stdout.encoding or "utf-8"
-            text = piece.encode(encoding, "backslashreplace").decode(encoding)
-            for start in range(0, len(text), 8000):  # of more, a console that is not buffered would drop the rest
-                sys.stdout.write(text[start:start + 8000])
-    except OSError as error:
-        raise _OutputError(error) from None
-    except AttributeError:
-        raise _OutputError(OSError(0, "it takes text, not bytes")) from None
-
-
-def _flush() -> None:
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError as error:
-        raise _OutputError(error) from None
-
-
-def _print(text: str) -> None:
-    """Print a line at once, for a program that waits for it."""
-    _emit(text + "\n")
-    _flush()
-
-
-def _discard(stream: Any) -> None:
-    """Drop what a standard stream holds, which would fail again, with a traceback, when the interpreter ends."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, stream.fileno())
-    except OSError:
-        pass  # it is no file of the system
-    finally:
-        os.close(null)
-
-
-def _complain(text: str) -> None:
-    """Write a line to standard error, if there is one."""
-    if sys.stderr is not None:
-        try:
-            print(text, file=sys.stderr, flush=True)
-        except OSError:
-            _discard(sys.stderr)
-
-
-def _chunks(memory: NamedMap, offset: int, size: int, step: int) -> Iterator[bytes]:
-    for start in range(offset, offset + size, step):
-        with memory.view(start, min(step, offset + size - start)) as view:
-            yield view.read()
-
-
-def _text(chunks: Iterable[bytes], encoding: str) -> Iterator[str]:
-    """The text up to the first NUL, in pieces; bytes that are not text become escape sequences."""
-    # Ends of lines become "\n", of which standard output makes "\r\n" on Windows.
-    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)("backslashreplace"), True)
-    for chunk in chunks:
-        piece, nul, _ = decoder.decode(chunk).partition("\0")
-        yield piece
-        if nul:
-            return
-    yield decoder.decode(b"", True).partition("\0")[0]
-
-
-def _hex_lines(chunks: Iterable[bytes], offset: int) -> Iterator[str]:
-    """A dump with offsets and an ASCII column; lines that repeat the one before are folded to one `*`."""
-    previous, folded = b"", False
-    for chunk in chunks:
-        for start in range(0, len(chunk), 16):
-            row = chunk[start:start + 16]
-            if row != previous:
-                shown = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
-                yield f"{offset:08x}  {row.hex(' '):<47}  |{shown}|"
-            elif not folded:
-                yield "*"
-            folded = row == previous
-            offset, previous = offset + len(row), row
-    yield f"{offset:08x}"
-
-
-def _struct_lines(chunks: Iterable[bytes], record: Struct) -> Iterator[str]:
-    for chunk in chunks:
-        for fields in record.iter_unpack(chunk):
-            yield " ".join(map(repr, fields))
-
-
-def _selected(memory: NamedMap, arguments: Namespace) -> Iterator[bytes]:
-    """What `read` was asked to look at, in chunks of whole records."""
-    unit, offset = arguments.struct.size if arguments.struct else 1, arguments.offset
-    if offset >= memory.size:
-        raise ValueError(f"offset {offset} is not inside the memory, which has {memory.size} bytes")
-    size = arguments.size or (unit if arguments.struct else memory.size - offset)
-    memory._check_range(offset, size)
-    return _chunks(memory, offset, size, max(_CHUNK // unit, 1) * unit)
-
-
-def _pieces(memory: NamedMap, arguments: Namespace) -> Iterator[str | bytes]:
-    """What `read` shows of it, piece by piece."""
-    chunks = _selected(memory, arguments)
-    if arguments.raw:
-        yield from chunks
-    elif arguments.hex:
-        yield from (line + "\n" for line in _hex_lines(chunks, arguments.offset))
-    elif arguments.struct:
-        yield from (line + "\n" for line in _struct_lines(chunks, arguments.struct))
-    else:
-        yield from _text(chunks, arguments.encoding)
-        yield "\n"
-
-
-def _digest(pieces: Iterable[str | bytes], use: Callable[[str | bytes], None]) -> bytes:
-    """Use each piece, and return a digest of all, by which it is known again without being kept."""
-    from hashlib import sha256
-    digest = sha256()
-    for piece in pieces:
-        use(piece)
-        digest.update(piece if isinstance(piece, bytes) else piece.encode("utf-8", "surrogatepass"))
-    return digest.digest()
-
-
-def _read_command(arguments: Namespace) -> None:
-    if arguments.struct and (arguments.size or 0) % arguments.struct.size:
-        raise _UsageError(f"--size {arguments.size} is not a multiple of the {arguments.struct.size} bytes of --struct")
-    try:
-        with _memory_to_read(arguments) as memory:
-            if arguments.watch is None:
-                for piece in _pieces(memory, arguments):
-                    _emit(piece)
-        if arguments.watch is not None:
-            _watch(arguments)
-    except KeyboardInterrupt:
-        if arguments.watch is None:
-            raise
-
-
-def _memory_to_read(arguments: Namespace) -> NamedMap:
-    """The memory, once it has the first character of a text or the time is over."""
-    end = time.monotonic() + arguments.timeout
-    while True:
-        memory = NamedMap.open(arguments.name, access="r", timeout=max(end - time.monotonic(), 0))
-        if (arguments.hex or arguments.raw or arguments.struct or time.monotonic() >= end
-                or any(_text(_selected(memory, arguments), arguments.encoding))):
-            return memory
-        memory.close()  # held open, it would outlive a publisher that ends, and keep it from making it again
-        time.sleep(0.02)
-
-
-def _watch(arguments: Namespace) -> NoReturn:
-    """Show the memory, and show it again whenever what it shows has changed, until Ctrl+C."""
-    shown = b""
-    while True:
-        with NamedMap.open(arguments.name, access="r", timeout=arguments.timeout) as memory:
-            if _digest(_pieces(memory, arguments), lambda piece: None) != shown:
-                shown = _digest(_pieces(memory, arguments), _emit)
-                _flush()
-        time.sleep(max(arguments.watch, 0.01))  # so that 0 does not keep a processor busy
-
-
-class _Content:
-    """Bytes to store, from a binary stream; `source` is what an error in reading it is blamed on."""
-
-    def __init__(self, stream: IO[bytes], source: str | None = None) -> None:
-        self.stream, self._source = stream, source
-        start = stream.tell()
-        self.size = stream.seek(0, os.SEEK_END) - start
-        stream.seek(start)
-
-    def copy_to(self, memory: NamedMap, offset: int) -> None:
-        end = offset + self.size
-        while offset < end:
-            try:
-                chunk = self.stream.read(min(_CHUNK, end - offset))
-                if not chunk:
-                    raise OSError(0, "it became shorter while it was being copied")
-            except OSError as error:
-                raise _blame(error, self._source)
-            with memory.view(offset, len(chunk)) as view:
-                view.write(chunk)
-            offset += len(chunk)
-
-
-def _is_given(arguments: Namespace) -> bool:
-    """Whether there is something to store."""
-    count = sum(content is not None for content in (arguments.text, arguments.from_hex, arguments.input))
-    if count > 1:
-        raise _UsageError("TEXT, --from-hex and --input exclude each other")
-    return bool(count)
-
-
-def _contents(arguments: Namespace, room: Callable[[], int | None]) -> List[_Content]:
-    """What the command line asks to store, the best first: a text is ended by a NUL if that fits."""
-    if not _is_given(arguments):
-        return [_Content(io.BytesIO())]
+def _contents(console: _Console, arguments: Namespace, room: Callable[[], int | None]) -> bytes | None:
+    """What there is to store; `room` returns how many bytes of input are of use."""
+    if [arguments.text, arguments.from_hex, arguments.input].count(None) < 2:
+        arguments.wrong("TEXT, --from-hex and --input exclude each other")
+    contents: bytes | None = arguments.from_hex
     if arguments.input is not None:
-        return [_input(arguments.input, room)]
-    if arguments.text is None:
-        return [_Content(io.BytesIO(arguments.from_hex))]
-    try:
-        return [_Content(io.BytesIO(text.encode(arguments.encoding)))
-                for text in (arguments.text + "\0", arguments.text)]
-    except UnicodeError as error:
-        raise _UsageError(f"TEXT cannot be encoded: {error}") from None
+        contents = _input(console, arguments.input, room())
+    elif arguments.text is not None:
+        try:
+            contents = (arguments.text + "\0").encode(arguments.encoding)
+        except UnicodeError as error:
+            arguments.wrong(f"TEXT cannot be encoded: {error}")
+    return contents
 
 
-def _input(path: str, room: Callable[[], int | None]) -> _Content:
-    """The content of a file, or of standard input for "-"."""
-    source = "standard input" if path == "-" else path
+def _input(console: _Console, path: str, room: int | None) -> bytes:
+    """All of a file, or of standard input for "-"; ValueError as soon as it is more than there is room for."""
+    source, octets = "standard input" if path == "-" else path, bytearray()
     try:
-        stream = open(0, "rb", closefd=False) if path == "-" else open(path, "rb")
-        if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-            return _Content(stream, source)
+        with open(0, "rb", closefd=False) if path == "-" else open(path, "rb") as stream:
+            if room is None:
+                found = os.fstat(stream.fileno())
+                room = found.st_size if stat.S_ISREG(found.st_mode) else _MOST_INPUT
+            while len(octets) <= room:
+                piece = console.wait(stream.read1, _CHUNK)  # read() would want the end of a terminal's input twice
+                if not piece:
+                    return bytes(octets)
+                octets += piece
     except OSError as error:
         raise _blame(error, source)
-    with stream:
-        return _Content(_copied(stream, room(), source), source)
+    raise ValueError(f"{source} has more than the {room} bytes that there is room for")
 
 
-def _copied(pipe: io.BufferedReader, room: int | None, source: str) -> IO[bytes]:
-    """What comes out of a pipe, to its end or until it is too much, in a temporary file that tells how much it is."""
-    from tempfile import TemporaryFile
-
-    def chunk() -> bytes:
-        try:
-            return pipe.read1(_CHUNK)  # read() would want to see the end of a terminal's input twice
-        except OSError as error:
-            raise _blame(error, source)
-
-    copy: IO[bytes] = TemporaryFile()
-    try:
-        for octets in iter(chunk, b""):
-            copy.write(octets)
-            if room is not None and copy.tell() > room:
-                break
-        copy.seek(0)
-    except BaseException:
-        copy.close()
-        raise
-    return copy
+def _store(memory: NamedMap, contents: bytes, offset: int) -> None:
+    if contents:
+        with memory.view(offset, len(contents)) as view:
+            view.write(contents)
 
 
-def _store(memory: NamedMap, offset: int, contents: List[_Content]) -> None:
-    content = next((content for content in contents if offset + content.size <= memory.size), contents[-1])
-    memory._check_range(offset, content.size)
-    content.copy_to(memory, offset)
-
-
-def _create_command(arguments: Namespace) -> None:
-    contents = _contents(arguments, lambda: arguments.size)
-    needed = contents[-1].size
-    with contents[-1].stream as stream:
-        if arguments.size is not None and needed > arguments.size:
-            raise _UsageError(f"{needed} bytes do not fit in {arguments.size} bytes (--size)")
-        with _made_or_found(arguments, max(_DEFAULT_SIZE, contents[0].size)) as memory:
-            _store(memory, 0, contents)
-            stream.close()  # else a file would be in use as long as the memory is held
-            found = "" if memory.created else " that were there"
-            until = "until" if arguments.hold is None else f"for {arguments.hold:.15g} seconds, or until"
-            announcement = f"{_printable(arguments.name)}: {memory.size} bytes{found}, held {until} Enter or Ctrl+C"
-            _hold_until_told(announcement, arguments.hold)
+def _create_command(console: _Console, arguments: Namespace) -> None:
+    name, size, seconds = arguments.name, arguments.size, arguments.hold
+    contents = _contents(console, arguments, lambda: size) or b""
+    if size is not None and len(contents) > size:
+        arguments.wrong(f"{len(contents)} bytes do not fit in {size} bytes (--size)")
+    with _made_or_found(arguments, max(_DEFAULT_SIZE, len(contents))) as memory:
+        _store(memory, contents, 0)
+        found = "" if memory.created else " that were there"
+        limit = "" if seconds is None else f"for {seconds:.15g} seconds, or "
+        console.print(f"{name.translate(_CONTROLS)}: {memory.size} bytes{found}, held {limit}until Enter or Ctrl+C\n")
+        _hold(console, float("inf") if seconds is None else seconds)
 
 
 def _made_or_found(arguments: Namespace, needed: int) -> NamedMap:
@@ -3202,287 +3074,334 @@ def _made_or_found(arguments: Namespace, needed: int) -> NamedMap:
     return NamedMap.create(arguments.name, size, file=arguments.file, exist_ok=arguments.exist_ok, sddl=arguments.sddl)
 
 
-def _hold_until_told(announcement: str, seconds: float | None) -> None:
-    """Print a line, then wait until Enter, Ctrl+C, Ctrl+Break, SIGTERM or for some seconds."""
-    import signal
-    entered = threading.Event()
-    previous = {}
-    if threading.current_thread() is threading.main_thread():  # only there can handlers be set
-        for number in {signal.SIGTERM, getattr(signal, "SIGBREAK", signal.SIGTERM)}:  # SIGBREAK is of Windows only
-            previous[number] = signal.signal(number, signal.default_int_handler)
-    end = None if seconds is None else time.perf_counter() + seconds
-    try:
-        threading.Thread(target=_wait_for_enter, args=(entered,), daemon=True).start()
-        _print(announcement)
-        # In slices, because on Windows no signal interrupts the wait of a lock.
-        while not entered.wait(_SLICE if end is None else min(max(end - time.perf_counter(), 0), _SLICE)):
-            if end is not None and time.perf_counter() >= end:
-                break
-    except KeyboardInterrupt:
-        pass
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+def _hold(console: _Console, seconds: float) -> None:
+    """Wait until Enter, Ctrl+C, Ctrl+Break, SIGTERM or for some seconds."""
+    def wait_for_enter() -> None:
+        try:
+            # Not sys.stdin.readline(): its lock, still held when the interpreter ends, is a fatal error.
+            for octet in iter(lambda: os.read(sys.stdin.fileno(), 1), b""):
+                if octet in b"\r\n":
+                    return entered.set()  # and not at the end of the input
+        except (AttributeError, OSError, ValueError):
+            pass  # there is no input
+
+    entered, end = threading.Event(), time.monotonic() + seconds
+    threading.Thread(target=wait_for_enter, daemon=True).start()
+    console.ends_by_interrupt = True
+    console.print(flush=True)  # for a program that waits for it
+    while not entered.is_set() and time.monotonic() < end:
+        console.wait(time.sleep, max(0, min(end - time.monotonic(), 0.1)))
 
 
-def _wait_for_enter(entered: threading.Event) -> None:
-    """Set the event at the end of a line, and not at the end of the input."""
-    try:
-        # Not sys.stdin.readline(): its lock, still held when the interpreter ends, is a fatal error.
-        for octet in iter(lambda: os.read(sys.stdin.fileno(), 1), b""):
-            if octet in b"\r\n":
-                entered.set()
-                return
-    except (AttributeError, OSError, ValueError):
-        pass  # there is no input
-
-
-def _write_command(arguments: Namespace) -> None:
-    if not _is_given(arguments):
-        raise _UsageError("nothing to write: give TEXT, --from-hex or --input")
-
-    offset: int = arguments.offset
-
+def _write_command(console: _Console, arguments: Namespace) -> None:
     def room() -> int:
         with NamedMap.open(arguments.name) as memory:  # and not held open while a pipe is read, which may take its time
-            return max(memory.size - offset, 0)
+            return max(memory.size - int(arguments.offset), 0)
 
-    contents = _contents(arguments, room)
-    with contents[-1].stream, NamedMap.open(arguments.name) as memory:
-        _store(memory, offset, contents)
+    contents = _contents(console, arguments, room)
+    if contents is None:
+        arguments.wrong("nothing to write: give TEXT, --from-hex or --input")
+    with NamedMap.open(arguments.name) as memory:
+        _store(memory, contents or b"", arguments.offset)
 
 
-def _info_command(arguments: Namespace) -> None:
-    kind = _layer.kind_of_name(arguments.name) or _MAPPING  # if nothing has the name, opening it says so
-    facts = {"name": _printable(arguments.name), "kind": kind}
-    if kind == _MAPPING:
-        facts.update(_memory_facts(arguments.name))
+def _text(chunks: Iterable[bytes], encoding: str) -> Iterator[str]:
+    """The text up to the first NUL, in pieces; what is not text becomes U+FFFD."""
+    # Ends of lines become "\n", of which standard output makes "\r\n" on Windows.
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)("replace"), True)
+    for chunk in chunks:
+        piece, nul, _ = decoder.decode(chunk).partition("\0")
+        yield piece
+        if nul:
+            return
+    yield decoder.decode(b"", True).partition("\0")[0]
+
+
+def _hex_row(offset: int, octets: bytes) -> str:
+    shown = "".join(chr(octet) if 32 <= octet < 127 else "." for octet in octets)
+    return f"{offset:08x}  {octets.hex(' '):<47}  |{shown}|\n"
+
+
+def _hex_dump(chunks: Iterable[bytes], offset: int) -> Iterator[str]:
+    """A dump with offsets and an ASCII column; rows that repeat the one before are folded to one `*`."""
+    previous, folded = b"", False
+    for chunk in chunks:
+        for start in range(0, len(chunk), _ROW):
+            row = chunk[start:start + _ROW]
+            if row != previous:
+                yield _hex_row(offset, row)
+            elif not folded:
+                yield "*\n"
+            folded = row == previous
+            offset, previous = offset + len(row), row
+    yield f"{offset:08x}\n"
+
+
+def _changed_rows(before: List[bytes], after: Iterable[bytes], offset: int) -> Iterator[str]:
+    for old, new in zip(before, after):
+        for start in range(0, 0 if new == old else len(new), _ROW):
+            row = new[start:start + _ROW]
+            if row != old[start:start + _ROW]:
+                yield _hex_row(offset + start, row)
+        offset += len(new)
+
+
+def _read_command(console: _Console, arguments: Namespace) -> None:
+    if arguments.struct and (arguments.size or 0) % arguments.struct.size:
+        arguments.wrong(f"--size {arguments.size} is not a multiple of the {arguments.struct.size} bytes of --struct")
+    console.ends_by_interrupt = arguments.watch is not None
+    _Reader(console, arguments).run()
+
+
+class _Reader:
+    """What `read` does.  With --watch it keeps what it has seen, and prints only changes."""
+
+    def __init__(self, console: _Console, arguments: Namespace) -> None:
+        self._console, self._arguments = console, arguments
+        self._size = -1  # of the memory
+        self._seen: List[bytes] = []  # of a text, only the chunks up to its NUL
+        self._shown = ""  # text or records; what they do not show may change, too
+        self._pause = 0.1  # seconds, unless --watch has some
+
+    def run(self) -> None:
+        """Wait for the memory, and for the first character of a text; look; and with --watch, look again and again."""
+        arguments = self._arguments
+        waits_for_text = not (arguments.hex or arguments.raw or arguments.struct)
+        end = time.monotonic() + arguments.timeout
+        while True:
+            pause, is_over = 0.02, time.monotonic() >= end
+            try:
+                # Not held open during the pause: a publisher that starts again could not make it anew.
+                with NamedMap.open(arguments.name, access="r") as memory:
+                    if is_over or not waits_for_text or any(_text(self._chunks(memory), arguments.encoding)):
+                        self._look(memory)
+                        if arguments.watch is None:
+                            return
+                        pause, waits_for_text = max(arguments.watch, 0.01) if arguments.watch else self._pause, False
+                        end = time.monotonic() + pause + arguments.timeout
+            except FileNotFoundError:
+                if is_over:
+                    raise
+            self._console.wait(time.sleep, pause)
+
+    def _look(self, memory: NamedMap) -> None:
+        """Print what the memory has, unless that was printed before."""
+        began, same_size = time.perf_counter(), memory.size == self._size
+        is_same = same_size and all(map(bytes.__eq__, self._seen, self._chunks(memory)))
+        # So, memory of any size takes less than a tenth of a processor while it stays as it is.
+        self._pause = max(10 * (time.perf_counter() - began), 0.1)
+        if not is_same:
+            before, self._seen, self._size = self._seen, [], memory.size
+            for piece in self._changes(before, self._chunks(memory, note=True), same_size):
+                self._console.print(piece)
+            self._console.print(flush=True)
+
+    def _changes(self, before: List[bytes], chunks: Iterator[bytes], same_size: bool) -> Iterator[str | bytes]:
+        """What to print of memory that is new, or not as it was before."""
+        arguments = self._arguments
+        if arguments.hex and same_size:
+            rows, now = "".join(_changed_rows(before, chunks, arguments.offset)), time.time()
+            yield f"{time.strftime('%H:%M:%S', time.localtime(now))}{f'{now % 1:.3f}'[1:]}\n{rows}" if rows else ""
+        elif arguments.watch is None or arguments.hex or arguments.raw:
+            yield from self._pieces(chunks)
+        else:
+            text = "".join(map(str, self._pieces(chunks)))
+            if text != self._shown:
+                yield text
+            self._shown = text
+
+    def _pieces(self, chunks: Iterable[bytes]) -> Iterator[str | bytes]:
+        arguments, strange = self._arguments, False
+        if arguments.raw:
+            yield from chunks
+        elif arguments.hex:
+            yield from _hex_dump(chunks, arguments.offset)
+        elif arguments.struct:
+            for chunk in chunks:
+                yield from arguments.struct.lines(chunk)
+        else:
+            for text in _text(chunks, arguments.encoding):
+                strange = strange or not _STRANGE.isdisjoint(text)
+                yield text
+            yield "\n"
+        if strange and arguments.watch is None:
+            self._console.complain(f"namedmap: this is hardly text in {arguments.encoding}: --hex shows the bytes\n")
+
+    def _chunks(self, memory: NamedMap, note: bool = False) -> Iterator[bytes]:
+        """The bytes to look at, up to the end of the memory, in pieces of whole rows and records."""
+        start, record = self._arguments.offset, self._arguments.struct
+        room, unit = memory.size - start, record.size if record else 1
+        if room <= 0:
+            raise ValueError(f"offset {start} is not inside the memory, which has {memory.size} bytes")
+        size = min(self._arguments.size or (unit if record else room), room)
+        end = start + max(size // unit, 1) * unit  # one record that does not fit is an error of view()
+        step = max(_CHUNK // unit, 1) * unit
+        for position in range(start, end, step):
+            with memory.view(position, min(step, end - position)) as view:
+                octets = self._console.wait(view.read)
+            if note and self._arguments.watch is not None:
+                self._seen.append(octets)
+            yield octets
+
+
+def _info_command(console: _Console, arguments: Namespace) -> None:
+    name = arguments.name
+    kind = _layer.kind_of_name(name) or _MAPPING  # if nothing has the name, opening it says so
+    facts = {"name": name.translate(_CONTROLS), "kind": kind}
+    try:
+        if kind == _MAPPING:
+            facts.update(_memory_facts(name))
+        facts["open"] = _layer.holders(name, kind)
+    except PermissionError as error:
+        facts["access"] = f"none: {error.strerror}"
     for key, value in facts.items():
-        _emit(f"{key + ':':<7} {value}\n")
+        console.print(f"{key + ':':<7} {value}\n")
 
 
 def _memory_facts(name: str) -> Dict[str, str]:
-    try:
-        size, attributes, access = _layer.section_facts(name)
-    except PermissionError as error:
-        return {"access": f"none: {error.strerror}"}
-    facts = {"size": f"{size} bytes"}
+    size, attributes, access = _layer.section_facts(name)
+    facts = {"size": f"{size} bytes", "pages": "of a file", "access": access}
     if attributes is None:
         facts["pages"] = "unknown: the security descriptor does not let one ask"
-    elif attributes & SEC_FILE:
-        facts["pages"] = "of a file"
-    else:
+    elif not attributes & SEC_FILE:
         facts["size"] += "; the system rounds sizes up to whole pages"
         facts["pages"] = "only reserved, until they are mapped" if attributes & SEC_RESERVE else "committed"
-    return {**facts, "access": access}
+    return facts
 
 
-def _list_command(arguments: Namespace) -> None:
+def _list_command(console: _Console, arguments: Namespace) -> None:
     for name, kind in _layer.named_objects():
         if not arguments.pattern(name) or not (arguments.all or kind == _MAPPING):
             continue
-        size = _listed_size(name) if kind == _MAPPING else "-"
-        if size is not None:
-            shown_kind = f"{kind:<19}  " if arguments.all else ""
-            _emit(f"{shown_kind}{size:>12}  {_printable(name)}\n")
+        try:
+            size = str(_layer.section_facts(name)[0]) if kind == _MAPPING else "-"
+        except FileNotFoundError:
+            continue  # it has gone meanwhile
+        except OSError:
+            size = "-"  # this process may not read it
+        shown_kind = f"{kind:<19}  " if arguments.all else ""
+        console.print(f"{shown_kind}{size:>12}  {name.translate(_CONTROLS)}\n")
 
 
-def _listed_size(name: str) -> str | None:
-    """The size of memory in bytes, or "-" where this process cannot read it; None if it has gone meanwhile."""
-    try:
-        return str(_layer.section_facts(name)[0])
-    except FileNotFoundError:
-        return None
-    except OSError:
-        return "-"
+_ARGUMENTS: Dict[str, Dict[str, Any]] = {
+    "NAME": dict(metavar="NAME", type=_argument(_check_name), help="may have the prefix Local\\ or Global\\"),
+    "TEXT": dict(metavar="TEXT", nargs="?", help="what to write, with a NUL behind it"),
+    "PATTERN": dict(metavar="PATTERN", type=_pattern, nargs="?", default="*",
+                    help="of names, with *, ? and [...]; a pattern with a backslash is compared with prefixes, too"),
+    "--all": dict(action="store_true", help="list mutexes, events, semaphores, timers and jobs, too"),
+    "--encoding": dict(metavar="E", type=_encoding, default="utf-16-le",
+                       help="of the text; default %(default)s, the wide characters of Windows"),
+    "--exist-ok": dict(action="store_true", help="attach to the memory if the name is taken"),
+    "--file": dict(metavar="PATH", help="a file to map; --size makes it, or makes it larger"),
+    "--from-hex": dict(metavar="HEX", type=_argument(bytes.fromhex), help="bytes to write, such as 0aff"),
+    "--hex": dict(action="store_true", help="print a hexadecimal dump instead of text"),
+    "--hold": dict(metavar="SECONDS", type=_seconds,
+                   help="how long to hold the memory, unless Enter or Ctrl+C ends it before"),
+    "--input": dict(metavar="PATH", help="a file to write instead of TEXT, - for standard input"),
+    "--offset": dict(metavar="N", default=0, help="bytes to skip (4096, 0x1000, 64K, 16M, 2G); default 0",
+                     type=_argument(lambda text: _check_number(
+                         "an offset", _bytes(text), 0, _MAX_SIZE, "0 to 2**63-1 bytes"))),
+    "--raw": dict(action="store_true", help="write the bytes themselves, for a pipe or a file"),
+    "--sddl": dict(metavar="S", help="on Windows: security descriptor, D:(A;;GA;;;OW)(A;;GR;;;WD) to let others read"),
+    "--size": dict(metavar="N", type=_argument(lambda text: _check_size(_bytes(text))),
+                   help=f"bytes (4096, 0x1000, 64K, 16M, 2G): of new memory, default {_DEFAULT_SIZE}, or what the "
+                        "contents need, or the whole file; or to read at most, default all, or one record of --struct"),
+    "--struct": dict(metavar="FORMAT", type=_Record,
+                     help='print records in a format of the module struct, such as "<4sIId", in which <n>W is n units '
+                          "of wchar_t; text ends at its first NUL"),
+    "--timeout": dict(metavar="SECONDS", type=_seconds, default=0.0,
+                      help="how long to wait for the name and, for text, for its first character; default 0. With "
+                           "--watch also how long to wait, each time, for a publisher that starts again"),
+    "--watch": dict(metavar="SECONDS", type=_seconds, nargs="?", const=0.0,
+                    help="print again what changes (with --hex the time of day and the rows), until Ctrl+C or until it "
+                         "is gone; look every SECONDS, default 0.1, or rarer if that takes a tenth of a processor"),
+}
+# What runs each, its summary, an example, and its arguments; those with a bar in between exclude each other.
+_COMMANDS: Dict[str, Tuple[Callable[[_Console, Namespace], None], str, str, str]] = {
+    "create": (_create_command, "Create memory, write to it, and hold it.", 'demo "Message from first process."',
+               "NAME TEXT --encoding|--from-hex|--input --size --file --exist-ok --sddl --hold"),
+    "read": (_read_command, "Print what is in memory, as text up to its first NUL, or otherwise.",
+             "demo --timeout 10 --watch", "NAME --offset --size --encoding|--hex|--raw|--struct --timeout --watch"),
+    "write": (_write_command, "Write to memory that exists.", 'demo "New message."',
+              "NAME TEXT --encoding|--from-hex|--input --offset"),
+    "info": (_info_command, "Show what has a name, what has it open, and what this process may do with it.", "demo",
+             "NAME"),
+    "list": (_list_command, "List the memory of this session and of Global\\ with its size in bytes; - stands for one "
+                            "that is not known.", '"*demo*" --all', "PATTERN --all"),
+}
 
 
-def _parser() -> ArgumentParser:
+def _program() -> str:
+    """How this program was started: `namedmap`, `python -m namedmap`, `_namedmap.py`."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    name = spec.name.replace(".__main__", "") if spec else "__main__"
+    return os.path.basename(sys.argv[0]) if name == "__main__" else f"python -m {name}"
+
+
+def _parser(console: _Console) -> ArgumentParser:
     from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
     class Parser(ArgumentParser):
-        """One that fails like the rest where standard output does, and needs no standard streams."""
+        """One that needs no standard streams."""
 
         def _print_message(self, message: str, file: object = None) -> None:
-            _emit(message)
-
-        def error(self, message: str) -> NoReturn:
-            _complain(f"{self.format_usage()}{self.prog}: error: {message}")
-            raise SystemExit(2)
+            (console.print if file is sys.stdout else console.complain)(message)
 
     parser = Parser(
-        prog="python -m namedmap", description="Look at named shared memory, write to it, and make some.",
-        epilog='example: python -m namedmap create demo "Message from first process."\n\n'
-               "exit status: 0, 1 after an error, 2 for a wrong command line",
+        prog=_program(), description="Look at named shared memory, write to it, and make some.",
+        epilog='example: %(prog)s create demo "Message from first process."\n\n'
+               "exit status: 0, 1 after an error, 2 for a wrong command line\n"
+               r"In sh and PowerShell, names with $ need single quotes: 'Local\$name'",
         formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"namedmap {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-
-    def command(name: str, run: Callable[[Namespace], None], summary: str, example: str) -> ArgumentParser:
-        sub = commands.add_parser(name, help=summary, description=summary, formatter_class=RawDescriptionHelpFormatter,
-                                  epilog=f"example: python -m namedmap {name} {example}")
-        sub.set_defaults(run=run, usage_error=sub.error)
-        return sub
-
-    _create_options(command("create", _create_command, "Create memory, write to it, and hold it.",
-                            'demo "Message from first process."'))
-    _read_options(command("read", _read_command, "Print what is in memory, as text up to its first NUL, or otherwise.",
-                          "demo --timeout 10 --watch"))
-    _write_options(command("write", _write_command, "Write to memory that exists.", 'demo "New message."'))
-    _name_argument(command("info", _info_command, "Show what has a name, and what this process may do with it.",
-                           "demo"))
-    _list_options(command("list", _list_command, "List the memory of this session and of Global\\ with its size in "
-                          "bytes; - stands for one that is not known.", '"*demo*" --all'))
+    for command, (run, summary, example, arguments) in _COMMANDS.items():
+        sub = commands.add_parser(command, help=summary, description=summary, epilog=f"example: %(prog)s {example}",
+                                  formatter_class=RawDescriptionHelpFormatter)
+        sub.set_defaults(run=run, wrong=sub.error)
+        for alternatives in arguments.split(" "):
+            group = sub.add_mutually_exclusive_group() if "|" in alternatives else sub
+            for key in alternatives.split("|"):
+                group.add_argument(key.lower(), **_ARGUMENTS[key])
     return parser
 
 
-def _name_argument(sub: ArgumentParser) -> None:
-    sub.add_argument("name", metavar="NAME", type=_argument(_check_name),
-                     help="a name, with or without the prefix Local\\ or Global\\")
-
-
-def _encoding_option(group: Any) -> None:
-    group.add_argument("--encoding", metavar="E", type=_argument(_parse_encoding), default="utf-16-le",
-                       help="of the text; default %(default)s, the wide characters of Windows")
-
-
-def _offset_option(sub: ArgumentParser) -> None:
-    sub.add_argument("--offset", metavar="N", type=_argument(_parse_offset), default=0,
-                     help="bytes to skip (4096, 0x1000, 64K, 16M, 2G); default 0")
-
-
-def _content_arguments(sub: ArgumentParser) -> None:
-    sub.add_argument("text", metavar="TEXT", nargs="?", help="what to write; a NUL is added where one fits")
-    content = sub.add_mutually_exclusive_group()
-    _encoding_option(content)
-    content.add_argument("--from-hex", metavar="HEX", type=_argument(_parse_hex),
-                         help="bytes to write instead of TEXT, such as 0aff")
-    content.add_argument("--input", metavar="PATH", help="a file to write instead of TEXT, - for standard input")
-
-
-def _create_options(sub: ArgumentParser) -> None:
-    _name_argument(sub)
-    _content_arguments(sub)
-    sub.add_argument("--size", metavar="N", type=_argument(_parse_size),
-                     help="bytes (4096, 0x1000, 64K, 16M, 2G); default "
-                          f"{_DEFAULT_SIZE}, or what the text needs, or the whole file")
-    sub.add_argument("--file", metavar="PATH",
-                     help="a file to map instead of the paging file; --size makes it, or makes it larger")
-    sub.add_argument("--exist-ok", action="store_true", help="attach to the memory if the name is taken")
-    sub.add_argument("--sddl", metavar="S", type=_argument(_parse_sddl),
-                     help="security descriptor, on Windows, such as D:(A;;GA;;;OW)(A;;GR;;;WD) to let others read")
-    sub.add_argument("--hold", metavar="SECONDS", type=_argument(_parse_seconds),
-                     help="how long to hold the memory, instead of until Enter or Ctrl+C, which end it before")
-
-
-def _read_options(sub: ArgumentParser) -> None:
-    _name_argument(sub)
-    _offset_option(sub)
-    sub.add_argument("--size", metavar="N", type=_argument(_parse_size),
-                     help="how many bytes to look at; default all, or one record of --struct")
-    form = sub.add_mutually_exclusive_group()
-    _encoding_option(form)
-    form.add_argument("--hex", action="store_true", help="print a hexadecimal dump instead of text")
-    form.add_argument("--raw", action="store_true", help="write the bytes themselves, for a pipe or a file")
-    form.add_argument("--struct", metavar="FORMAT", type=_argument(_parse_struct),
-                      help='print the fields of records, in a format of the module struct, such as "<4sIId"')
-    sub.add_argument("--timeout", metavar="SECONDS", type=_argument(_parse_seconds), default=0.0,
-                     help="how long to wait for the name and, for text, for its first character; default 0")
-    sub.add_argument("--watch", metavar="SECONDS", type=_argument(_parse_interval), nargs="?", const=0.1,
-                     help="print it again whenever it changes, until Ctrl+C or until it is gone; look every SECONDS, "
-                          "default %(const)s")
-
-
-def _write_options(sub: ArgumentParser) -> None:
-    _name_argument(sub)
-    _content_arguments(sub)
-    _offset_option(sub)
-
-
-def _list_options(sub: ArgumentParser) -> None:
-    sub.add_argument("pattern", metavar="PATTERN", type=_argument(_parse_pattern), nargs="?", default="*",
-                     help="of names, with *, ? and [...]; it is compared with their prefix, too, if it has a backslash")
-    sub.add_argument("--all", action="store_true", help="list mutexes, events, semaphores, timers and jobs, too")
-
-
-def _complain_of(error: BaseException, arguments: Namespace) -> None:
-    """Say in one line what went wrong."""
-    name, place = getattr(arguments, "name", None), getattr(error, "filename", None)
-    cause = getattr(error, "strerror", None) or str(error) or _NO_MEMORY  # a MemoryError has no text
-    parts = ["namedmap", name, None if place == name else place, cause]
-    _complain(_printable(": ".join(str(part) for part in parts if part is not None)))
-
-
-def _is_broken_pipe(error: OSError) -> bool:
-    """Whether standard output is a pipe that nobody reads any more, as after `head`."""
-    # Windows says EINVAL, as it does for much else.
-    return error.errno == errno.EPIPE or (
-        error.errno == errno.EINVAL and stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode))
-
-
-class _Interrupts:
-    """Ctrl+C as KeyboardInterrupt, also if it comes while a view is unmapped: Python drops what __del__ raises."""
-
-    def __enter__(self) -> None:
-        import signal
-        self._signal, self._previous = signal, signal.getsignal(signal.SIGINT)
-        # Not in other threads, which must not, nor where somebody else has Ctrl+C already.
-        self._active = (self._previous is signal.default_int_handler
-                        and threading.current_thread() is threading.main_thread())
-        if self._active:
-            signal.signal(signal.SIGINT, self._interrupt)
-
-    def __exit__(self, *exc_info: object) -> None:
-        if self._active:
-            self._signal.signal(self._signal.SIGINT, self._previous)
-
-    def _interrupt(self, number: int, frame: Any) -> None:
-        while frame is not None and frame.f_code.co_name != "__del__":
-            frame = frame.f_back
-        if frame is not None:
-            threading.Timer(0.01, self._signal.raise_signal, [number]).start()  # once more, when it is over
-        else:
-            raise KeyboardInterrupt
-
-
-def _parse(argv: List[str] | None, arguments: Namespace) -> None:
-    _, rest = _parser().parse_known_args(argv, arguments)
-    # argparse finds a TEXT only right behind NAME, while people put options in between.
-    is_text = len(rest) == 2 and rest[0] == "--" or len(rest) == 1 and not rest[0].startswith("-")
-    if is_text and getattr(arguments, "text", "") is None:
-        arguments.text = rest[-1]
-    elif rest:
-        arguments.usage_error("unrecognized arguments: " + " ".join(rest))
+def _run(console: _Console, argv: List[str] | None) -> int:
+    from argparse import Namespace
+    arguments = Namespace(name=None)
+    try:
+        try:
+            _, rest = _parser(console).parse_known_args(argv, arguments)
+            # argparse finds a TEXT only right behind NAME, while people put options in between.
+            is_text = len(rest) == 2 and rest[0] == "--" or len(rest) == 1 and not rest[0].startswith("-")
+            if is_text and getattr(arguments, "text", "") is None:
+                arguments.text = rest[-1]
+            elif rest:
+                arguments.wrong("unrecognized arguments: " + " ".join(rest))
+            arguments.run(console, arguments)
+        finally:
+            console.print(flush=True)
+        return 0
+    except KeyboardInterrupt:
+        if console.ends_by_interrupt:
+            return 0
+        console.complain_of(KeyboardInterrupt("interrupted"), arguments.name)
+    except (OSError, ValueError, MemoryError, NotImplementedError) as error:
+        console.complain_of(error, arguments.name)
+    return 1
 
 
 def main(argv: List[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0, or 1 after an error, of which standard error tells.
+    """Run the command line and return its exit status: 0, or 1 after an error, which standard error reports.
 
     `argv` are the arguments without the name of the program; None takes those of this process.  Raises SystemExit for
     ``--help`` and ``--version`` (0) and for a wrong command line (2).
     """
-    from argparse import Namespace
-    arguments = Namespace()
     try:
-        try:
-            _parse(argv, arguments)
-            with _Interrupts():
-                arguments.run(arguments)
-        finally:
-            _flush()
-    except _UsageError as error:
-        arguments.usage_error(str(error))
-    except _OutputError as error:
-        if not _is_broken_pipe(error.args[0]):
-            _complain_of(_blame(error.args[0], "standard output"), arguments)
-        _discard(sys.stdout)
-    except KeyboardInterrupt:
-        _complain_of(KeyboardInterrupt("interrupted"), arguments)
-    except (OSError, ValueError, MemoryError, NotImplementedError) as error:
-        _complain_of(error, arguments)
-    else:
-        return 0
-    return 1
+        with _Console() as console:
+            return _run(console, argv)
+    except KeyboardInterrupt:  # before Ctrl+C was taken over, or after it was given back
+        return 1
 
 
 if __name__ == "__main__":
