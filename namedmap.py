@@ -175,10 +175,6 @@ def _check_size(size: Any) -> Any:
     return None if size is None else _check_number("a size", size, 1, _MAX_SIZE, "1 to 2**63-1 bytes")
 
 
-def _check_count(what: str, count: int) -> int:
-    return _check_number(what, count, 1, _MAX_COUNT, "1 to 2**31-1")
-
-
 def _check_access(access: str) -> str:
     if not isinstance(access, str):
         raise TypeError(f"access must be a str, not {type(access).__name__}")
@@ -195,15 +191,6 @@ def _check_timeout(timeout: float | None) -> float | None:
     if not 0 <= timeout <= threading.TIMEOUT_MAX:  # false for NaN, too
         raise ValueError(f"a timeout must be 0 to {threading.TIMEOUT_MAX:.0f} seconds, or None for ever, not {timeout}")
     return timeout
-
-
-def _check_wait(blocking: bool, timeout: float | None) -> float | None:
-    """The timeout of a wait, given in the two ways of threading."""
-    if blocking:
-        return _check_timeout(timeout)
-    if timeout is not None:
-        raise ValueError("blocking=False does not wait, and takes no timeout")
-    return 0
 
 
 def _check_backing(file: File | None, size: int | None, access: str, reserve: bool) -> None:
@@ -1259,8 +1246,10 @@ if sys.platform == "linux":
             return f"{self._directory(scope or 'Local')}/{_file_name(rest)}"
 
         def _files(self, scope: str) -> List[str]:
-            directory = self._directory(scope)
-            return [f"{directory}/{entry}" for entry in os.listdir(directory)]
+            try:
+                return [f"{self._user()}/{scope}/{entry}" for entry in os.listdir(f"{self._user()}/{scope}")]
+            except FileNotFoundError:
+                return []  # nothing has been made there
 
         def _sweep(self) -> None:
             """Remove what killed processes left, at most once a second for all processes of the user."""
@@ -1403,7 +1392,10 @@ if sys.platform == "linux":
             return handle
 
         def kind_of_name(self, name: str) -> str | None:
-            handle = self._find(self._path(name))
+            try:
+                handle = self._find(self._path(name))
+            except OSError:
+                return None  # this may not look, or another version of this module made it
             return None if handle is None else _KINDS[handle.kind]  # a descriptor may be 0
 
         def named_objects(self) -> Iterator[Tuple[str, str]]:
@@ -2641,7 +2633,9 @@ class _Lock(_Waitable):
         Raises ValueError for a bad timeout, one without blocking, and if the object is closed, during the wait, too;
         PermissionError if its handle does not allow waiting; TypeError for an argument of the wrong type.
         """
-        return _wait((self,), _check_wait(blocking, timeout)) is not None
+        if not blocking and timeout is not None:
+            raise ValueError("blocking=False does not wait, and takes no timeout")
+        return _wait((self,), _check_timeout(timeout) if blocking else 0) is not None
 
     def release(self) -> Any:
         """Give back what acquire() has got."""
@@ -2822,7 +2816,7 @@ class Semaphore(_Lock):
         `maximum` is 1 to 2**31-1; None is 2**31-1.  `name`, `exist_ok`, `sddl` and `inheritable` are as in
         NamedMap.create(), and so are the exceptions.
         """
-        maximum = _MAX_COUNT if maximum is None else _check_count("a maximum", maximum)
+        maximum = _MAX_COUNT if maximum is None else _check_number("a maximum", maximum, 1, _MAX_COUNT, "1 to 2**31-1")
         value = _check_number("a value", value, 0, maximum, f"0 to the maximum of {maximum}")
         return cls._create(name, exist_ok, sddl, inheritable, value, maximum)
 
@@ -2832,7 +2826,7 @@ class Semaphore(_Lock):
         Raises ValueError, and adds nothing, if the count would exceed the maximum, `n` is less than 1, or the object is
         closed; PermissionError if its handle does not allow it; TypeError if `n` is not an int.
         """
-        before: int | None = self._call(_layer.release_semaphore, _check_count("n", n))
+        before: int | None = self._call(_layer.release_semaphore, _check_number("n", n, 1, _MAX_COUNT, "1 to 2**31-1"))
         if before is None:
             raise ValueError(f"{n} more would exceed the maximum of the semaphore")
         return before

@@ -1492,16 +1492,10 @@ C_PROGRAM = r"""
 #pragma pack(push, 1)
 typedef struct { uint8_t packet; uint16_t track[16]; double speed; } Record;
 #pragma pack(pop)
-#ifdef _WIN32
-#include <windows.h>
-static Record *opened(const char *name)
-{ return MapViewOfFile(OpenFileMappingA(FILE_MAP_WRITE, FALSE, name), FILE_MAP_WRITE, 0, 0, sizeof(Record)); }
-#else
 #include <fcntl.h>
 #include <sys/mman.h>
 static Record *opened(const char *path)
 { return mmap(NULL, sizeof(Record), PROT_READ | PROT_WRITE, MAP_SHARED, open(path, O_RDWR), 0); }
-#endif
 static void store(Record *record, const char *text)
 {
     size_t i = 0;
@@ -1524,15 +1518,16 @@ int main(int argc, char **argv)
 """
 
 
+@linux
 def test_text_in_a_field_is_exchanged_with_a_program_in_c(name, tmp_path, start):
-    program, file = str(tmp_path / "record.exe"), None if ON_WINDOWS else tmp_path / "memory"
+    program, file = str(tmp_path / "record"), tmp_path / "memory"
     if not shutil.which("gcc"):
         pytest.skip("no gcc for a program in C")
     (tmp_path / "record.c").write_text(C_PROGRAM)
     subprocess.run(["gcc", "-o", program, str(tmp_path / "record.c")], check=True)
     with NamedMap.create(name, 100, file=file) as m:
         m[:] = b"\xee" * 100
-        assert start(program, file or name, "Nuerburgring GP", "Spa").end() == (0, [], "")
+        assert start(program, file, "Nuerburgring GP", "Spa").end() == (0, [], "")
         assert m.read_text(Record.track.size, Record.track.offset) == "Spa"
         assert m[:1] + m[33:] == b"\xee" * 68 and m[9:33] == b"\xdd" * 24
         record = m.overlay(Record)
@@ -1541,7 +1536,7 @@ def test_text_in_a_field_is_exchanged_with_a_program_in_c(name, tmp_path, start)
             assert m.write_text(text, Record.track.offset, Record.track.size) == len(text.encode("utf-16-le")) + 2
         with pytest.raises(ValueError):
             m.write_text("x" * 16, Record.track.offset, Record.track.size)
-        assert start(program, file or name).end() == (0, ["200 d83d de00 0020 0053 0070 0061 12.25"], "")
+        assert start(program, file).end() == (0, ["200 d83d de00 0020 0053 0070 0061 12.25"], "")
 
 
 # ---------------------------------------------------------------- iterating, the buffer protocol, and hints
@@ -5791,6 +5786,28 @@ def test_struct_publisher_and_reader(name, example):
     assert reader.end() == (0, ["N\u00fcrburgring: gear 4, 187.25 km/h at 12.5 s (packet 1)"], "")
     publisher.enter()
     assert publisher.end() == (0, [f"{name} holds the telemetry; Enter ends this process."], "")
+
+
+@windows
+def test_text_in_a_field_is_exchanged_with_a_program_in_c_by_name(name, peer, start):
+    class Telemetry(ctypes.Structure):  # as in peer.c
+        _layout_, _pack_ = "ms", 4
+        _fields_ = [("version", ctypes.c_uint8), ("packet", ctypes.c_uint32), ("speed", ctypes.c_float),
+                    ("time", ctypes.c_double), ("gear", ctypes.c_int32), ("track", ctypes.c_uint16 * 32)]
+
+    track = Telemetry.track
+    process = start(peer, "publish", name)
+    assert process.line() == "ready"
+    with NamedMap.open(name) as m:
+        assert m.read_text(track.size, track.offset) == "Suzuka"
+        assert m.read(track.size, track.offset)[14:] == b"\xdd" * 50
+        record = m.overlay(Telemetry)
+        record.version, record.packet, record.speed, record.time, record.gear = 2, 2 ** 32 - 1, 1.25, -0.5, -7
+        for text in "Autodromo Nazionale di Monza", "N\u00fcrburgring":
+            m.write_text(text, track.offset, track.size)
+        assert start(peer, "show", name).end() == (0, ["2 4294967295 1.25 -0.50 -7 N\u00fcrburgring"], "")
+    process.enter()
+    assert process.end()[0] == 0
 
 
 @windows
