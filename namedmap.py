@@ -147,8 +147,8 @@ def _check_name(name: str, opening: bool = False) -> str:
     for scope in ("Local", "Global"):
         if name.startswith(scope) and name[len(scope):][:1] in _NOT_A_BACKSLASH:
             rest = _NOT_A_BACKSLASH[name[len(scope)]] + name[len(scope) + 1:]
-            raise ValueError(f'{name!r} has no backslash after {scope}: write r"{scope}\\{rest}"; if this is the name, '
-                             "put Local and a backslash in front of it")
+            raise ValueError(f"{name!r} has a control character or slash where the backslash after {scope} should be: "
+                             f'write r"{scope}\\{rest}"; if it is meant so, put Local and a backslash in front of it')
     prefix, backslash, rest = name.rpartition("\\")
     session = prefix[8:] if opening and prefix.startswith("Session\\") else ""
     if backslash and prefix not in ("Local", "Global") and not (session.isdecimal() and session.isascii()):
@@ -291,10 +291,10 @@ _untrack.restype, _untrack.argtypes = None, (ctypes.py_object,)
 class _Owned:
     """Something of the system, such as a handle, that is given back when nothing refers to this object any more.
 
-    Whatever uses it holds a reference; so nothing is closed or unmapped in the middle of its use.  It holds numbers
-    only, and the garbage collector is told to leave it alone: that calls the finalizers of a cycle in no useful order,
-    and would unmap memory that another __del__ of the cycle still reads.  What a __del__ uses are default arguments,
-    because the globals of a module may be gone when an interpreter ends.
+    Whatever uses it holds a reference; so nothing is closed or unmapped in the middle of its use.  The garbage
+    collector is told to leave it alone, because that calls the finalizers of a cycle in no useful order, and would
+    unmap memory that another __del__ of the cycle still reads; so it must hold nothing that can lead back to it.  What
+    a __del__ uses are default arguments, because the globals of a module may be gone when an interpreter ends.
     """
 
     __slots__ = ("value",)
@@ -427,8 +427,8 @@ _PROTECTION = {"r": PAGE_READONLY, "rw": PAGE_READWRITE, "c": PAGE_WRITECOPY}
 _VIEW_RIGHTS = {"r": FILE_MAP_READ, "rw": FILE_MAP_READ | FILE_MAP_WRITE, "c": FILE_MAP_COPY}
 _FILE_RIGHTS = {"r": GENERIC_READ, "rw": GENERIC_READ | GENERIC_WRITE, "c": GENERIC_READ}
 
-# What opens memory for each access, and an object of another kind; and the access rights to ask for, one after the
-# other, because a security descriptor may allow only a part of them.  The owner of a mutex may always release it.
+# By access for memory, by kind for other objects: the function that opens it, and the access rights to ask for, one
+# after the other, because a security descriptor may allow only a part of them.  The owner of a mutex may release it.
 _OPENERS: Dict[str, Tuple[Any, ...]] = {
     "r": ("OpenFileMappingW", FILE_MAP_READ | SECTION_QUERY, FILE_MAP_READ),
     "c": ("OpenFileMappingW", FILE_MAP_READ | SECTION_QUERY, FILE_MAP_READ),
@@ -493,7 +493,7 @@ def _win_error(code: int, causes: Dict[int, str], name: str | None = None) -> OS
     return _os_error(code, causes.get(code) or _CAUSES.get(code) or _winctypes.FormatError(code).strip(), name)
 
 
-# What makes an exception of an error of a function, and of its arguments.
+# Each makes the exception for a Win32 error of a function, and for the arguments of that call.
 
 def _name_refused(code: int, arguments: Tuple[Any, ...]) -> OSError:
     name = arguments[-1]
@@ -573,7 +573,7 @@ _PROTOTYPES = {
 }
 # What __del__ calls, perhaps between another call and its check, leaves the captured last error alone.
 _CALLED_BY_DEL = ("CloseHandle", "LocalFree", "UnmapViewOfFile")
-# Errors that are no exceptions: each is of one function, and its caller looks at what that returns.
+# Errors that are no exceptions: each belongs to one function, whose caller looks at the result.
 _EXPECTED = (ERROR_NO_MORE_ITEMS, ERROR_TOO_MANY_POSTS)
 
 
@@ -581,7 +581,8 @@ def _check(dll: str, causes: Any) -> Callable[..., Any]:
     """What runs right after a call (errcheck) in the same thread, where the captured last error is still that of it."""
     def check(result: Any, function: Any, arguments: Tuple[Any, ...]) -> Any:
         is_status = dll == "ntdll"  # whose functions return an NTSTATUS, and do not set the last error
-        if result >= 0 if is_status else result and result != INVALID_HANDLE_VALUE:
+        failed = result < 0 if is_status else result in (None, 0, INVALID_HANDLE_VALUE)
+        if not failed:
             return result
         code = _win.RtlNtStatusToDosError(result) if is_status else _winctypes.get_last_error()
         if code in _EXPECTED:
@@ -686,11 +687,11 @@ class _Windows:
         return duplicate.value or 0
 
     def hand_over(self, handle: int, popen: Any) -> int:
-        """A duplicate of the handle in the process that multiprocessing is starting, which takes it over."""
-        duplicate: int = popen.duplicate_for_child(handle)
-        return duplicate
+        """Duplicate the handle into the process that multiprocessing is starting."""
+        return int(popen.duplicate_for_child(handle))
 
     def take_over(self, handed: int) -> int:
+        """The handle, which is this process's already."""
         return handed
 
     def handle_kind(self, handle: int) -> str:
@@ -805,20 +806,21 @@ class _Windows:
             self.close_handle(handle)
         return f"handles: {handles - 1}"  # without the one that asks
 
-    def section_facts(self, name: str, access: str = "rw") -> Tuple[int, int | None, str]:
+    def section_facts(self, name: str) -> Tuple[int, int | None, str]:
         """What query_section() returns for the memory of that name, and the widest access that this process gets."""
         try:
-            handle = self.open_file_mapping(name, access, False)
-            try:
-                # A handle does not show the protection that the memory was created with.
-                _win.UnmapViewOfFile(_win.MapViewOfFileEx(handle, _VIEW_RIGHTS[access], 0, 0, 1, None))
-                return (*self.query_section(handle), access)
-            finally:
-                self.close_handle(handle)
+            return self._section_facts(name, "rw")
         except PermissionError:
-            if access == "r":
-                raise
-        return self.section_facts(name, "r")
+            return self._section_facts(name, "r")
+
+    def _section_facts(self, name: str, access: str) -> Tuple[int, int | None, str]:
+        handle = self.open_file_mapping(name, access, False)
+        try:
+            # A handle does not show the protection that the memory was created with.
+            _win.UnmapViewOfFile(_win.MapViewOfFileEx(handle, _VIEW_RIGHTS[access], 0, 0, 1, None))
+            return (*self.query_section(handle), access)
+        finally:
+            self.close_handle(handle)
 
     def map_view(self, handle: int, access: str, offset: int, size: int, address: int | None = None) -> int:
         """The address of a view, all of whose pages can be touched."""
@@ -1242,7 +1244,7 @@ if sys.platform == "linux":
             """The path of the file of an object."""
             scope, _, rest = name.rpartition("\\")
             if scope.startswith("Session"):
-                return f"{self._user()}/{scope}"  # nothing is there
+                return f"{self._user()}/{scope}"  # no object of Linux has such a name, so nothing is ever there
             return f"{self._directory(scope or 'Local')}/{_file_name(rest)}"
 
         def _files(self, scope: str) -> List[str]:
@@ -1365,11 +1367,12 @@ if sys.platform == "linux":
         def hand_over(self, handle: Any, popen: Any) -> Any:
             """What take_over() needs in the process that multiprocessing is starting.
 
-            The child inherits a descriptor with a lock of its own, which it takes away when it has locked another one:
-            the open file here belongs to `popen`, and would keep the name for as long.
+            The child inherits a second open file with a lock of its own.  It opens and locks a third, and then unlocks
+            the second, which `popen` keeps open here, and whose lock would keep the name as long as the Process exists.
             """
             passed = [_open_handle(f"/proc/self/fd/{int(handle)}", 0)]
-            passed[0].lock(_Handle.READ)
+            if handle.path:
+                passed[0].lock(_Handle.READ)
             if handle.file:
                 passed.append(_Handle(os.dup(handle.file.value)))
             vars(popen).setdefault("_namedmap_handles", []).extend(passed)
@@ -1377,18 +1380,16 @@ if sys.platform == "linux":
 
         def take_over(self, handed: Any) -> int:
             path, passed = handed[0], [_Handle(each.detach()) for each in handed[1]]
-            for each in passed:
-                os.set_inheritable(each, False)
             handle = _open_handle(f"/proc/self/fd/{int(passed[0])}", 0)
             handle.read()
             if path:
                 handle.path, handle.forks = path, _forks[0]
                 handle.lock(_Handle.READ)
+                passed[0].lock(_Handle.NONE)
             if handle.kind != "Section":
                 self._attach(handle)
             elif len(passed) > 1:
                 handle.file = _OwnedFile(os.dup(passed[1]))
-            passed[0].lock(_Handle.NONE)
             return handle
 
         def kind_of_name(self, name: str) -> str | None:
@@ -1698,8 +1699,9 @@ class _Lost:
     def __init__(self, error: Exception, name: str | None) -> None:
         self._class, self._arguments = type(error), error.args
         if isinstance(error, OSError):
-            hint = " (when this was unpickled; the process that pickled it has to keep it open until then)"
-            cause = f"{error.strerror}{hint if isinstance(error, FileNotFoundError) else ''}"
+            cause = str(error.strerror)
+            if cause.startswith("nothing has this name"):
+                cause += " (when this was unpickled; the process that pickled it has to keep it open until then)"
             self._arguments = error.errno, cause, name, getattr(error, "winerror", None)
 
     @property
@@ -1747,20 +1749,20 @@ def _checked_handle(handle: int, kind: str) -> int:
 _received: set[bytes] = set()  # marks of the handles that the parent process has handed over, and this one has taken
 
 
-def _restore(cls: Any, name: str | None, facts: dict[str, Any], mark: bytes = b"", handed: Any = None) -> Any:
+def _restore(cls: Any, name: str | None, arguments: dict[str, Any], mark: bytes = b"", handed: Any = None) -> Any:
     """What unpickling calls: open the object by its name, or take its handle over.
 
     An error waits for the first use of the object, because an exception here would hang a multiprocessing.Pool.
     """
     try:
         if not mark or mark.startswith(b"%d " % os.getpid()):  # pickled, or copied, in this process
-            return cls.open(name, **facts)
+            return cls.open(name, **arguments)
         if mark in _received:
             raise _os_error(ERROR_INVALID_HANDLE, "it was unpickled before, and one handle cannot have two owners")
         _received.add(mark)
-        return cls._wrap(_OwnedHandle(_layer.take_over(handed)), False, name, **facts)
+        return cls._wrap(_OwnedHandle(_layer.take_over(handed)), False, name, **arguments)
     except (OSError, ValueError, NotImplementedError) as error:
-        return cls._wrap(_Lost(error, name), False, name, **facts)
+        return cls._wrap(_Lost(error, name), False, name, **arguments)
 
 
 class _Closable:
@@ -1822,6 +1824,7 @@ class _Object(_Closable):
 
     @classmethod
     def _wrap(cls: type[Object], owned: Any, created: bool, name: str | None) -> Object:
+        """An object that uses `owned`, which is an _OwnedHandle or a _Lost."""
         self: Any = object.__new__(cls)
         self._owned, self._created, self._name = owned, created, name
         return self  # type: ignore[no-any-return]
@@ -1837,8 +1840,7 @@ class _Object(_Closable):
 
         Raises ValueError if the object is closed.
         """
-        handle: int = self._call(int)
-        return handle
+        return int(self._call(int))
 
     @property
     def created(self) -> bool:
@@ -1858,8 +1860,7 @@ class _Object(_Closable):
         pid = index(pid)
         if not 0 <= pid < 2 ** 32:
             raise ValueError(f"no process has the id {pid}")
-        value: int = self._call(_layer.duplicate_handle, pid)
-        return value
+        return int(self._call(_layer.duplicate_handle, pid))
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call a function with the handle, which stays open meanwhile; ValueError if it is closed."""
@@ -1872,7 +1873,7 @@ class _Object(_Closable):
         finally:
             del owned  # a traceback would keep it, and with it the name
 
-    def _facts(self) -> dict[str, Any]:
+    def _open_arguments(self) -> dict[str, Any]:
         """What open() needs, besides the name, for an object like this one."""
         return {}
 
@@ -1886,11 +1887,12 @@ class _Object(_Closable):
         popen = context and context.get_spawning_popen()
         if popen:
             handed = self._call(_layer.hand_over, popen)
-            return _restore, (type(self), self._name, self._facts(), b"%d " % os.getpid() + os.urandom(16), handed)
+            mark = b"%d " % os.getpid() + os.urandom(16)
+            return _restore, (type(self), self._name, self._open_arguments(), mark, handed)
         if self._name is None:
             raise TypeError(f"a {type(self).__name__} without a name cannot be pickled: pass it on as an argument of a "
                             "multiprocessing.Process, by inheritance or by duplicate()")
-        return _restore, (type(self), self._name, self._facts())
+        return _restore, (type(self), self._name, self._open_arguments())
 
 
 # ---------------------------------------------------------------- memory and views
@@ -2258,7 +2260,8 @@ class _BackingFile:
                 if os.path.islink(self.path):
                     raise  # it leads nowhere
             except PermissionError as error:
-                if access == "rw" and getattr(error, "winerror", None) != ERROR_SHARING_VIOLATION:
+                is_shared = getattr(error, "winerror", None) == ERROR_SHARING_VIOLATION
+                if access == "rw" and not is_shared and not os.path.isdir(self.path):
                     error.strerror = f"{error.strerror}{_TRY_READING}"
                 raise
             try:
@@ -2307,10 +2310,10 @@ class NamedMap(_Object, _Memory):
     overlays keep the memory, but not the name; a View keeps its NamedMap.  After close(), `name`, `created`, `closed`,
     `size`, repr() and close() still work; everything else is a ValueError.
 
-    As an argument of a multiprocessing.Process (or of `initargs`), an object is passed on with its handle, with or
-    without a name.  Pickled otherwise, it is opened by its name, with the same size and access, where it is unpickled:
-    the process that pickled it has to keep it open until then, else the first use raises the error.  Without a name
-    that is a TypeError.  Changes that were kept private (``"c"``) do not go along.
+    As an argument of a multiprocessing.Process (or in `initargs`, while it is kept open as long as the pool), an object
+    is passed on with its handle, with or without a name.  Pickled otherwise, it is opened by its name, with the same
+    size and access, where it is unpickled: the process that pickled it has to keep it open until then, else the first
+    use raises the error.  Without a name that is a TypeError.  Changes that were kept private (``"c"``) are lost.
 
     Mutex, Event and Semaphore are kernel objects, too: what is said here of create(), open(), from_handle(), names,
     closing and pickling holds for them.
@@ -2356,18 +2359,15 @@ class NamedMap(_Object, _Memory):
         if file is None:
             pair = _layer.create_file_mapping(name, exist_ok, security, size or 0, access, None, bool(reserve))
             return cls._own(*pair, name, size, access)
-        return cls._create_over(name, size, access, file, exist_ok, security)
-
-    @classmethod
-    def _create_over(cls, *arguments: Any) -> NamedMap:
-        # Another process that is just creating or closing the same has the file before, and after, it has the name; and
-        # programs that look for viruses open what was just written.
-        self: NamedMap = _retried(ERROR_SHARING_VIOLATION, cls._try_to_create_over, *arguments)
+        self: NamedMap = _retried(
+            ERROR_SHARING_VIOLATION, cls._create_over, name, size, access, file, exist_ok, security)
         return self
 
+    # The file may be open elsewhere for a moment: a process that creates or closes the same memory has it before and
+    # after it has the name, and virus scanners open what was just written.
     @classmethod
-    def _try_to_create_over(cls, name: str | None, size: int | None, access: str, file: File, exist_ok: bool,
-                            security: Any) -> NamedMap:
+    def _create_over(cls, name: str | None, size: int | None, access: str, file: File, exist_ok: bool,
+                     security: Any) -> NamedMap:
         """Make memory over a file, or attach to it; the name first, since memory that exists does not need the file."""
         kind = None if name is None else _layer.kind_of_name(name)
         if name is not None and kind is not None:
@@ -2449,7 +2449,7 @@ class NamedMap(_Object, _Memory):
         self._array = self._bytes = self._buf = None
         return self
 
-    def _facts(self) -> dict[str, Any]:
+    def _open_arguments(self) -> dict[str, Any]:
         return {"size": self._size, "access": self._access}
 
     def _new_mapping(self) -> tuple[Any, memoryview, memoryview]:
