@@ -2078,10 +2078,8 @@ class _Memory(_Closable):
 
     def read(self, size: int | None = -1, offset: int = 0) -> bytes:
         """Copy up to `size` bytes (all, if negative or None) from `offset` on; like os.pread, stop at the end."""
-        if size is None:
-            size = -1
-        if size.__class__ is not int or offset.__class__ is not int:
-            size, offset = index(size), index(offset)
+        if size is None or size.__class__ is not int or offset.__class__ is not int:
+            size, offset = -1 if size is None else index(size), index(offset)
         if offset < 0:
             raise ValueError(f"an offset must not be negative: {offset}")
         end = None if size < 0 else offset + size
@@ -3291,7 +3289,8 @@ def _list_command(console: _Console, arguments: Namespace) -> None:
 
 
 _ARGUMENTS: Dict[str, Dict[str, Any]] = {
-    "NAME": dict(metavar="NAME", type=_argument(_check_name), help="may have the prefix Local\\ or Global\\"),
+    "NAME": dict(metavar="NAME", type=_argument(lambda text: _check_name(text, opening=True)),
+                 help="may have the prefix Local\\ or Global\\"),
     "TEXT": dict(metavar="TEXT", nargs="?", help="what to write, with a NUL behind it"),
     "PATTERN": dict(metavar="PATTERN", type=_pattern, nargs="?", default="*",
                     help="of names, with *, ? and [...]; a pattern with a backslash is compared with prefixes, too"),
