@@ -288,6 +288,7 @@ if ON_WINDOWS:
         (kernel32.CloseHandle, wintypes.BOOL, [wintypes.HANDLE]),
         (kernel32.GetCurrentProcess, wintypes.HANDLE, []),
         (kernel32.GetHandleInformation, wintypes.BOOL, [wintypes.HANDLE, wintypes.LPVOID]),
+        (kernel32.GetProcessHandleCount, wintypes.BOOL, [wintypes.HANDLE, wintypes.LPVOID]),
         (kernel32.GetCurrentProcessId, wintypes.DWORD, []),
         (kernel32.ProcessIdToSessionId, wintypes.BOOL, [wintypes.DWORD, wintypes.LPVOID]),
         (kernel32.GlobalMemoryStatusEx, wintypes.BOOL, [wintypes.LPVOID]),
@@ -344,9 +345,15 @@ if ON_WINDOWS:
             address += region.RegionSize
 
     def handle_count():
-        """Counted one by one, because GetProcessHandleCount of Wine is always 0."""
-        flags = wintypes.DWORD()
-        return sum(kernel32.GetHandleInformation(value, ctypes.byref(flags)) for value in range(4, 0x2000, 4))
+        """Counted one by one under Wine, where GetProcessHandleCount returns 0 and the lowest number is taken."""
+        count, flags, last, value = wintypes.DWORD(), wintypes.DWORD(), 0, 0
+        kernel32.GetProcessHandleCount(kernel32.GetCurrentProcess(), ctypes.byref(count))
+        found = count.value
+        while not count.value and value < last + 1000:
+            value += 4
+            if kernel32.GetHandleInformation(value, ctypes.byref(flags)):
+                found, last = found + 1, value
+        return found
 else:
     def is_free(address):
         libc = ctypes.CDLL(None, use_errno=True)
