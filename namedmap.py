@@ -441,16 +441,22 @@ _OPENERS: Dict[str, Tuple[Any, ...]] = {
 
 
 class MEMORY_BASIC_INFORMATION(ctypes.Structure):
+    """What VirtualQuery reports of a run of pages."""
+
     _fields_ = [("BaseAddress", LPVOID), ("AllocationBase", LPVOID), ("AllocationProtect", DWORD),
                 ("RegionSize", SIZE_T), ("State", DWORD), ("Protect", DWORD), ("Type", DWORD)]
 
 
 class OBJECT_ATTRIBUTES(ctypes.Structure):
+    """Which object a function of ntdll opens."""
+
     _fields_ = [("Length", ULONG), ("RootDirectory", HANDLE), ("ObjectName", LPVOID), ("Attributes", ULONG),
                 ("SecurityDescriptor", LPVOID), ("SecurityQualityOfService", LPVOID)]
 
 
 class SECTION_BASIC_INFORMATION(ctypes.Structure):
+    """What NtQuerySection reports of a file mapping object, which the kernel calls a section."""
+
     _fields_ = [("BaseAddress", LPVOID), ("Attributes", ULONG), ("Size", LARGE_INTEGER)]
 
 
@@ -465,7 +471,9 @@ class SECURITY_ATTRIBUTES(ctypes.Structure):
 
 
 class UNICODE_STRING(ctypes.Structure):
-    _fields_ = [("Length", USHORT), ("MaximumLength", USHORT), ("Buffer", LPVOID)]  # lengths in bytes
+    """A string of the kernel; its lengths are in bytes."""
+
+    _fields_ = [("Length", USHORT), ("MaximumLength", USHORT), ("Buffer", LPVOID)]
 
     def __str__(self) -> str:
         return ctypes.wstring_at(self.Buffer, self.Length // 2)
