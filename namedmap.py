@@ -89,9 +89,7 @@ from operator import index
 TYPE_CHECKING = bool()  # typing is not imported at run time; some editors would pass over what stands under False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from typing import (
-        Any, Callable, Dict, Iterable, Iterator, List, NoReturn, Sequence, Set, Tuple, TypeVar, Union,
-        overload)
+    from typing import Any, Callable, Iterable, Iterator, NoReturn, Sequence, TypeVar, Union, overload
 
     if sys.platform == "linux":
         Layer = Union["_Windows", "_Linux"]
@@ -429,7 +427,7 @@ _FILE_RIGHTS = {"r": GENERIC_READ, "rw": GENERIC_READ | GENERIC_WRITE, "c": GENE
 
 # By access for memory, by kind for other objects: the function that opens it, and the access rights to ask for, one
 # after the other, because a security descriptor may allow only a part of them.  The owner of a mutex may release it.
-_OPENERS: Dict[str, Tuple[Any, ...]] = {
+_OPENERS: dict[str, tuple[Any, ...]] = {
     "r": ("OpenFileMappingW", FILE_MAP_READ | SECTION_QUERY, FILE_MAP_READ),
     "c": ("OpenFileMappingW", FILE_MAP_READ | SECTION_QUERY, FILE_MAP_READ),
     "rw": ("OpenFileMappingW", FILE_MAP_READ | FILE_MAP_WRITE | SECTION_QUERY, FILE_MAP_READ | FILE_MAP_WRITE),
@@ -497,19 +495,19 @@ def _retried(code: int, call: Callable[..., Any], *arguments: Any) -> Any:
     return call(*arguments)
 
 
-def _win_error(code: int, causes: Dict[int, str], name: str | None = None) -> OSError:
+def _win_error(code: int, causes: dict[int, str], name: str | None = None) -> OSError:
     return _os_error(code, causes.get(code) or _CAUSES.get(code) or _winctypes.FormatError(code).strip(), name)
 
 
 # Each makes the exception for a Win32 error of a function, and for the arguments of that call.
 
-def _name_refused(code: int, arguments: Tuple[Any, ...]) -> OSError:
+def _name_refused(code: int, arguments: tuple[Any, ...]) -> OSError:
     name = arguments[-1]
     kind = _layer.kind_of_name(name) if name and code == ERROR_INVALID_HANDLE else None
     return _win_error(code, _NAME_CAUSES, name) if kind is None else _other_kind(name, kind)
 
 
-def _section_refused(code: int, arguments: Tuple[Any, ...]) -> OSError:
+def _section_refused(code: int, arguments: tuple[Any, ...]) -> OSError:
     file, _, protection, size_high, _, name = arguments
     if code == ERROR_ACCESS_DENIED and str(name).startswith("Global\\"):
         return _os_error(code, _NEEDS_PRIVILEGE, name)  # unless the name is taken: opening it finds out
@@ -522,11 +520,11 @@ def _section_refused(code: int, arguments: Tuple[Any, ...]) -> OSError:
     return _name_refused(code, arguments)
 
 
-def _file_refused(code: int, arguments: Tuple[Any, ...]) -> OSError:
+def _file_refused(code: int, arguments: tuple[Any, ...]) -> OSError:
     return _win_error(code, _FILE_CAUSES, arguments[0])
 
 
-def _view_refused(code: int, arguments: Tuple[Any, ...]) -> OSError:
+def _view_refused(code: int, arguments: tuple[Any, ...]) -> OSError:
     _, rights, _, _, _, address = arguments
     if code in (ERROR_NOT_ENOUGH_MEMORY, ERROR_NO_SYSTEM_RESOURCES):
         return _too_large()
@@ -587,7 +585,7 @@ _EXPECTED = (ERROR_NO_MORE_ITEMS, ERROR_TOO_MANY_POSTS)
 
 def _check(dll: str, causes: Any) -> Callable[..., Any]:
     """What runs right after a call (errcheck) in the same thread, where the captured last error is still that of it."""
-    def check(result: Any, function: Any, arguments: Tuple[Any, ...]) -> Any:
+    def check(result: Any, function: Any, arguments: tuple[Any, ...]) -> Any:
         is_status = dll == "ntdll"  # whose functions return an NTSTATUS, and do not set the last error
         failed = result < 0 if is_status else result in (None, 0, INVALID_HANDLE_VALUE)
         if not failed:
@@ -603,7 +601,7 @@ class _Functions:
     """The functions of the table, from private DLL objects: the prototypes of ctypes.windll are the whole process's."""
 
     def __init__(self) -> None:
-        libraries: Dict[Tuple[str, bool], Any] = {}
+        libraries: dict[tuple[str, bool], Any] = {}
         prototypes: Any = _PROTOTYPES if sys.platform == "win32" else {}
         for name, (dll, restype, argtypes, causes) in prototypes.items():
             captures = name not in _CALLED_BY_DEL
@@ -641,7 +639,7 @@ class _Windows:
         return security
 
     def _create(self, function: Any, opener: str, name: str | None, exist_ok: bool, security: SECURITY_ATTRIBUTES,
-                *arguments: Any) -> Tuple[int, bool]:
+                *arguments: Any) -> tuple[int, bool]:
         """A handle, and whether the object is new; FileExistsError for one that exists, unless `exist_ok`."""
         handle, created = 0, False
         for attempt in range(_ATTEMPTS):
@@ -728,7 +726,7 @@ class _Windows:
         except (FileNotFoundError, PermissionError):
             return None
 
-    def named_objects(self) -> Iterator[Tuple[str, str]]:
+    def named_objects(self) -> Iterator[tuple[str, str]]:
         """All that has a name in this session, and in Global: the name with its prefix, and the kind."""
         for directory, scope in {self._directory(scope): scope for scope in ("Local", "Global")}.items():
             yield from ((f"{scope}\\{name}", kind) for name, kind in sorted(self._names(directory).items()))
@@ -742,13 +740,13 @@ class _Windows:
             _win.ProcessIdToSessionId(os.getpid(), ctypes.byref(session))
         return f"\\Sessions\\{session.value}\\BaseNamedObjects" if session.value else "\\BaseNamedObjects"
 
-    def _names(self, directory: str) -> Dict[str, str]:
+    def _names(self, directory: str) -> dict[str, str]:
         """The names in a directory of the kernel, and the kinds of what they name."""
         buffer = ctypes.create_unicode_buffer(directory)
         path = UNICODE_STRING(2 * len(directory), 2 * len(directory), ctypes.addressof(buffer))
         attributes = OBJECT_ATTRIBUTES(ctypes.sizeof(OBJECT_ATTRIBUTES), None, ctypes.addressof(path))
         handle = HANDLE()
-        found: Dict[str, str] = {}
+        found: dict[str, str] = {}
         try:
             _win.NtOpenDirectoryObject(ctypes.byref(handle), DIRECTORY_QUERY, ctypes.byref(attributes))
         except OSError as error:
@@ -764,7 +762,7 @@ class _Windows:
             self.close_handle(handle.value or 0)
         return {name: _KINDS[kind] for name, kind in found.items() if kind in _KINDS}
 
-    def _entries(self, directory: HANDLE) -> Iterator[Tuple[str, str]]:
+    def _entries(self, directory: HANDLE) -> Iterator[tuple[str, str]]:
         position = ULONG()
         buffer = ctypes.create_string_buffer(0x20000)  # a name may have 0xFFFC bytes
         entry = (UNICODE_STRING * 2).from_buffer(buffer)  # OBJECT_DIRECTORY_INFORMATION: Name, TypeName
@@ -775,7 +773,7 @@ class _Windows:
     # ---- memory
 
     def create_file_mapping(self, name: str | None, exist_ok: bool, security: SECURITY_ATTRIBUTES, size: int,
-                            access: str, file: _OwnedFile | None, reserve: bool) -> Tuple[int, bool]:
+                            access: str, file: _OwnedFile | None, reserve: bool) -> tuple[int, bool]:
         """A handle, and whether the object is new.  One that existed keeps its size; size 0 is that of the file."""
         return self._create(
             _win.CreateFileMappingW, access, name, exist_ok, security,
@@ -785,7 +783,7 @@ class _Windows:
     def open_file_mapping(self, name: str, access: str, inheritable: bool) -> int:
         return self._open(access, name, inheritable)
 
-    def query_section(self, handle: int) -> Tuple[int, int | None]:
+    def query_section(self, handle: int) -> tuple[int, int | None]:
         """The size in bytes of a file mapping object, whole pages unless it is over a file, and its SEC_ attributes.
 
         Without SECTION_QUERY the attributes are None, and the size is what a view of all of it covers: whole pages.
@@ -824,14 +822,14 @@ class _Windows:
             self.close_handle(handle)
         return f"handles: {handles - 1}"  # without the one that asks
 
-    def section_facts(self, name: str) -> Tuple[int, int | None, str]:
+    def section_facts(self, name: str) -> tuple[int, int | None, str]:
         """What query_section() returns for the memory of that name, and the widest access that this process gets."""
         try:
             return self._section_facts(name, "rw")
         except PermissionError:
             return self._section_facts(name, "r")
 
-    def _section_facts(self, name: str, access: str) -> Tuple[int, int | None, str]:
+    def _section_facts(self, name: str, access: str) -> tuple[int, int | None, str]:
         handle = self.open_file_mapping(name, access, False)
         try:
             # A handle does not show the protection that the memory was created with.
@@ -884,7 +882,7 @@ class _Windows:
     # ---- mutexes, events, semaphores
 
     def create_waitable(self, kind: str, name: str | None, exist_ok: bool, security: SECURITY_ATTRIBUTES,
-                        *state: int) -> Tuple[int, bool]:
+                        *state: int) -> tuple[int, bool]:
         """CreateMutexW; CreateEventW with manual_reset and initial_state; CreateSemaphoreW with value and maximum."""
         function = {"Mutant": _win.CreateMutexW, "Event": _win.CreateEventW, "Semaphore": _win.CreateSemaphoreW}[kind]
         return self._create(function, kind, name, exist_ok, security, ctypes.byref(security), *state or (False,))
@@ -893,7 +891,7 @@ class _Windows:
         """OpenMutexW, OpenEventW or OpenSemaphoreW."""
         return self._open(kind, name, inheritable)
 
-    def release_mutex(self, handle: int, done: List[int]) -> bool:
+    def release_mutex(self, handle: int, done: list[int]) -> bool:
         """Whether the calling thread was the owner; C code both calls and notes it in `done`, which is empty before."""
         done[:] = map(_win.ReleaseMutex, (handle,))
         if not done[0] and _winctypes.get_last_error() != ERROR_NOT_OWNER:
@@ -906,7 +904,7 @@ class _Windows:
     def reset_event(self, handle: int) -> None:
         _win.ResetEvent(handle)
 
-    def query_event(self, handle: int) -> Tuple[bool, bool]:
+    def query_event(self, handle: int) -> tuple[bool, bool]:
         """Whether an event resets itself, and whether it is set."""
         event = (LONG * 2)()  # EVENT_BASIC_INFORMATION: EventType, EventState
         _win.NtQueryEvent(handle, EventBasicInformation, ctypes.byref(event), ctypes.sizeof(event), None)
@@ -917,7 +915,7 @@ class _Windows:
         count = LONG()
         return count.value if _win.ReleaseSemaphore(handle, n, ctypes.byref(count)) else None
 
-    def wait(self, handles: List[int], seconds: float, got: List[int]) -> None:
+    def wait(self, handles: list[int], seconds: float, got: list[int]) -> None:
         """Wait until one of some objects can be got, and get it; `got` begins with one of the WAIT_ numbers then.
 
         C code both calls and stores, so that an exception of a signal handler cannot come in between.  A layer may keep
@@ -995,7 +993,7 @@ if sys.platform == "linux":
         _library.syscall.argtypes = c_long, LPVOID, c_int, c_uint, LPVOID, LPVOID, c_uint
     if hasattr(_libc, "sem_clockwait"):
         _mutex_timedlock, _sem_timedwait = _libc.pthread_mutex_clocklock, _libc.sem_clockwait
-        _CLOCK: Tuple[int, ...] = (time.CLOCK_MONOTONIC,)
+        _CLOCK: tuple[int, ...] = (time.CLOCK_MONOTONIC,)
         _now = time.monotonic
     else:  # an old or small C library, which knows only the clock that can be set
         _mutex_timedlock, _sem_timedwait = _libc.pthread_mutex_timedlock, _libc.sem_timedwait
@@ -1116,7 +1114,7 @@ if sys.platform == "linux":
             finally:
                 self.close_descriptor()
 
-        def close(self, forks: List[int] = _forks, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        def close(self, forks: list[int] = _forks, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
             """Close it, and remove the file if this was the last holder."""
             try:
                 if self.path and self.forks == forks[0]:
@@ -1188,7 +1186,7 @@ if sys.platform == "linux":
             self.mutex, self.semaphore, self.flag, self.bell = (
                 LPVOID(base + at) for at in (_MUTEX, _SEMAPHORE, _FLAG, _BELL))
             self.flag_value, self.bell_value = c_int.from_address(base + _FLAG), c_uint.from_address(base + _BELL)
-            self.holds: List[None] = []  # an item for each time that a thread of this process has acquired the mutex
+            self.holds: list[None] = []  # an item for each time that a thread of this process has acquired the mutex
             self._owned = _OwnedPage((base, self.holds))
 
         def initialize(self, value: int) -> None:
@@ -1230,10 +1228,10 @@ if sys.platform == "linux":
         """
 
         def __init__(self) -> None:
-            self._known: Set[str] = set()  # directories that are this user's
+            self._known: set[str] = set()  # directories that are this user's
             # By device and inode.  Copies of this file share it: a thread that has acquired a mutex by two of them
             # needs the page of the first one until it has released both.
-            self._pages: Dict[Any, weakref.ref[_Page]] = sys.__dict__.setdefault("_namedmp2_pages", {})
+            self._pages: dict[Any, weakref.ref[_Page]] = sys.__dict__.setdefault("_namedmp2_pages", {})
 
         # ---- the directory
 
@@ -1265,7 +1263,7 @@ if sys.platform == "linux":
                 return f"{self._user()}/{scope}"  # no object of Linux has such a name, so nothing is ever there
             return f"{self._directory(scope or 'Local')}/{_file_name(rest)}"
 
-        def _files(self, scope: str) -> List[str]:
+        def _files(self, scope: str) -> list[str]:
             try:
                 return [f"{self._user()}/{scope}/{entry}" for entry in os.listdir(f"{self._user()}/{scope}")]
             except FileNotFoundError:
@@ -1345,7 +1343,7 @@ if sys.platform == "linux":
                     os.unlink(spare)
 
         def _hold(self, kind: str, name: str | None, fits: Callable[[_Handle], None],
-                  fill: Callable[[_Handle], None] | None = None, exist_ok: bool = True) -> Tuple[_Handle, bool]:
+                  fill: Callable[[_Handle], None] | None = None, exist_ok: bool = True) -> tuple[_Handle, bool]:
             """A handle, and whether the object is new; without `fill` only one that exists.
 
             What cannot be used, or is not wanted, is not locked: this process would be a holder for a moment.
@@ -1420,7 +1418,7 @@ if sys.platform == "linux":
                 return None  # this may not look, or another version of this module made it
             return None if handle is None else _KINDS[handle.kind]  # a descriptor may be 0
 
-        def named_objects(self) -> Iterator[Tuple[str, str]]:
+        def named_objects(self) -> Iterator[tuple[str, str]]:
             for scope in ("Local", "Global"):
                 found = []
                 for path in self._files(scope):
@@ -1463,7 +1461,7 @@ if sys.platform == "linux":
         # ---- memory
 
         def create_file_mapping(self, name: str | None, exist_ok: bool, security: Any, size: int, access: str,
-                                file: _OwnedFile | None, reserve: bool) -> Tuple[int, bool]:
+                                file: _OwnedFile | None, reserve: bool) -> tuple[int, bool]:
             if file is not None:
                 size = self._prepare_file(file.value, size, access)
 
@@ -1520,11 +1518,11 @@ if sys.platform == "linux":
             self.security_attributes(None, inheritable)
             return self._hold("Section", name, lambda handle: self._open_behind(handle, access))[0]
 
-        def query_section(self, handle: Any) -> Tuple[int, int | None]:
+        def query_section(self, handle: Any) -> tuple[int, int | None]:
             header = handle.header
             return header.size, SEC_FILE if header.inode else SEC_RESERVE if header.flag else SEC_COMMIT
 
-        def section_facts(self, name: str) -> Tuple[int, int | None, str]:
+        def section_facts(self, name: str) -> tuple[int, int | None, str]:
             handle, access = self._find(self._path(name)), "rw"
             if handle is None:
                 raise _name_error(ERROR_FILE_NOT_FOUND, name)
@@ -1574,7 +1572,7 @@ if sys.platform == "linux":
         # ---- mutexes, events and semaphores
 
         def create_waitable(self, kind: str, name: str | None, exist_ok: bool, security: Any,
-                            *state: int) -> Tuple[int, bool]:
+                            *state: int) -> tuple[int, bool]:
             resets_itself = kind == "Event" and not state[0]
             value, maximum = (state[1], 0) if kind == "Event" else state or (0, 0)
 
@@ -1612,7 +1610,7 @@ if sys.platform == "linux":
             self.security_attributes(None, inheritable)
             return self._hold(kind, name, self._attach)[0]
 
-        def release_mutex(self, handle: Any, done: List[int]) -> bool:
+        def release_mutex(self, handle: Any, done: list[int]) -> bool:
             page = handle.page
             _quick.pthread_mutex_consistent(page.mutex)  # else one that was abandoned could never be locked again
             done[:] = map((0).__eq__, map(_quick.pthread_mutex_unlock, (page.mutex,)))
@@ -1630,7 +1628,7 @@ if sys.platform == "linux":
         def reset_event(self, handle: Any) -> None:
             _quick.pthread_spin_trylock(handle.page.flag)
 
-        def query_event(self, handle: Any) -> Tuple[bool, bool]:
+        def query_event(self, handle: Any) -> tuple[bool, bool]:
             return bool(handle.header.flag), handle.page.flag_value.value == _FREE
 
         def release_semaphore(self, handle: Any, n: int) -> int | None:
@@ -1649,7 +1647,7 @@ if sys.platform == "linux":
                     return count.value if count.value <= most else None
                 time.sleep(0.001)  # another process is just adding
 
-        def wait(self, handles: List[Any], seconds: float, got: List[int]) -> None:
+        def wait(self, handles: list[Any], seconds: float, got: list[int]) -> None:
             if len(handles) == 1:
                 self._wait_for(handles[0], seconds, got)
                 return
@@ -1665,7 +1663,7 @@ if sys.platform == "linux":
                     return
                 time.sleep(0.002)  # there is no one thing to sleep on for all of them
 
-        def _wait_for(self, handle: Any, seconds: float, got: List[int], position: int = 0) -> None:
+        def _wait_for(self, handle: Any, seconds: float, got: list[int], position: int = 0) -> None:
             """Wait for the object at a position among all, and store one of the WAIT_ numbers."""
             page, kind = handle.page, handle.kind
             if kind == "Event":
@@ -1685,7 +1683,7 @@ if sys.platform == "linux":
                 if got[0] == WAIT_TIMEOUT or kind != "Mutant":
                     page.holds.pop()
 
-        def _wait_for_event(self, handle: Any, seconds: float, got: List[int], position: int) -> None:
+        def _wait_for_event(self, handle: Any, seconds: float, got: list[int], position: int) -> None:
             page = handle.page
             bell = page.bell_value.value
             if handle.header.flag:
@@ -1706,9 +1704,9 @@ if sys.platform == "linux":
 class _OwnedHandle(_Owned):
     __slots__ = ("file",)
 
-    def __init__(self, value: int, file: _OwnedFile | None = None) -> None:
+    def __init__(self, value: int) -> None:
         super().__init__(value)
-        self.file = file  # behind memory that was created over one
+        self.file: _OwnedFile | None = None  # behind memory that was created over one
 
     def __del__(self, layer: Layer = _layer) -> None:
         layer.close_handle(self.value)
@@ -2876,7 +2874,7 @@ class _Console:
     def __init__(self) -> None:
         self.ends_by_interrupt = False  # whether that is how the command ends, and no error
         self._is_waiting, self._interrupts = False, 0
-        self._previous: Dict[int, Any] = {}
+        self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> _Console:
         import signal
@@ -3150,7 +3148,7 @@ def _hex_dump(chunks: Iterable[bytes], offset: int) -> Iterator[str]:
     yield f"{offset:08x}\n"
 
 
-def _changed_rows(before: List[bytes], after: Iterable[bytes], offset: int) -> Iterator[str]:
+def _changed_rows(before: list[bytes], after: Iterable[bytes], offset: int) -> Iterator[str]:
     for old, new in zip(before, after):
         for start in range(0, 0 if new == old else len(new), _ROW):
             row = new[start:start + _ROW]
@@ -3172,7 +3170,7 @@ class _Reader:
     def __init__(self, console: _Console, arguments: Namespace) -> None:
         self._console, self._arguments = console, arguments
         self._size = -1  # of the memory
-        self._seen: List[bytes] = []  # of a text, only the chunks up to its NUL
+        self._seen: list[bytes] = []  # of a text, only the chunks up to its NUL
         self._shown = ""  # text or records; what they do not show may change, too
         self._pause = 0.1  # seconds, unless --watch has some
 
@@ -3209,7 +3207,7 @@ class _Reader:
                 self._console.print(piece)
             self._console.print(flush=True)
 
-    def _changes(self, before: List[bytes], chunks: Iterator[bytes], same_size: bool) -> Iterator[str | bytes]:
+    def _changes(self, before: list[bytes], chunks: Iterator[bytes], same_size: bool) -> Iterator[str | bytes]:
         """What to print of memory that is new, or not as it was before."""
         arguments = self._arguments
         if arguments.hex and same_size:
@@ -3271,7 +3269,7 @@ def _info_command(console: _Console, arguments: Namespace) -> None:
         console.print(f"{key + ':':<7} {value}\n")
 
 
-def _memory_facts(name: str) -> Dict[str, str]:
+def _memory_facts(name: str) -> dict[str, str]:
     size, attributes, access = _layer.section_facts(name)
     facts = {"size": f"{size} bytes", "pages": "of a file", "access": access}
     if attributes is None:
@@ -3296,7 +3294,7 @@ def _list_command(console: _Console, arguments: Namespace) -> None:
         console.print(f"{shown_kind}{size:>12}  {name.translate(_CONTROLS)}\n")
 
 
-_ARGUMENTS: Dict[str, Dict[str, Any]] = {
+_ARGUMENTS: dict[str, dict[str, Any]] = {
     "NAME": dict(metavar="NAME", type=_argument(lambda text: _check_name(text, opening=True)),
                  help="may have the prefix Local\\ or Global\\"),
     "TEXT": dict(metavar="TEXT", nargs="?", help="what to write, with a NUL behind it"),
@@ -3331,7 +3329,7 @@ _ARGUMENTS: Dict[str, Dict[str, Any]] = {
                          "is gone; look every SECONDS, default 0.1, or rarer if that takes a tenth of a processor"),
 }
 # What runs each, its summary, an example, and its arguments; those with a bar in between exclude each other.
-_COMMANDS: Dict[str, Tuple[Callable[[_Console, Namespace], None], str, str, str]] = {
+_COMMANDS: dict[str, tuple[Callable[[_Console, Namespace], None], str, str, str]] = {
     "create": (_create_command, "Create memory, write to it, and hold it.", 'demo "Message from first process."',
                "NAME TEXT --encoding|--from-hex|--input --size --file --exist-ok --sddl --hold"),
     "read": (_read_command, "Print what is in memory, as text up to its first NUL, or otherwise.",
@@ -3380,7 +3378,7 @@ def _parser(console: _Console) -> ArgumentParser:
     return parser
 
 
-def _run(console: _Console, argv: List[str] | None) -> int:
+def _run(console: _Console, argv: list[str] | None) -> int:
     from argparse import Namespace
     arguments = Namespace(name=None)
     try:
@@ -3405,7 +3403,7 @@ def _run(console: _Console, argv: List[str] | None) -> int:
     return 1
 
 
-def main(argv: List[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, or 1 after an error, which standard error reports.
 
     `argv` are the arguments without the name of the program; None takes those of this process.  Raises SystemExit for

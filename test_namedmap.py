@@ -1578,7 +1578,7 @@ def test_buffer_protocol_is_there_from_python_3_12_on(either):
 
 @pytest.mark.skipif(sys.version_info < (3, 10), reason="the hints are written for Python 3.10")
 def test_type_hints_of_all_that_is_public_can_be_evaluated():
-    for public in [getattr(namedmap, name) for name in namedmap.__all__]:
+    for public in [namedmap.main, *(getattr(namedmap, name) for name in namedmap.__all__)]:
         typing.get_type_hints(public)
         for entry in dir(public) if inspect.isclass(public) else ():
             member = inspect.getattr_static(public, entry)
