@@ -149,6 +149,15 @@ WAITABLES = [MUTEX, EVENT, SEMAPHORE]
 KINDS = [MEMORY, *WAITABLES]
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=repr)
 every_waitable = pytest.mark.parametrize("kind", WAITABLES, ids=repr)
+WAITS = {"its own method": lambda kind, thing, timeout: kind.take(thing, timeout),
+         "wait_any": lambda kind, thing, timeout: wait_any([thing], timeout) is thing,
+         "wait_any of two": lambda kind, thing, timeout: wait_any([Event.create(), thing], timeout) is thing}
+every_wait = pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+
+# What maps memory at its first use.
+FIRST_USES = [lambda m: m[0], lambda m: m[0:1], lambda m: m.__setitem__(0, 1), lambda m: m.read(1), lambda m: m.address,
+              lambda m: m.write(b"x"), lambda m: m.buf, lambda m: m.overlay(ctypes.c_char), lambda m: m.view(5),
+              lambda m: m.snapshot(ctypes.c_char), lambda m: m.flush(), list, lambda m: 7 in m]
 
 
 def gone(name):
@@ -651,6 +660,84 @@ def test_call_with_what_has_index_alone_takes_it_for_an_int(name):
         m.flush(Index(10), Index(2))
 
 
+# ---------------------------------------------------------------- strange arguments
+
+STRANGE_VALUES = [
+    None, True, False, -1, 0, 1, 2, 99, 100, 101, 2 ** 31, 2 ** 32, 2 ** 63 - 1, 2 ** 63, 2 ** 64, 10 ** 30, -10 ** 30,
+    0.001, 1.5, math.nan, math.inf, -math.inf, fractions.Fraction(1, 2), 1j, "", "x", "\0", "a\\b", "Local\\", "r", "c",
+    "\ud800", "x" * 300, b"", b"x", b"x" * 101, bytearray(b"x"), memoryview(b"xyzt")[::2],
+    memoryview(array.array("d", [1.5])), array.array("I", [1, 2]), object(), object, [], [1], {}, (), int, type, print,
+    Ellipsis, Index(0), Index(2 ** 64), ctypes.c_int, ctypes.c_int(1), ctypes.c_char * 0, ctypes.c_void_p,
+    ctypes.c_char * 2 ** 20, ctypes.py_object, ctypes.c_char_p, ctypes.Structure, ctypes.Array, ctypes.CFUNCTYPE(None),
+    ctypes.POINTER(ctypes.c_int), namedmap.MEMORY_BASIC_INFORMATION, slice(None), slice(None, None, 0), slice("a"),
+    slice(None, None, -7), slice(1.5, None), slice(2 ** 64, -2 ** 64, 3), slice(10 ** 30, None, -10 ** 30)]
+with memoryview(b"x") as released_memoryview:
+    STRANGE_VALUES.append(released_memoryview)
+# For every parameter of whatever is public, what does no harm; one that is missing here is not tested, and a KeyError.
+USUAL = {
+    "access": "rw", "address": None, "blocking": True, "ctype": ctypes.c_uint8, "data": b"x", "encoding": "utf-16-le",
+    "exc_info": None, "exist_ok": False, "file": None, "flags": 0, "handle": 0, "inheritable": False,
+    "initial_state": True, "key": 0, "manual_reset": True, "maximum": 4, "n": 1, "objects": [], "offset": 0, "pid": 0,
+    "reserve": False, "sddl": None, "size": 100, "text": "x", "timeout": 0.001, "value": 1}
+MAKERS = {View: lambda: NamedMap.create(None, 100).view(), **{kind.cls: kind.create for kind in KINDS}}
+
+
+def is_harmless(parameter, value):
+    """Whether it neither waits for long nor may be what something else has."""
+    if parameter == "timeout":
+        return value is not None and not (isinstance(value, (int, float)) and 0.01 < value <= threading.TIMEOUT_MAX)
+    return parameter not in ("handle", "pid") or not (isinstance(value, int) and 0 < value < 2 ** 31)
+
+
+def call_everything(cls, name):
+    """Call all that a class has with strange arguments, and return how many calls that were."""
+    chance, tried, thing = random.Random(6), 0, MAKERS[cls]()
+    own = set(dir(cls)) - set(dir(object)) - {"__getattr__"} | {"__reduce__", "__repr__"}
+    for entry in sorted(entry for entry in own if entry[0] != "_" or entry.endswith("__")):
+        if not callable(getattr(cls, entry)):
+            continue
+        parameters = inspect.signature(getattr(thing, entry)).parameters
+        cases = [{}, *({parameter: value} for parameter in parameters for value in STRANGE_VALUES)]
+        cases += [{parameter: chance.choice(STRANGE_VALUES) for parameter in chance.sample(list(parameters), 2)}
+                  for _ in range(100 * ROUNDS) if len(parameters) > 1]
+        for case in cases:
+            thing = MAKERS[cls]() if thing.closed else thing
+            if not all(is_harmless(*each) for each in case.items()):
+                continue
+            values = {each: {**USUAL, "name": name, **case}[each] for each in parameters}
+            named = {each: values.pop(each) for each in parameters if parameters[each].kind.name == "KEYWORD_ONLY"}
+            with contextlib.suppress(TypeError, ValueError, LookupError, OSError, RuntimeError):
+                getattr(thing, entry)(*values.values(), **named)
+            tried += 1
+        with contextlib.suppress(RuntimeError):
+            while cls is Mutex and not thing.closed:
+                thing.release()
+        thing = MAKERS[cls]() if thing.closed else thing
+        if cls in (NamedMap, View):
+            assert thing.write(b"ab", 98) == 2 and thing[98:] == b"ab" and len(list(thing)) == 100
+        elif cls is Event:
+            thing.set()
+            assert thing.wait(0)
+        else:
+            assert thing.acquire(timeout=0) or cls is Semaphore
+            thing.release()
+    return tried
+
+
+@pytest.mark.parametrize("cls", MAKERS, ids=lambda cls: cls.__name__)
+def test_call_with_strange_arguments_does_no_harm(cls, name, tmp_path, monkeypatch):
+    def allocate(descriptor, start, size, real=getattr(os, "posix_fallocate", None)):
+        if start + size > 2 ** 24:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor, start, size)
+
+    monkeypatch.setattr(os, "posix_fallocate", allocate, raising=False)  # not gigabytes of memory
+    monkeypatch.chdir(tmp_path)  # where files are made
+    tried = []
+    assert_no_growth(lambda: tried.append(call_everything(cls, name)), 2)
+    assert min(tried) > 1000
+
+
 # ---------------------------------------------------------------- names
 
 @pytest.mark.parametrize("text", [" a b ", "$x$", "\u00fc\u00f6\u00e4", "\u00df" * 200, "\u65e5\u672c\u8a9e", "x" * 252,
@@ -677,914 +764,6 @@ def test_name_of_another_kind_is_refused_and_leaks_nothing(kind, name):
 
     with contextlib.closing(kind.create(name)):
         assert_no_growth(refuse, 5)
-
-
-# ---------------------------------------------------------------- create and open
-
-PUBLISHER = """
-import sys, namedmap
-m = namedmap.NamedMap.create(sys.argv[1], 256)
-m.write(b'Message from first process.')
-print('ready', flush=True)
-sys.stdin.readline()
-print(m[:6].decode())
-"""
-
-
-def test_create_in_another_process_lives_as_long_as_one_has_it_open(name, python):
-    other = python(PUBLISHER, name)
-    assert other.line() == "ready"
-    with NamedMap.open(name) as m:
-        assert m.read(27) == b"Message from first process." and not m.created
-        m.write(b"Answer")
-        other.enter()
-        assert other.end() == (0, ["Answer"], "") and m.read(6) == b"Answer" and not gone(name)
-    assert gone(name)
-    other = python(PUBLISHER, name)
-    assert other.line() == "ready" and not gone(name)
-    other.kill()
-    eventually(lambda: gone(name))
-
-
-def test_size_is_exact_where_created_and_whole_pages_where_opened(name):
-    size = PAGE + 904
-    with NamedMap.create(name, size) as m, NamedMap.open(name) as whole, NamedMap.open(name, size - 1) as part:
-        for each, expected in (m, size), (whole, 2 * PAGE), (part, size - 1):
-            assert (each.size, len(each), len(each.buf), each[:]) == (expected, expected, expected, bytes(expected))
-        for use in (lambda: NamedMap.open(name, 2 * PAGE + 1),
-                    lambda: NamedMap.create(name, 2 * PAGE + 1, exist_ok=True)):
-            with pytest.raises(ValueError, match=f"has {2 * PAGE} bytes, and {2 * PAGE + 1} were asked for"):
-                use()
-
-
-def test_create_of_a_taken_name_raises_or_attaches(name):
-    def refuse():
-        with pytest.raises(FileExistsError, match="a reader counts") as caught:
-            NamedMap.create(name, 100)
-        assert told(caught) == (183, name)
-
-    with NamedMap.create(name, 100) as m:
-        assert_no_growth(refuse, 5)
-        m[0] = 7
-        with NamedMap.create(name, 50, exist_ok=True) as again:
-            assert (m.created, again.created, again.size, again[0]) == (True, False, 50, 7)
-        reader = NamedMap.open(name, access="r")
-    refuse()  # although its creator has closed it
-    reader.close()
-    with NamedMap.create(name, 50, exist_ok=True) as fresh:
-        assert (fresh.created, fresh[0]) == (True, 0)
-
-
-def test_create_without_a_name_makes_memory_of_its_own():
-    with NamedMap.create(None, 10) as one, NamedMap.create(None, 10) as two:
-        one[0] = 1
-        assert one.created and two.created and two[0] == 0
-        assert repr(one) == f"<NamedMap None, size=10, access='rw', handle={one.handle:#x}>"
-
-
-def test_open_of_a_missing_name_waits_for_its_publisher_as_long_as_it_shall(name):
-    for timeout in 0, 0.2:
-        with pytest.raises(FileNotFoundError, match="nothing has this name now") as caught:
-            NamedMap.open(name, timeout=timeout)
-        assert told(caught) == (2, name)
-    for timeout in 30, None:
-        made = []
-        timer = threading.Timer(0.2, lambda: made.append(NamedMap.create(name, 10)))
-        timer.start()
-        NamedMap.open(name, timeout=timeout).close()
-        timer.join()
-        made.pop().close()
-
-
-@pytest.mark.parametrize("access", ["r", "rw", "c"])
-def test_reserve_commits_pages_when_they_are_mapped(access, name):
-    with NamedMap.create(name, 1 << 20, reserve=True) as m, NamedMap.open(name, access=access) as other:
-        with other.view(0, 70000) as view, m.view(0, 10) as first:
-            assert m.size == other.size == 1 << 20 and is_committed(view) and view[:] == bytes(70000)
-            if access != "r":
-                view[69999] = 1
-            first[0] = 5  # what was committed at offset 0 shows in other views
-            assert view[0] == 5
-        assert other[:] == b"\5" + bytes(69998) + (b"\1" if access == "rw" else b"\0") + bytes((1 << 20) - 70000)
-
-
-@windows
-def test_create_with_the_documented_security_descriptors_can_be_read(name):
-    documented = re.findall(r'``"([DS]:.*?)"``', NamedMap.create.__doc__)
-    assert len(documented) == 2
-    for sddl in documented:
-        with NamedMap.create(name, 100, sddl=sddl) as m, NamedMap.open(name, access="r") as other:
-            m[0] = 1
-            assert other[0] == 1
-
-
-# ---------------------------------------------------------------- reading and writing
-
-@pytest.fixture(params=["map", "view", "opened"])
-def either(request, name):
-    """100 bytes of zero, by each class."""
-    with NamedMap.create(name, 300) as m, m.view(101, 100) as view, NamedMap.open(name, 100) as opened:
-        yield {"map": NamedMap.create(None, 100), "view": view, "opened": opened}[request.param]
-        if request.param == "view":
-            assert m[:101] + m[201:] == bytes(200)
-
-
-KEYS = [slice(None), slice(0, 5), slice(-3, None), slice(90, 200), slice(200, 300), slice(5, 2), slice(None, None, 7),
-        slice(10, 20, 3), slice(20, 10, -3), slice(None, None, -1), slice(2 ** 64, -2 ** 64, -9), 0, 4, -1, -100]
-
-
-def test_index_slice_and_read_are_those_of_a_bytearray(either):
-    model, chance = bytearray(100), random.Random(1)
-    for key in KEYS:
-        either[key] = model[key] = (bytes(chance.choices(range(256), k=len(model[key]))) if isinstance(key, slice)
-                                    else chance.randrange(256))
-        assert either[:] == either.read() == bytes(either.buf) == model
-        for key in KEYS:
-            assert either[key] == model[key] and type(either[key]) is (bytes if isinstance(key, slice) else int)
-    assert list(either) == list(model) and list(reversed(either)) == list(reversed(model))
-    assert [byte in either for byte in range(256)] == [byte in model for byte in range(256)]
-    for size, offset in itertools.product((-1, None, 0, 1, 3, 100, 2 ** 70, -2 ** 70), (0, 5, 98, 100, 2 ** 70)):
-        assert either.read(size, offset) == model[offset:][:size if size is not None and size >= 0 else None]
-    with pytest.raises(TypeError, match="fixed size"):
-        del either[0]
-
-
-def test_write_and_slice_assignment_take_all_that_is_bytes_like(either):
-    for data in (b"1234", bytearray(b"1234"), memoryview(b"1234"), array.array("I", [0x34333231]),
-                 memoryview(b"11223344")[::2], memoryview(array.array("H", [0x3231, 0, 0x3433, 0]))[::2],
-                 memoryview(b"1234").cast("B", (2, 2)), memoryview(b"4321")[::-1],
-                 ctypes.create_string_buffer(b"1234", 4), (ctypes.c_uint32 * 1)(0x34333231)):
-        for store in either.write, lambda data: either.__setitem__(slice(0, 4), data):
-            either[:5] = b"    x"
-            assert store(data) in (4, None) and either[:5] == b"1234x"
-    for empty in (b"", memoryview(b"").cast("B"), array.array("d")):
-        assert either.write(empty) == either.write(empty, 100) == 0
-    either[0:8] = array.array("I", [1, 2])
-    either[2:10] = either.buf[0:8]  # which overlaps
-    assert either[:11] == b"\1\0\1\0\0\0\2\0\0\0\0"
-    assert either.write(b"x" * 100) == 100 and either.write(b"ab", 98) == 2 and either[:] == b"x" * 98 + b"ab"
-
-
-def test_buf_is_one_memoryview_and_what_is_made_of_it_is_independent(either):
-    assert either.buf is either.buf
-    with either.buf[:] as part:
-        part[0] = 7
-    with either.buf as buf:
-        assert (buf[0], buf.nbytes, buf.format, buf.readonly) == (7, 100, "B", False)
-    with pytest.raises(ValueError, match="released"):
-        either.buf[0]
-    either[0] += 1
-    assert either[0] == either.read(1)[0] == either.snapshot(ctypes.c_uint8).value == 8
-
-
-STORES = [lambda m: m.write(b"x"), lambda m: m.__setitem__(0, 1), lambda m: m.__setitem__(slice(0, 1), b"x"),
-          lambda m: m.__setitem__(slice(0, 2), array.array("H", [1])), lambda m: m.write(array.array("H", [1])),
-          lambda m: m.buf.__setitem__(0, 1), lambda m: m.overlay(ctypes.c_int),
-          lambda m: ctypes.c_int.from_buffer(m.buf)]
-
-
-@pytest.mark.parametrize("over_a_file", [False, True], ids=["memory", "file"])
-@pytest.mark.parametrize("access", ["r", "c"])
-def test_access_that_is_not_rw_leaves_the_memory_alone(access, over_a_file, name, path):
-    refusal = pytest.raises(TypeError) if access == "r" else contextlib.nullcontext()
-    with NamedMap.create(name, 10, file=path if over_a_file else None) as memory:
-        memory[:] = b"0123456789"
-        with NamedMap.open(name, 10, access=access) as m, memory.view(access=access) as view, m.view() as part:
-            for each, store in itertools.product((m, view, part), STORES):
-                with refusal:
-                    store(each)
-                each.flush()
-                assert (each.access, each.buf.readonly, memory[:]) == (access, access == "r", b"0123456789")
-                assert each.snapshot(ctypes.c_char).value == each[:1] and (each[:] == memory[:]) == (access == "r")
-            with m.view(access={"r": "c", "c": "r"}[access]) as narrower:
-                assert narrower[:] == b"0123456789"
-            with pytest.raises(ValueError, match=f"wider than its map, which has access='{access}'"):
-                m.view(access="rw")
-    for store in STORES * over_a_file:
-        with NamedMap.create(name, file=path, access=access) as m, m.view() as view:
-            for each in m, view:
-                with refusal:
-                    store(each)
-                each.flush()
-            assert NamedMap.open(name, access="r")[:] == b"0123456789"
-    assert path.read_bytes() == b"0123456789"
-
-
-def test_overlay_lives_in_the_memory_and_snapshot_does_not(either):
-    point, copied = either.overlay(Point, 8), either.snapshot(Point, 8)
-    point.x, point.y = 7, 2.5
-    assert either[8:12] == b"\7\0\0\0"
-    either[8] = 9
-    assert (point.x, point.y, copied.x, copied.y, either.snapshot(Point, 8).x) == (9, 2.5, 0, 0, 9)
-    assert list(either.overlay(ctypes.c_uint8 * 3, 97)) == [0, 0, 0]
-
-
-# ---------------------------------------------------------------- views
-
-def test_views_of_a_thousand_ranges_show_the_same_memory(name):
-    size, chance = 300000, random.Random(2)
-    ranges = [(0, 1), (1, 10), (65535, 2), (65536, 100), (65537, 70000), (size - 1, 1), (0, size), (131073, None)]
-    ranges += [(chance.randrange(size - 100), chance.randrange(1, 100)) for _ in range(1000)]
-    with contextlib.ExitStack() as stack, NamedMap.create(name, size) as m:
-        m[:] = model = bytearray(index * 7 % 251 for index in range(size))
-        for (offset, length), view in [(each, stack.enter_context(m.view(*each))) for each in ranges]:
-            length = size - offset if length is None else length
-            view[-1] = model[offset + length - 1] = chance.randrange(256)
-            assert (view.size, len(view), bool(view), view[:]) == (length, length, True, model[offset:offset + length])
-            assert (view.address - m.address - offset) % mmap.ALLOCATIONGRANULARITY == 0
-        assert m[:] == model
-
-
-def test_view_keeps_its_map_and_outlives_its_close(name):
-    view = NamedMap.create(name, 100).view()
-    assert not gone(name)
-    view.close()
-    assert gone(name)
-    with NamedMap.create(name, 100) as m:
-        view = m.view(10, 10)
-    view[0] = 1
-    address = view.address
-    assert gone(name) and view[:2] == b"\1\0" and not is_free(address)
-    view.close()
-    assert is_free(address)
-
-
-def test_memory_is_not_mapped_before_it_is_used(name, fault):
-    calls = fault("map_view")
-    with NamedMap.create(name, 1 << 20) as m:
-        assert (m.size, len(m), bool(m), m.created, m.access, m.name) == (1 << 20, 1 << 20, True, True, "rw", name)
-        assert repr(m) and not calls
-        m.view(0, 10).close()
-        assert m[0] == m[1] == 0 and [call[2:4] for call in calls] == [(0, 10), (0, 1 << 20)]
-
-
-@pytest.mark.skipif(sys.maxsize < 2 ** 32, reason="more than 4 GiB do not fit a 32-bit process")
-def test_memory_beyond_4_gib_is_read_and_written(name):
-    size = 2 ** 32 + 65536 + 5
-    if free_memory() < size + 2 ** 30:
-        pytest.skip("this machine cannot commit 5 GiB")
-    with NamedMap.create(name, size) as m, NamedMap.open(name) as other:
-        m[2 ** 32 + 1] = 77
-        m.write(b"end", size - 3)
-        assert m.address > 2 ** 32 and m[1] == 0  # so that a truncated pointer would crash
-        assert (other.size, other[2 ** 32 + 1], other.read(3, size - 3)) == (-(-size // PAGE) * PAGE, 77, b"end")
-        with other.view(2 ** 32 + 65536, 5) as view:
-            assert view[:] == b"\0\0end"
-
-
-def test_view_of_a_huge_object_takes_only_its_own_pages(name):
-    size, free = 5 * 2 ** 30, free_memory()
-    with NamedMap.create(name, size, reserve=True) as m, m.view(2 ** 32 + 70000, 10) as view:
-        assert m.size == size and free_memory() > free - size // 2
-        view[:] = b"0123456789"
-        with m.view(2 ** 32 + 70000, 10) as same, m.view(70000, 10) as low, m.view(size - 1) as last:
-            last[0] = 1
-            assert same[:] == b"0123456789" and low[:] == bytes(10)
-
-
-@windows
-def test_view_at_an_address_begins_there_or_is_refused(name):
-    free = 0x20000000000 if sys.maxsize > 2 ** 32 else 0x10000000  # above 4 GiB, a truncated pointer would crash
-    while not is_free(free) or region_at(free).RegionSize < 0x400000:
-        free = region_at(free).BaseAddress + region_at(free).RegionSize + 0xFFFF & ~0xFFFF
-    above, highest = free + 0x100000 + 70001 % 65536, 2 ** (47 if sys.maxsize > 2 ** 32 else 32)
-    with NamedMap.create(name, 300000) as m:
-        with m.view(0, 70000, address=free) as view, m.view(70001, 10, address=above) as other:
-            assert (view.address, other.address) == (free, above)
-            view[0] = other[0] = view.overlay(ctypes.c_uint8, 69999).value = 77
-            assert (m[0], m[70001], m[69999]) == (77, 77, 77)
-            for access in "rw", "r":
-                with pytest.raises(OSError, match="not free") as caught:
-                    m.view(0, 10, access=access, address=free)
-                assert told(caught) == (487, name)
-        assert is_free(free)
-        for offset, address, error, text in [
-                *((0, far, ValueError, "which programs may use") for far in (
-                    0, -65536, 2 ** 64, 2 ** 70, highest + 1, highest + 1 - 65536 + 2 ** 48)),
-                *((*each, ValueError, "congruent modulo") for each in ((0, free + 1), (1, free), (1, free + 4097))),
-                *((0, bad, TypeError, None) for bad in (1.5, "1", b"")), (299991, free, ValueError, "not inside")]:
-            with pytest.raises(error, match=text):
-                m.view(offset, 10, address=address)
-
-
-# ---------------------------------------------------------------- files
-
-FILE = "caf\u00e9 file.bin"  # of the fixture `path`
-
-
-@pytest.mark.parametrize("form", [str, os.fsencode, lambda path: path, lambda path: path.name])
-def test_create_over_a_path_of_any_form_reads_and_writes_the_file(form, name, path, python, monkeypatch):
-    monkeypatch.chdir(path.parent)
-    with NamedMap.create(name, 20, file=form(path)) as m:
-        assert (m.size, m.access, m.created, m[:]) == (20, "rw", True, b"0123456789" + bytes(10))
-        other = python("import sys, namedmap\n"
-                       "with namedmap.NamedMap.open(sys.argv[1]) as m:\n"
-                       "    print(m.size, m[:10].decode())\n"
-                       "    m[15:20] = b'there'\n", name)
-        assert other.end() == (0, ["20 0123456789"], "")  # the size of a file is exact
-    assert path.read_bytes() == b"0123456789" + bytes(5) + b"there"
-
-
-@pytest.mark.parametrize("mode, access", [(mode, access) for mode in ("r+b", "a+b", "rb") for access in ("r", "rw", "c")
-                                          if (mode, access) != ("rb", "rw")])
-def test_create_over_an_open_file_duplicates_it(mode, access, path, name):
-    with path.open(mode) as file:
-        file.seek(3)
-        if mode == "r+b":
-            file.write(b"X")  # still in the buffer of Python
-        contents, position = (b"012X456789", 4) if mode == "r+b" else (b"0123456789", 3)
-        m = NamedMap.create(name, file=file, access=access)
-        assert m[:] == contents and file.tell() == position
-        forgotten = weakref.ref(file)
-    del file
-    assert forgotten() is None
-    with m, path.open("rb") as file:
-        assert m[:] == file.read() == contents  # it is shared as it was opened
-
-
-def test_create_with_a_size_makes_a_file_larger_and_never_smaller(path):
-    missing, empty = path.with_name("missing"), path.with_name("empty")
-    empty.write_bytes(b"")
-    for file, before in (path, b"0123456789"), (missing, b""), (empty, b""):
-        with NamedMap.create(None, 50000, file=file) as m:
-            assert m.created and m.size == 50000 and is_committed(m) and m[:] == before + bytes(50000 - len(before))
-            m[49999] = 1
-        for access in "r", "rw", "c":
-            with NamedMap.create(None, 12, file=file, access=access) as m:
-                assert m.size == 12 and m[:] == (before + bytes(12))[:12]
-        assert file.read_bytes() == before + bytes(49999 - len(before)) + b"\1"
-
-
-no_descriptor = ValueError if ON_WINDOWS else NotImplementedError  # for a malformed security descriptor
-# What is given as the file, or makes it, other arguments, the exception, a part of its text, and the Win32 code.
-REFUSED_FILES = [
-    *[("missing", {"access": access, "size": size}, FileNotFoundError, 'a file is made if a size is given, with ', 2)
-      for access, size in (("r", None), ("rw", None), ("c", None), ("r", 10), ("c", 10))],
-    *[(file, {"size": 10}, FileNotFoundError, None, None) for file in (os.path.join("missing folder", "file"), "")],
-    *[("empty", {"access": access}, OSError, "the file is empty; a size", 1006) for access in ("r", "rw", "c")],
-    *[(file, {"access": access, "size": 11}, ValueError, 'bytes, 11 were asked for, and only access="rw"', None)
-      for file in ("empty", FILE, lambda: open(FILE, "rb")) for access in ("r", "c")],
-    *[("folder", {"access": access, "size": 10}, OSError, None, None) for access in ("r", "rw", "c")],
-    *[(os.devnull, {"size": size}, OSError, "this is not a file on a disk", None) for size in (None, 10)],
-    *[(file, {"size": 10}, ValueError, "a path must not contain NUL", None) for file in ("a\0b", b"a\0b")],
-    *[(file, {}, TypeError, None, None) for file in (5, object())],
-    *[(file, {"size": size}, OSError, "no room|too large", None) for file in (FILE, "new") for size in (
-        2 ** 60, 2 ** 63 - 1)],
-    *[("locked", {"size": size}, PermissionError, 'access="r" may be allowed', 5) for size in (None, 5, 5000)],
-    (lambda: io.BytesIO(b"abc"), {}, TypeError, "a path or a file of the system is required, not BytesIO", None),
-    *[(lambda number=number: types.SimpleNamespace(fileno=lambda: number, name="a descriptor", close=int), {}, error,
-       text, None) for number, error, text in ((2 ** 40, ValueError, "no file has the descriptor 1099511627776"),
-                                               (-2 ** 70, ValueError, "no file has"), (987, OSError, None))],
-    (lambda: (file := open(FILE, "rb")).close() or file, {}, ValueError, "closed file", None),
-    (lambda: open(os.devnull, "r+b", buffering=0), {"size": 10}, OSError, "this is not a file on a disk", None),
-    (lambda: open("empty", "r+b"), {}, OSError, "the file is empty", 1006),
-    *[(lambda mode=mode: open(FILE, mode), {"access": access}, PermissionError, "not opened for access=", 5)
-      for mode, refused in (("rb", ["rw"]), ("ab", ["r", "rw", "c"])) for access in refused],
-    *[(file, {"size": 100, "sddl": "D:(A;;GA;;;WD"}, no_descriptor, None, None) for file in (FILE, "new")]]
-
-
-@pytest.mark.parametrize("file, arguments, error, text, code", REFUSED_FILES)
-def test_create_over_a_file_that_cannot_be_mapped_leaves_it_alone(file, arguments, error, text, code, name, path,
-                                                                  monkeypatch):
-    def refuse():
-        given = file() if callable(file) else file
-        for named in name, None:
-            with pytest.raises(error, match=text) as caught:
-                NamedMap.create(named, file=given, **arguments)
-            if isinstance(caught.value, OSError):
-                assert caught.value.filename == getattr(given, "name", given)
-            assert code is None or told(caught)[0] == code
-        if callable(file):
-            given.close()
-
-    monkeypatch.chdir(path.parent)
-    path.with_name("empty").write_bytes(b"")
-    path.with_name("locked").write_bytes(b"x")
-    path.with_name("locked").chmod(0o444)
-    path.with_name("folder").mkdir()
-    if file == "locked":
-        with contextlib.suppress(PermissionError), open(file, "r+b"):
-            pytest.skip("root may write to all files")
-    assert_no_growth(refuse, 3)
-    path.with_name("locked").chmod(0o644)  # else Windows does not delete it
-    assert gone(name) and sorted(os.listdir(".")) == [FILE, "empty", "folder", "locked"]
-    assert [os.path.getsize(each) for each in ("empty", "locked")] == [0, 1] and path.read_bytes() == b"0123456789"
-
-
-FULL = """
-import os, sys, namedmap
-os.chdir(sys.argv[1])
-with open("file", "wb") as file: file.write(b"0123456789")
-before = len(os.listdir("/dev/fd"))
-def refuse(name, size, file):
-    try: namedmap.NamedMap.create(name, size, file=file)
-    except OSError as error: print(error.strerror, error.filename == getattr(file, "name", file))
-for name in None, sys.argv[2]:
-    for given in "file", open("file", "r+b"), "new":
-        refuse(name, 1 << 20, given)
-del given
-os.chmod("file", 0o444)
-os.seteuid(65534)
-for size in None, 5000: refuse(None, size, "file")
-print(len(os.listdir("/dev/fd")) - before, os.path.getsize("file"), os.listdir("."))
-"""
-
-
-@linux
-def test_create_over_a_file_on_a_full_disk_or_of_another_user_leaves_it_alone(name, tmp_path):
-    lines = in_namespace(f"mount -t tmpfs -o size=64k tmpfs '{tmp_path}'", FULL, str(tmp_path), name)
-    denied = 'Permission denied; opening it for reading with access="r" may be allowed True'
-    assert lines == 6 * ["No space left on device True"] + 2 * [denied] + ["0 10 ['file']"]
-
-
-@pytest.mark.parametrize("access", ["r", "rw", "c"])
-def test_create_over_a_path_has_the_file_for_itself_on_windows(access, path, name, python):
-    def refuse():
-        for named, size in ((None, None), (name + " 2", 5)) if ON_WINDOWS else ():
-            with pytest.raises(PermissionError, match="the file is open elsewhere") as caught:
-                NamedMap.create(named, size, file=path, access=access)
-            assert told(caught) == (32, str(path)) and "access=" not in str(caught.value)
-
-    other = python("import sys\n"
-                   "with open(sys.argv[1], 'r+b') as file:\n"
-                   "    print('ready', flush=True)\n"
-                   "    sys.stdin.readline()\n"
-                   "    print(file.read().decode())\n", str(path))
-    assert other.line() == "ready"
-    refuse()
-    with path.open("r+b") as file, NamedMap.create(name, file=file if ON_WINDOWS else path, access=access) as m:
-        assert m[:] == b"0123456789"
-        if access == "rw":
-            m[0] = 65
-    other.enter()
-    assert other.end() == (0, [("A" if access == "rw" else "0") + "123456789"], "")
-    m = NamedMap.create(name, file=path, access=access)
-    with pytest.raises(PermissionError) if ON_WINDOWS else contextlib.nullcontext():
-        path.open("rb").close()
-    refuse()
-    m.close()
-    path.open("r+b").close()
-    m = NamedMap.create(name, file=path, access=access)
-    del m  # forgotten
-    path.open("r+b").close()
-
-
-@windows
-def test_create_over_a_file_that_another_program_has_open_for_a_moment_waits_for_it(path, fault):
-    calls = fault("open_file", code=namedmap.ERROR_SHARING_VIOLATION, times=4)
-    with NamedMap.create(None, file=path) as m:
-        assert m[:] == b"0123456789" and len(calls) == 5
-
-
-RACER = """
-import sys, namedmap
-created = done = 0
-while done < 60:
-    try:
-        with namedmap.NamedMap.create(sys.argv[1], 4096, file=sys.argv[2], exist_ok=True) as m:
-            created += m.created
-            done += 1
-            m[0] = 1
-    except PermissionError as error:
-        if getattr(error, "winerror", None) != namedmap.ERROR_SHARING_VIOLATION:  # the others had it at each attempt
-            raise
-print(created, flush=True)
-"""
-
-
-def test_create_over_the_same_file_in_processes_at_once_succeeds_in_all(name, path, python):
-    ended = [racer.end() for racer in [python(RACER, name, str(path.parent / "new")) for _ in range(3)]]
-    assert [(status, err) for status, _, err in ended] == [(0, "")] * 3
-    assert sum(int(lines[0]) for _, lines, _ in ended) > 0
-
-
-def test_create_over_a_file_looks_at_the_name_first(path, name):
-    missing = path.parent / "missing"
-    with NamedMap.create(name, PAGE) as memory:
-        memory[:5] = b"there"
-        for file in (path, missing):
-            with pytest.raises(FileExistsError):
-                NamedMap.create(name, 2 * PAGE, file=file)
-            with NamedMap.create(name, 10, file=file, exist_ok=True) as m:
-                assert (m.created, m[:5]) == (False, b"there")
-            with NamedMap.create(name, file=file, exist_ok=True, access="r") as m:
-                assert (m.created, m.access, m.size) == (False, "r", PAGE)
-            with pytest.raises(ValueError, match=f"has {PAGE} bytes, and {2 * PAGE} were asked for"):
-                NamedMap.create(name, 2 * PAGE, file=file, exist_ok=True)
-    with Event.create(name), pytest.raises(OSError, match="this is the name of an event"):
-        NamedMap.create(name, file=missing)
-    assert path.read_bytes() == b"0123456789" and not missing.exists()
-
-
-@windows
-def test_create_over_a_file_looks_at_a_name_with_a_descriptor_first(path, name, secured_mapping):
-    secured_mapping("D:(A;;0x0005;;;WD)")
-    for error, exist_ok in (FileExistsError, False), (PermissionError, True):
-        with pytest.raises(error):
-            NamedMap.create(name, 5000, file=path, exist_ok=exist_ok)
-    with NamedMap.create(name, file=path, exist_ok=True, access="r") as m:
-        assert not m.created
-    assert path.read_bytes() == b"0123456789"
-
-
-def test_create_over_a_file_that_another_process_has_just_made_opens_it(path, fault):
-    new = path.parent / "new"
-    calls = fault("open_file", before=lambda: len(calls) == 2 and new.write_bytes(b"0123456789"))
-    with NamedMap.create(None, 5, file=new) as m:
-        assert m[:] == b"01234"
-    assert [is_new for _, _, is_new in calls] == [False, True, False] and new.read_bytes() == b"0123456789"
-
-
-def test_create_over_a_file_closes_it_if_another_process_has_just_made_the_memory(name, path, fault):
-    others = []
-    fault("open_file", before=lambda: others.append(NamedMap.create(name, 10)))
-    with NamedMap.create(name, 10, file=path, exist_ok=True) as m:
-        assert not m.created
-        path.open("r+b").close()
-    others[0].close()
-    with pytest.raises(FileExistsError):
-        NamedMap.create(name, 10, file=path)
-    others[1].close()
-    path.open("r+b").close()
-
-
-@pytest.mark.parametrize("opened", [False, True], ids=["path", "open file"])
-@pytest.mark.parametrize("size, grown, added, left", [
-    (5000, 0, b"", 10), (5000, 4990, b"", 10), (None, 0, b"added", 15), (5, 0, b"added", 15), (20, 0, b"added", 15),
-    (5000, 4990, b"added", 5005)])
-def test_create_over_a_file_that_fails_takes_back_only_its_own_growth(opened, size, grown, added, left, name, path,
-                                                                      fault):
-    def grow():  # as the system, before it refuses the name, and other programs meanwhile
-        os.lseek(calls[-1][5].value, 10, os.SEEK_SET)
-        os.write(calls[-1][5].value, bytes(grown) + added)
-
-    calls = fault("create_file_mapping", before=grow, code=8)
-    with path.open("r+b") if opened else contextlib.nullcontext(path) as file:
-        with pytest.raises(OSError, match="injected") as caught:
-            NamedMap.create(name, size, file=file)
-    assert told(caught) == (8, str(path)) and path.read_bytes() == (b"0123456789" + bytes(grown) + added)[:left]
-
-
-@pytest.mark.parametrize("found", [b"", bytes(10), b"added", bytes(10) + b"added"])
-def test_create_over_a_new_file_that_fails_deletes_it_unless_others_have_written(found, name, path, fault):
-    new = path.with_name("new")
-    calls = fault("create_file_mapping", before=lambda: os.write(calls[-1][5].value, found), code=8)
-    with pytest.raises(OSError, match="injected"):
-        NamedMap.create(name, 10, file=new)
-    assert new.read_bytes() == found if b"added" in found else not new.exists()
-
-
-@linux
-def test_create_over_a_new_file_that_fails_deletes_no_file_that_has_replaced_it(name, path, fault):
-    fault("create_file_mapping", before=lambda: path.replace(path.with_name("new")), code=8)
-    with pytest.raises(OSError, match="injected"):
-        NamedMap.create(name, 10, file=path.with_name("new"))
-    assert path.with_name("new").read_bytes() == b"0123456789"
-
-
-def test_create_over_a_new_file_that_fails_deletes_it_wherever_the_process_is_now(name, path, fault, monkeypatch):
-    other = path.parent / "other"
-    other.mkdir()
-    (other / "new").write_bytes(b"another file")
-    monkeypatch.chdir(path.parent)
-    fault("create_file_mapping", before=lambda: os.chdir(str(other)), code=8)
-    with pytest.raises(OSError, match="injected") as caught:
-        NamedMap.create(name, 10, file="new")
-    assert caught.value.filename == "new"
-    assert (other / "new").read_bytes() == b"another file" and not (path.parent / "new").exists()
-
-
-# ---------------------------------------------------------------- errors of the system, and flush
-
-HINT = '; opening it for reading with access="r" may be allowed'
-MADE = '; a file is made if a size is given, with access="rw"'
-FIRST_USES = [lambda m: m[0], lambda m: m[0:1], lambda m: m.__setitem__(0, 1), lambda m: m.read(1), lambda m: m.address,
-              lambda m: m.write(b"x"), lambda m: m.buf, lambda m: m.overlay(ctypes.c_char), lambda m: m.view(5),
-              lambda m: m.snapshot(ctypes.c_char), lambda m: m.flush(), list, lambda m: 7 in m]
-
-
-def flush_file(_):
-    with NamedMap.create(None, file=FILE) as m:
-        m.flush()
-
-
-def flush_view_of_file(_):
-    with NamedMap.create(None, file=FILE) as m, m.view(3) as view:
-        view.flush()
-
-
-# A use of a map, or of the file a method of the layer, or of os, with which it fails, the error, the text
-# of the exception, and what is in its filename.
-INJECTED = [
-    *[(use, "map_view", *error, "name") for use, error in zip(FIRST_USES, itertools.cycle((
-        (2, "injected"), (5, "injected"), (8, "injected"), (OSError(errno.ENODEV, "no map"), "no map"))))],
-    *[(lambda m, access=access: NamedMap.create(None, file=FILE, access=access), "open_file", code, text, None)
-      for access, code, text in (("rw", 5, "injected" + HINT), ("rw", 2, "injected" + MADE), ("rw", 8, "injected"),
-                                 ("r", 5, "injected"), ("c", 5, "injected"))],
-    *[(use, method, *error, "file") for use in (flush_file, flush_view_of_file) for method, *error in (
-        ("flush_view", 8, "injected"), ("fsync", OSError(errno.EIO, "bad disk"), "bad disk"))]]
-
-
-@pytest.mark.parametrize("use, method, error, text, blamed", INJECTED)
-def test_call_that_fails_in_the_system_says_why_and_changes_nothing(use, method, error, text, blamed, name, path, fault,
-                                                                    monkeypatch):
-    def fail(_):
-        raise OSError(*error.args)
-
-    def work():
-        monkeypatch.chdir(path.parent)
-        with NamedMap.create(name, 100) as m:
-            if method == "fsync":
-                monkeypatch.setattr(os, "fsync", fail)
-            else:
-                fault(method, **{"code": error} if isinstance(error, int) else {"raises": OSError(*error.args)})
-            with pytest.raises(OSError) as caught:
-                use(m)
-            monkeypatch.undo()
-            monkeypatch.chdir(path.parent)
-            assert (caught.value.strerror, caught.value.filename) == (text, {"name": name, "file": FILE}.get(blamed))
-            assert told(caught)[0] == error if isinstance(error, int) else caught.value.errno == error.errno
-            assert m[:] == bytes(100)
-        assert gone(name) and os.listdir(".") == [FILE] and path.read_bytes() == b"0123456789"
-
-    assert_no_growth(work, 3)
-
-
-@linux
-def test_first_use_of_what_the_system_cannot_map_raises_its_errno(name):
-    huge = f"/dev/shm/namedmap test {os.getpid()}"
-    try:
-        with open(huge, "w+b") as file, NamedMap.create(name, file=file.truncate(2 ** 62) and file, access="r") as m:
-            with pytest.raises(OSError, match=r"map parts of a large object with view\(\)") as caught:
-                m.read(1)
-            assert (caught.value.errno, caught.value.filename) == (errno.ENOMEM, name)
-            assert m.view(2 ** 61, 10)[:] == bytes(10)
-    finally:
-        os.unlink(huge)
-    device = "/sys/kernel/mm/transparent_hugepage/enabled"  # a file that cannot be mapped
-    if os.path.exists(device):
-        with NamedMap.create(name, 1, file=device, access="r") as m, pytest.raises(OSError) as caught:
-            m.read()
-        assert (caught.value.errno, caught.value.filename) == (errno.ENODEV, name)
-
-
-@pytest.mark.parametrize("opened", [False, True], ids=["path", "open file"])
-def test_flush_hands_over_its_pages_and_then_syncs_the_file(opened, path, name, fault, monkeypatch):
-    done, fsync, size, found = [], os.fsync, 50 * PAGE + 1, path.stat()
-    views = fault("flush_view", after=lambda: done.append(views[-1]))
-    monkeypatch.setattr(os, "fsync", lambda file: done.append(os.fstat(file)) or fsync(file))
-
-    def synced(memory, *part):
-        """Flush, which has to hand over the pages from the first to the last byte; return which files it has synced."""
-        offset, length = part if len(part) == 2 else (*part, memory.size - sum(part)) if part else (0, memory.size)
-        done.clear()
-        memory.flush(*part)
-        begin, count = done.pop(0)
-        assert [begin // PAGE, (begin + count - 1) // PAGE] == [
-            (memory.address + offset) // PAGE, (memory.address + offset + length - 1) // PAGE]
-        return [os.path.samestat(found, each) for each in done]
-
-    with path.open("r+b") as file:
-        opened or file.close()
-        with NamedMap.create(name, size, file=file if opened else path) as m, NamedMap.open(name) as other:
-            m[size - 1] = m[0] = 65
-            for part in (), (PAGE - 1, 2), (5 * PAGE,), (PAGE, PAGE), (PAGE - 1, 1), (size - 1,):
-                assert synced(m, *part) == [True] and synced(other, *part) == []  # which has no file
-            view, reader, private = m.view(3 * PAGE - 7, 2 * PAGE), m.view(access="r"), m.view(access="c")
-            assert synced(view, 10) == synced(view, 7, PAGE) == synced(reader) == synced(private) == [True]
-            done.clear()
-            m.flush(size)  # nothing, which FlushViewOfFile would take for everything
-            assert [os.path.samestat(found, each) for each in done] == [True]
-        assert synced(view) == []  # its map is closed
-        del view, reader, private
-    for arguments in {"file": path, "access": "r"}, {"file": path, "access": "c"}, {"size": 100}:
-        with NamedMap.create(name, **arguments) as m:
-            assert synced(m) == []
-    assert path.read_bytes()[::size - 1] == b"AA"
-
-
-def dirty(address):
-    """How many KiB of the mapping at an address are still to be written."""
-    with open("/proc/self/smaps") as file:
-        for line in file:
-            if re.match("[0-9a-f]+-", line):
-                start, end = (int(number, 16) for number in line.split(" ")[0].split("-"))
-            elif "_Dirty" in line and start <= address < end:
-                yield int(line.split()[1])
-
-
-@linux
-def test_flush_writes_its_pages_to_the_disk(path, name):
-    with NamedMap.create(name, 4 * PAGE, file=path), NamedMap.open(name) as m:  # which has no file to sync
-        with path.open("r+b") as file, mmap.mmap(file.fileno(), PAGE) as other:
-            other[0] = 1
-            other.flush()
-            if any(dirty(ctypes.addressof(ctypes.c_char.from_buffer(other)))):
-                pytest.skip("a file system in memory: what is written stays dirty")
-        m[PAGE - 1:PAGE + 1] = b"xx"
-        assert any(dirty(m.address))
-        m.flush(PAGE - 1, 2)
-        assert not any(dirty(m.address))
-
-
-# ---------------------------------------------------------------- passing objects on
-
-UNPICKLER = """
-import pickle, sys
-m = pickle.load(sys.stdin.buffer)
-print(m.name, m.size, m.access, m.created, m[:5])
-if m.access != "r": m[0] = 74
-"""
-
-
-@pytest.mark.parametrize("access", ["r", "rw", "c"])
-def test_pickle_opens_the_name_again_with_the_same_size_and_access(access, name):
-    with NamedMap.create(name, 5000) as made, NamedMap.open(name, 100, access=access) as m:
-        made[:5] = b"hello"
-        child = subprocess.run([sys.executable, "-c", UNPICKLER], cwd=HERE, input=pickle.dumps(m),
-                               stdout=subprocess.PIPE, timeout=60, check=True, env={**os.environ, "PYTHONUTF8": "1"})
-        assert child.stdout.decode().strip() == f"{name} 100 {access} False b'hello'"
-        assert made[:5] == (b"Jello" if access == "rw" else b"hello")
-    with pytest.raises(ValueError, match="closed"):
-        pickle.dumps(m)
-
-
-def test_pickle_without_a_name_or_of_a_view_raises_type_error(memory):
-    with NamedMap.create(None, 100) as m, pytest.raises(TypeError, match="without a name"):
-        pickle.dumps(m)
-    with memory.view() as view, pytest.raises(TypeError, match="pickle its NamedMap"):
-        pickle.dumps(view)
-
-
-# ---------------------------------------------------------------- text
-
-TEXTS = [  # an encoding, bytes of memory, and the text in front of their first NUL
-    ("utf-16-le", b"a\0b\0\0\0\x3d\xd8", "ab"),  # half a surrogate pair of an older text
-    ("utf-16-le", "\u00fc\U0001f600".encode("utf-16-le"), "\u00fc\U0001f600"), ("utf-16-le", b"\0\0a\0", ""),
-    ("utf-16-le", b"\x3d\xd8a\0\0\0", "\ufffda"), ("utf-16-le", b"a\0\x3d\xd8\0\0", "a\ufffd"),
-    ("utf-16-le", b"\x3d\xd8", "\ufffd"), ("utf-16-le", b"a\0b", "a\ufffd"), ("utf-16-le", b"\x3d", "\ufffd"),
-    ("utf-16-le", b"", ""), ("utf-16-le", b"\1\0\0\1\0\0x\0", "\1\u0100"), ("utf-16-le", b"a\0\0\0b", "a"),
-    ("utf-16-be", b"a\0\0b\0\0\xd8\x3d", "\u6100b"), ("utf-8", b"caf\xc3\xa9\0\xff", "caf\u00e9"),
-    ("utf-8", b"a\xffb\xc3", "a\ufffdb\ufffd"), ("utf-8", b"a\xe2\x82\0b", "a\ufffd"), ("ascii", b"\x80a", "\ufffda"),
-    ("cp1252", b"caf\xe9\x81\0\x81", "caf\u00e9\ufffd"), ("utf-8-sig", b"\xef\xbb\xbfx\0\xff", "x"),
-    ("utf-32-le", "a\U0001f600\0".encode("utf-32-le") + b"\xff" * 4, "a\U0001f600"), ("utf-32-le", b"a\0\0", "\ufffd"),
-    ("utf-32-le", b"\0\0\0\1a\0\0\0\0\0\0\0", "\ufffda"), ("shift_jis", b"\x93\xfa\0\x93", "\u65e5")]
-
-
-@pytest.mark.parametrize("encoding, data, text", TEXTS)
-def test_read_text_ends_at_the_first_nul_or_with_the_range(encoding, data, text, either):
-    either[:] = b"\x81" * 100
-    either.write(data, 7)
-    assert either.read_text(len(data), 7, encoding) == text
-    either.write(data, 100 - len(data))
-    for size in {len(data), -1, 2 ** 70} - {0} | {len(data)}:
-        assert either.read_text(size, 100 - len(data), encoding=encoding) == text
-    assert either.read_text(offset=100) == either.read_text(offset=2 ** 70) == either.read_text(0) == ""
-
-
-@pytest.mark.parametrize("text", ["", "a", "caf\u00e9", "x" * 20])
-@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16", "utf-32-le", "utf-8", "utf-8-sig", "cp1252",
-                                      "utf-7", "latin-1", "cp037"])
-def test_write_text_writes_the_text_and_a_nul_and_nothing_else(text, encoding, either):
-    either[:] = b"\xdd" * 100
-    data = (text + "\0").encode(encoding)
-    for named in {"size": len(data)}, {"size": None}, {}:
-        assert either.write_text(text, 3, encoding=encoding, **named) == len(data)
-        assert either[:] == b"\xdd" * 3 + data + b"\xdd" * (97 - len(data))
-        assert either.read_text(97, 3, encoding=encoding) == either.read_text(-1, 3, encoding=encoding) == text
-    assert either.write_text(text, 100 - len(data), encoding=encoding) == len(data)
-    assert either.read_text(offset=100 - len(data), encoding=encoding) == text
-
-
-@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-8", "utf-32-le", "gb18030"])
-def test_read_text_of_a_long_text_is_whole(encoding):
-    with NamedMap.create(None, 50000) as m:
-        for shift in range(4):  # so that each byte of a character ends what is decoded at once
-            text = shift * "a" + 3000 * "\U0001f600" + "\u00fc"
-            written = m.write_text(text, shift, encoding=encoding)
-            m[shift + written:shift + written + 4] = b"\xff" * 4
-            assert m.read_text(offset=shift, encoding=encoding) == m.read_text(written, shift, encoding) == text
-
-
-BAD_TEXTS = [
-    ("read_text", LookupError, [args(encoding="no-such"), args(encoding="hex")]),
-    ("read_text", ValueError, [args(1, -1)]), ("write_text", LookupError, [args("a", encoding="no-such")]),
-    ("read_text", TypeError, [args(encoding=8), *map(args, NO_INDEX), *(args(1, bad) for bad in NO_INDEX_OR_NONE)]),
-    ("write_text", TypeError, [*map(args, (b"ab", None, 5, ["a"])), args("a", encoding=8)]),
-    ("write_text", TypeError, [args("a", bad) for bad in NO_INDEX_OR_NONE] + [args("a", 0, bad) for bad in NO_INDEX]),
-    ("write_text", UnicodeEncodeError, [args("a\u20ac", encoding="latin-1"), args("a\ud800"),
-                                        args("\u00e9", encoding="ascii"), args("\ud800", encoding="utf-8")]),
-    ("write_text", ValueError, [*map(args, ("a\0", "\0", "a\0b")), *(args(*each) for each in (
-        ("x" * 50,), ("x", 97), ("", 99), ("", 100), ("", 101), ("x", 2 ** 70), ("x", -4), ("xx", 0, 5), ("xx", 0, 4),
-        ("", 0, 1), ("", 0, 0), ("x", 97, 4)))])]
-
-
-@pytest.mark.parametrize("method, error, cases", BAD_TEXTS)
-def test_text_that_is_refused_changes_nothing(method, error, cases, either):
-    either[:] = before = bytes(range(100))
-    for arguments, named in cases:
-        with pytest.raises(error):
-            getattr(either, method)(*arguments, **named)
-        assert either[:] == before
-    with NamedMap.create(None, 10) as closed, closed.view(access="r") as reader:
-        for text in "x", "":
-            with pytest.raises(TypeError):
-                reader.write_text(text)
-    for each in closed, reader:
-        for use in each.read_text, lambda: each.write_text("x"):
-            with pytest.raises(ValueError, match="is closed"):
-                use()
-
-
-class Record(ctypes.Structure):
-    _layout_, _pack_ = "ms", 1
-    _fields_ = [("packet", ctypes.c_uint8), ("track", ctypes.c_uint16 * 16), ("speed", ctypes.c_double)]
-
-
-C_PROGRAM = r"""
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-#pragma pack(push, 1)
-typedef struct { uint8_t packet; uint16_t track[16]; double speed; } Record;
-#pragma pack(pop)
-#include <fcntl.h>
-#include <sys/mman.h>
-static Record *opened(const char *path)
-{ return mmap(NULL, sizeof(Record), PROT_READ | PROT_WRITE, MAP_SHARED, open(path, O_RDWR), 0); }
-static void store(Record *record, const char *text)
-{
-    size_t i = 0;
-    do record->track[i] = (uint8_t)text[i]; while (text[i++]);
-}
-int main(int argc, char **argv)
-{
-    Record *record = opened(argv[1]);
-    if (argc > 2) {
-        store(record, argv[2]);
-        memset(record->track, 0xDD, sizeof record->track);
-        store(record, argv[3]);
-        return 0;
-    }
-    printf("%d ", record->packet);
-    for (int i = 0; i < 16 && record->track[i]; i++) printf("%04x ", record->track[i]);
-    printf("%.2f\n", record->speed);
-    return 0;
-}
-"""
-
-
-@linux
-def test_text_in_a_field_is_exchanged_with_a_program_in_c(name, tmp_path, start):
-    program, file = str(tmp_path / "record"), tmp_path / "memory"
-    if not shutil.which("gcc"):
-        pytest.skip("no gcc for a program in C")
-    (tmp_path / "record.c").write_text(C_PROGRAM)
-    subprocess.run(["gcc", "-o", program, str(tmp_path / "record.c")], check=True)
-    with NamedMap.create(name, 100, file=file) as m:
-        m[:] = b"\xee" * 100
-        assert start(program, file, "Nuerburgring GP", "Spa").end() == (0, [], "")
-        assert m.read_text(Record.track.size, Record.track.offset) == "Spa"
-        assert m[:1] + m[33:] == b"\xee" * 68 and m[9:33] == b"\xdd" * 24
-        record = m.overlay(Record)
-        record.packet, record.speed = 200, 12.25
-        for text in "N\u00fcrburgring", "\U0001f600 Spa":
-            assert m.write_text(text, Record.track.offset, Record.track.size) == len(text.encode("utf-16-le")) + 2
-        with pytest.raises(ValueError):
-            m.write_text("x" * 16, Record.track.offset, Record.track.size)
-        assert start(program, file).end() == (0, ["200 d83d de00 0020 0053 0070 0061 12.25"], "")
-
-
-# ---------------------------------------------------------------- iterating, the buffer protocol, and hints
-
-def test_iter_is_live_and_yields_ints(either):
-    octets = iter(either)
-    assert next(octets) == 0
-    either[1:3] = b"\5\xff"
-    assert [next(octets), next(octets)] == [5, 255] and iter(octets) is octets
-    assert list(octets) == [0] * 97 and all(type(byte) is int for byte in either)
-
-
-def test_buffer_protocol_is_there_from_python_3_12_on(either):
-    if sys.version_info < (3, 12):
-        assert not hasattr(either, "__buffer__")
-        with pytest.raises(TypeError):
-            memoryview(either)
-        return
-    with memoryview(either) as view:
-        view[5] = 7
-        assert (view.nbytes, view.format, either[5]) == (100, "B", 7)
-
-
-@pytest.mark.skipif(sys.version_info < (3, 10), reason="the hints are written for Python 3.10")
-def test_type_hints_of_all_that_is_public_can_be_evaluated():
-    for public in [namedmap.main, *(getattr(namedmap, name) for name in namedmap.__all__)]:
-        typing.get_type_hints(public)
-        for entry in dir(public) if inspect.isclass(public) else ():
-            member = inspect.getattr_static(public, entry)
-            function = getattr(member, "fget", None) or getattr(member, "__func__", member)
-            if inspect.isfunction(function) and (entry[0] != "_" or entry.endswith("__")):
-                typing.get_type_hints(function)
 
 
 # ---------------------------------------------------------------- names that were meant otherwise
@@ -1634,419 +813,6 @@ def test_open_of_a_name_that_the_other_namespace_has_says_so(kind, name):
     with pytest.raises(FileNotFoundError) as caught:
         kind.open(name)
     assert "exists" not in caught.value.strerror and ("shm_open" in caught.value.strerror) != ON_WINDOWS
-
-
-# ---------------------------------------------------------------- passing objects to children
-
-class Pickled:
-    """What unpickles to what was pickled before."""
-
-    def __init__(self, thing):
-        self.data = pickle.dumps(thing)
-
-    def __reduce__(self):
-        return pickle.loads, (self.data,)
-
-
-class Killer:
-    """What ends the process that unpickles it."""
-
-    def __reduce__(self):
-        return os._exit, (3,)
-
-
-def use_in_child(things, go):
-    """Use two objects of each class, of which the second one is there twice, and close them."""
-    assert go.wait(60)
-    for first, second, again in things:
-        assert second is again and first is not second and first.name == second.name
-        for thing in (first, second):
-            if isinstance(thing, NamedMap):
-                thing[0] += 1
-                assert (thing.size, thing[50:60]) == (100, b"0123456789")
-            elif isinstance(thing, Event):
-                thing.set()
-                assert thing.wait(0)
-            else:
-                assert thing.acquire(timeout=30)
-                thing.release()
-            thing.close()
-    del first, second, again, thing
-    with open(__file__) as file:  # which gets the number of a descriptor that was closed
-        things.clear()
-        gc.collect()
-        assert file.read(3) == '"""'
-
-
-@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
-def test_process_gets_objects_that_its_parent_does_not_keep(method, name, tmp_path):
-    context = multiprocessing.get_context(method)
-    names, rounds = [f"{name} {kind}" for kind in KINDS], []
-
-    def made(kind, name, attach):
-        if kind is not MEMORY:
-            return kind.open(name) if name and attach else kind.ready(name)
-        thing = NamedMap.open(name, 100) if name and attach else NamedMap.create(
-            name, 100, file=None if name else tmp_path / str(attach))
-        thing[50:60] = b"0123456789"
-        return thing
-
-    def started(function, *arguments):
-        things = [[made(kind, each, False), made(kind, each, True)] for kind in KINDS
-                  for each in (None, f"{name} {kind}")]
-        process = context.Process(target=function, args=(*arguments, [[*pair, pair[1]] for pair in things], go))
-        process.start()
-        return process
-
-    def work():
-        process = started(use_in_child)
-        assert not any(map(gone, names))
-        go.set()
-        process.join(60)
-        assert process.exitcode == 0
-        eventually(lambda: all(map(gone, names)))  # although the parent still has the Process
-        rounds.append(1)
-        assert [(tmp_path / file).read_bytes()[0] for file in ("False", "True")] == [len(rounds)] * 2
-        if method != "fork":  # which does not unpickle
-            process = started(print, Killer())
-            process.join(60)
-            assert process.exitcode == 3
-            del process
-            eventually(lambda: all(map(gone, names)))
-        go.clear()
-
-    with Event.create() as go:
-        assert_no_growth(work, 3)
-
-
-def keep(thing):
-    keep.thing = thing
-
-
-def count(position):
-    keep.thing[position] += 1
-    return keep.thing[position]
-
-
-def read_first(m):
-    return m[0]
-
-
-def test_pool_and_executor_take_objects_as_initargs_and_named_ones_as_arguments(name):
-    context = multiprocessing.get_context("spawn")
-    with NamedMap.create(name, 10) as m:
-        lost = Pickled(m)
-    with NamedMap.create(None, 10) as kept:
-        with ProcessPoolExecutor(1, context, keep, (kept,)) as executor, context.Pool(1, keep, (kept,)) as pool:
-            for number, call in enumerate((lambda *arguments: executor.submit(*arguments).result(60),
-                                           lambda function, *arguments: pool.apply_async(function, arguments).get(60))):
-                with NamedMap.create(name, 10) as named:
-                    named[0] = 7
-                    assert call(read_first, named) == 7
-                assert call(count, 1) == kept[1] == number + 1
-                with pytest.raises(FileNotFoundError, match="unpickled"):
-                    call(read_first, lost)
-
-
-LOST_USES = {MEMORY: FIRST_USES, MUTEX: [Mutex.acquire, lambda m: m.acquire(False), Mutex.release, Mutex.__enter__],
-             EVENT: [Event.set, Event.clear, Event.is_set, Event.wait],
-             SEMAPHORE: [Semaphore.acquire, lambda s: s.acquire(False), Semaphore.release, Semaphore.__enter__]}
-
-
-@every_kind
-@pytest.mark.parametrize("code", [2, 5, 8])
-def test_unpickled_object_that_cannot_be_opened_raises_that_at_each_use(code, kind, name, fault, monkeypatch):
-    with contextlib.closing(kind.create(name)) as made:
-        data = pickle.dumps(made)
-        if code != 2:
-            fault("open_file_mapping" if kind is MEMORY else "open_waitable", code=code)
-            lost = pickle.loads(data)
-            monkeypatch.undo()
-    if code == 2:
-        lost = pickle.loads(data)
-    caught, uses = [], LOST_USES[kind] + [lambda x: x.handle, *[lambda x: wait_any([x], 0)] * (kind is not MEMORY)]
-    with contextlib.closing(kind.create(name)):  # which changes nothing
-        for use in uses * 2:
-            with pytest.raises(OSError, match="unpickled.*open" if code == 2 else "injected") as each:
-                use(lost)
-            assert told(each) == (code, name)
-            caught.append(each)
-    assert len({id(each.value) for each in caught}) == len(caught)
-    assert (lost.name, lost.closed) == (name, False) and repr(name) in repr(lost)
-    if kind in (MEMORY, EVENT):
-        with lost as same:
-            assert same is lost
-    lost.close()
-    lost.close()
-    assert lost.closed
-    for use in uses:
-        with pytest.raises(ValueError, match="is closed"):
-            use(lost)
-
-
-# ---------------------------------------------------------------- Windows: access rights
-
-SYNCHRONIZE = namedmap.SYNCHRONIZE
-QUERY, MODIFY = SYNCHRONIZE | 1, SYNCHRONIZE | 2
-everybody = "D:(A;;{:#x};;;WD)".format
-# Access rights, which uses of an object they allow, and which they do not.
-RIGHTS = [
-    (EVENT, MODIFY | QUERY, "set is_set wait", ""), (EVENT, MODIFY, "set wait", "is_set"),
-    (EVENT, QUERY, "is_set wait", "set"), (EVENT, SYNCHRONIZE, "wait", "set is_set"), (EVENT, 2, "set", "wait is_set"),
-    (SEMAPHORE, MODIFY, "release acquire", ""), (SEMAPHORE, SYNCHRONIZE, "acquire", "release"),
-    (SEMAPHORE, 2, "release", "acquire"), (MUTEX, SYNCHRONIZE, "acquire release", "")]
-
-
-def duplicated(handle, rights):
-    process, found = kernel32.GetCurrentProcess(), wintypes.HANDLE()
-    assert kernel32.DuplicateHandle(process, handle, process, ctypes.byref(found), rights, False, 0)
-    return found.value
-
-
-@windows
-@pytest.mark.parametrize("by", ["descriptor", "duplicate"])
-@pytest.mark.parametrize("kind, rights, allowed, refused", RIGHTS)
-def test_use_is_allowed_by_the_rights_that_were_granted(kind, rights, allowed, refused, by, name):
-    arguments = {"initial_state": True} if kind is EVENT else {}
-    if by == "descriptor":
-        arguments["sddl"] = everybody(rights)
-    with contextlib.closing(kind.create(name, **arguments)) as made, contextlib.closing(
-            kind.open(name) if by == "descriptor" else kind.cls.from_handle(duplicated(made.handle, rights))) as thing:
-        for use in allowed.split():
-            getattr(thing, use)()
-        # Wine grants SYNCHRONIZE whatever the descriptor.
-        for use in refused.split() if rights & SYNCHRONIZE or by == "duplicate" else []:
-            with pytest.raises(PermissionError, match="this handle does not allow it") as caught:
-                getattr(thing, use)()
-            assert told(caught) == (5, thing.name)
-
-
-@windows
-@pytest.mark.parametrize("rights, allowed", [(7, "rw r c"), (6, "rw r c"), (5, "r c"), (4, "r c"), (1, ""), (3, "")])
-@pytest.mark.parametrize("access", ["rw", "r", "c"])
-def test_open_memory_has_the_access_that_the_descriptor_grants(access, rights, allowed, name, secured_mapping):
-    secured_mapping(everybody(rights))
-    if access in allowed.split():
-        regions = mapped_regions()
-        with NamedMap.open(name, access=access) as m:
-            assert (m.size, m.access) == (4096, access)  # also where a view has to show the size
-            assert mapped_regions() == regions
-            assert m[:4] == bytes(4)
-        return
-    with pytest.raises(PermissionError) as caught:
-        NamedMap.open(name, access=access)
-    assert told(caught) == (5, name)
-    assert ("this process may not write to it" in str(caught.value)) == (access == "rw")
-
-
-@windows
-@pytest.mark.parametrize("kind, rights, opens", [(MEMORY, 0x4, False), (MEMORY, 0x7, True)] + [
-    (kind, SYNCHRONIZE, True) for kind in WAITABLES])
-def test_create_of_a_name_with_fewer_rights_than_creating_asks_for(kind, rights, opens, name):
-    with contextlib.closing(kind.create(name, sddl=everybody(rights))):
-        with pytest.raises(FileExistsError) as caught:
-            kind.create(name)
-        assert told(caught) == (183, name)
-        if opens:
-            with contextlib.closing(kind.create(name, exist_ok=True, inheritable=True)) as other:
-                assert not other.created and os.get_handle_inheritable(other.handle)
-        else:
-            with pytest.raises(PermissionError, match="this process may not write to it") as caught:
-                kind.create(name, exist_ok=True)
-            assert told(caught) == (5, name)
-
-
-@windows
-@pytest.mark.parametrize("bad", ["everyone", "D:(A;;", "D:(A;;GA;;;QQ)", "\U0001f600"])
-@every_kind
-def test_create_with_a_malformed_descriptor_raises_value_error(kind, bad, name):
-    with pytest.raises(ValueError, match="not a security descriptor in SDDL: " + re.escape(repr(bad))):
-        kind.create(name, sddl=bad)
-
-
-# ---------------------------------------------------------------- Windows: errors, kinds and names
-
-RAW = {
-    "a file mapping object": lambda name: kernel32.CreateFileMappingW(
-        namedmap.INVALID_HANDLE_VALUE, None, namedmap.PAGE_READWRITE, 0, 4096, name),
-    "a mutex": lambda name: kernel32.CreateMutexW(None, False, name),
-    "an event": lambda name: kernel32.CreateEventW(None, False, False, name),
-    "a semaphore": lambda name: kernel32.CreateSemaphoreW(None, 1, 1, name),
-    "a timer": lambda name: kernel32.CreateWaitableTimerW(None, False, name),
-    "a job": lambda name: kernel32.CreateJobObjectW(None, name),
-}
-
-
-@windows
-@pytest.mark.parametrize("kind, what", [(kind, what) for kind in KINDS for what in RAW if what != kind.what])
-def test_name_of_another_kind_of_object_is_named_in_the_error(what, kind, name, tmp_path):
-    arguments = [{}, {"exist_ok": True}] + [{"file": tmp_path / "file"}] * (kind is MEMORY)
-    with contextlib.closing(RawHandle(RAW[what](name))):
-        for use in [lambda: kind.open(name)] + [lambda each=each: kind.create(name, **each) for each in arguments]:
-            with pytest.raises(OSError, match=f"this is the name of {what}, and objects of different kinds") as caught:
-                use()
-            assert told(caught) == (6, name)
-
-
-@windows
-@pytest.mark.parametrize("scope", ["Local", "Global"])
-def test_list_shows_the_kinds_of_what_others_made(scope, name, capsys):
-    names = {what: f"{scope}{name[5:]} {what}" for what in sorted(RAW)}
-    with contextlib.ExitStack() as stack:
-        for what, create in RAW.items():
-            stack.callback(RawHandle(create(names[what])).close)
-        found = [line for line in run(capsys, "list", "--all")[1].splitlines() if name[6:] in line]
-        assert [line.split()[0] for line in found] == [what.split()[1] for what in names]
-        assert [line[line.index(scope):] for line in found] == list(names.values())
-
-
-@windows
-@pytest.mark.parametrize("reserve", [False, True])
-def test_create_of_more_than_there_can_be_raises_os_error(reserve, name):
-    with pytest.raises(OSError, match="there is not that much memory or free address space") as caught:
-        NamedMap.create(name, 2 ** 63 - 1, reserve=reserve)
-    assert caught.value.winerror in (8, 87, 1450, 1455) and caught.value.filename == name
-
-
-@windows
-@pytest.mark.skipif(sys.maxsize > 2 ** 32, reason="64 bits have addresses for all that can be made")
-@pytest.mark.parametrize("size", [0x70000000, 0xF0000000])
-def test_map_of_more_than_the_address_space_raises_os_error(size, name):
-    with NamedMap.create(name, size, reserve=True) as m:
-        for use in (lambda: m[0], m.view):
-            with pytest.raises(OSError, match=r"map parts of a large object with view\(\)") as caught:
-                use()
-            assert told(caught) == (8, name)
-        with m.view(0, 10) as view:
-            view[0] = 1
-
-
-@windows
-@pytest.mark.parametrize("access", ["rw", "r", "c"])
-def test_reserved_memory_is_committed_by_a_view_of_any_access(access, name):
-    with NamedMap.create(name, 1 << 20, reserve=True) as m, NamedMap.open(name, access=access) as opened:
-        with opened.view(0, 0x11000) as view:
-            assert is_committed(view) and view[:] == bytes(0x11000)
-            assert region_at(view.address).RegionSize == 0x11000
-        with m.view(0, 4096) as first:
-            first[0] = 1  # which a later commitment does not clear
-            assert opened[:2] == b"\1\0"
-        assert is_committed(opened)
-
-
-# ---------------------------------------------------------------- Windows: handles
-
-@windows
-@every_kind
-def test_from_handle_takes_the_handle(kind, name):
-    with contextlib.closing(kind.create(name)) as thing:
-        before = handle_count()
-        handle = thing.duplicate(os.getpid())
-        assert handle_count() == before + 1 and not os.get_handle_inheritable(handle)
-        with contextlib.closing(kind.cls.from_handle(handle)) as other:
-            assert (other.handle, other.name, other.created) == (handle, None, False)
-        assert handle_count() == before
-        with pytest.raises(OSError, match=f"handle {handle:#x} is closed, or belongs to another process") as caught:
-            kind.cls.from_handle(handle)
-        assert told(caught) == (6, None)
-
-
-@windows
-@pytest.mark.parametrize("rights, access", [(2, "rw"), (4, "r"), (6, "rw"), (5, "r")])
-def test_from_handle_finds_the_access_of_memory(rights, access, memory):
-    with NamedMap.from_handle(duplicated(memory.handle, rights), 50) as m:
-        assert (m.size, m.access) == (50, access)
-        memory[0] = 7
-        assert m[0] == 7
-        with contextlib.nullcontext() if access == "rw" else pytest.raises(TypeError):
-            m[0] = 8
-
-
-def assert_refused(function, error, text, *values):
-    for value in values:
-        with pytest.raises(error, match=text):
-            function(value)
-
-
-@windows
-@every_kind
-def test_from_handle_leaves_what_it_refuses(kind, tmp_path):
-    def refused():
-        for what, handle in others.items():
-            assert_refused(kind.cls.from_handle, OSError, f"WinError 6.*another kind of object: {what}", handle)
-        assert_refused(kind.cls.from_handle, ValueError, "no handle has the value", 0, -1, 2 ** 64, 2 ** 70)
-        assert_refused(kind.cls.from_handle, TypeError, "", "1", None, 1.5)
-
-    words = {MEMORY: "Section", MUTEX: "Mutant", EVENT: "Event", SEMAPHORE: "Semaphore"}
-    made = {words[each]: each.create() for each in KINDS if each is not kind}
-    with open(tmp_path / "file", "wb") as file:
-        others = {"File": msvcrt.get_osfhandle(file.fileno()), **{what: made[what].handle for what in made}}
-        assert_no_growth(refused, 3)
-    for thing in made.values():
-        type(thing).from_handle(thing.duplicate(os.getpid())).close()  # it is still open
-        thing.close()
-
-
-@windows
-@pytest.mark.parametrize("rights, size, error, text", [
-    (5, 5000, ValueError, "the memory has 4096 bytes, and 5000 were asked for"), (4, 5000, ValueError, "has 4096"),
-    (5, 0, ValueError, ""), (1, None, PermissionError, "handle 0x[0-9a-f]+ does not allow reading the memory")])
-def test_from_handle_of_memory_that_is_refused_leaves_it_open(rights, size, error, text, memory):
-    handle = duplicated(memory.handle, rights)
-    with pytest.raises(error, match=text):
-        NamedMap.from_handle(handle, size)
-    assert kernel32.CloseHandle(handle)
-
-
-@windows
-@every_kind
-def test_duplicate_into_what_is_no_process_raises(kind, name):
-    def refused():
-        assert_refused(thing.duplicate, OSError, f"87. there is no process with this id.*{name[6:]}", 0xFFFFFFF0)
-        assert_refused(thing.duplicate, OSError, "the process has ended|there is no process", ended.pid)
-        assert_refused(thing.duplicate, ValueError, "no process has the id", -1, 2 ** 32)
-        assert_refused(thing.duplicate, TypeError, "", "1", None, 1.5)
-
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait(60)
-    with contextlib.closing(kind.create(name)) as thing:
-        assert_no_growth(refused, 3)
-
-
-CHILD = """
-import os, sys, namedmap
-print(os.getpid(), flush=True)
-m = namedmap.NamedMap.from_handle(int(sys.stdin.readline()))
-print(m.size, m.access, m.name, m.created, m.buf[0], flush=True)
-sys.stdin.readline()
-"""
-
-
-@windows
-@pytest.mark.parametrize("access, shown", [("r", "r"), ("rw", "rw"), ("c", "r")])
-def test_duplicate_keeps_the_memory_in_the_other_process(access, shown, name, python):
-    with NamedMap.create(name, 5000) as made, NamedMap.open(name, access=access) as m:
-        made[0] = 7
-        process = python(CHILD)
-        process.popen.stdin.write(b"%d\n" % m.duplicate(int(process.line())))
-        process.popen.stdin.flush()
-        assert process.line() == f"8192 {shown} None False 7"
-    assert not gone(name)
-    process.enter()
-    assert process.end() == (0, [], "") and gone(name)
-
-
-@windows
-@every_kind
-def test_inheritable_is_what_was_asked_for(kind, name, tmp_path):
-    for arguments in {}, {"file": tmp_path / "file"} if kind is MEMORY else {}:
-        for wanted in False, True:
-            with contextlib.closing(kind.create(name, inheritable=wanted, **arguments)) as made:
-                assert made.created and os.get_handle_inheritable(made.handle) == wanted
-                for other in (kind.open(name, inheritable=not wanted),
-                              kind.create(name, exist_ok=True, inheritable=not wanted, **arguments)):
-                    assert os.get_handle_inheritable(other.handle) != wanted
-                    other.close()
 
 
 # ---------------------------------------------------------------- the owner and the lifetime
@@ -2520,935 +1286,269 @@ def test_flush_that_fails_keeps_nothing_open_by_its_exception(name, tmp_path, fa
     path.open("r+b").close()  # which Windows refuses while a mapping has the file
 
 
-# ---------------------------------------------------------------- mutexes, events and semaphores: their lives
+# ---------------------------------------------------------------- Windows: access rights
 
-@every_waitable
-def test_create_and_open_give_handles_of_one_object(kind, name):
-    with pytest.raises(FileNotFoundError, match="nothing has this name now") as caught:
-        kind.open(name)
-    assert told(caught) == (2, name)
-    made = kind.create(name)
-    assert (made.name, made.created, made.closed) == (name, True, False)
-    with pytest.raises(FileExistsError, match="the name is taken") as caught:
-        kind.create(name)
-    assert told(caught) == (183, name)
-    again, opened = kind.create(name, exist_ok=True), kind.open(name)
-    assert (again.created, opened.created, opened.name) == (False, False, name)
-    assert len({made.handle, again.handle, opened.handle}) == 3
-    kind.open(name[len("Local\\"):]).close()
-    assert repr(made) == f"<{kind} {name!r}, handle={made.handle:#x}>"
-    for each in (made, again, opened):
-        assert not gone(name)
-        each.close()
-        each.close()
-    assert gone(name)
-    assert repr(made) == f"<{kind} {name!r}, closed>"
-    assert (made.name, made.created, made.closed) == (name, True, True)
+SYNCHRONIZE = namedmap.SYNCHRONIZE
+QUERY, MODIFY = SYNCHRONIZE | 1, SYNCHRONIZE | 2
+everybody = "D:(A;;{:#x};;;WD)".format
+# Access rights, which uses of an object they allow, and which they do not.
+RIGHTS = [
+    (EVENT, MODIFY | QUERY, "set is_set wait", ""), (EVENT, MODIFY, "set wait", "is_set"),
+    (EVENT, QUERY, "is_set wait", "set"), (EVENT, SYNCHRONIZE, "wait", "set is_set"), (EVENT, 2, "set", "wait is_set"),
+    (SEMAPHORE, MODIFY, "release acquire", ""), (SEMAPHORE, SYNCHRONIZE, "acquire", "release"),
+    (SEMAPHORE, 2, "release", "acquire"), (MUTEX, SYNCHRONIZE, "acquire release", "")]
 
 
-@every_waitable
-def test_close_makes_every_other_use_a_value_error(kind, name):
-    closed = kind.create(name)
-    closed.close()
-    methods = {MUTEX: ["release", "abandoned"], EVENT: ["set", "clear", "is_set"], SEMAPHORE: ["release"]}[kind]
-    uses = [lambda method=method: getattr(closed, method)() for method in methods]
-    for use in uses + [lambda: closed.handle, lambda: closed.duplicate(os.getpid()), lambda: pickle.dumps(closed),
-                       lambda: kind.take(closed), closed.__enter__, lambda: wait_any([closed], 0)]:
-        with pytest.raises(ValueError, match="is closed"):
-            use()
+def duplicated(handle, rights):
+    process, found = kernel32.GetCurrentProcess(), wintypes.HANDLE()
+    assert kernel32.DuplicateHandle(process, handle, process, ctypes.byref(found), rights, False, 0)
+    return found.value
 
 
-@every_waitable
-def test_create_without_a_name_makes_objects_of_their_own(kind):
-    first, second = kind.ready(), kind.ready()
-    assert first.name is None and first.created
-    assert kind.take(first) and in_thread(kind.take, second) and not in_thread(kind.take, first)
-    with pytest.raises(TypeError, match="without a name cannot be pickled"):
-        pickle.dumps(first)
-    if kind is MUTEX:
-        first.release()
-    first.close()
-    second.close()
+@windows
+@pytest.mark.parametrize("by", ["descriptor", "duplicate"])
+@pytest.mark.parametrize("kind, rights, allowed, refused", RIGHTS)
+def test_use_is_allowed_by_the_rights_that_were_granted(kind, rights, allowed, refused, by, name):
+    arguments = {"initial_state": True} if kind is EVENT else {}
+    if by == "descriptor":
+        arguments["sddl"] = everybody(rights)
+    with contextlib.closing(kind.create(name, **arguments)) as made, contextlib.closing(
+            kind.open(name) if by == "descriptor" else kind.cls.from_handle(duplicated(made.handle, rights))) as thing:
+        for use in allowed.split():
+            getattr(thing, use)()
+        # Wine grants SYNCHRONIZE whatever the descriptor.
+        for use in refused.split() if rights & SYNCHRONIZE or by == "duplicate" else []:
+            with pytest.raises(PermissionError, match="this handle does not allow it") as caught:
+                getattr(thing, use)()
+            assert told(caught) == (5, thing.name)
 
 
-@every_waitable
-def test_global_is_another_namespace_and_needs_no_privilege(kind, name):
-    bare = name[len("Local\\"):]
-    with contextlib.closing(kind.create("Global\\" + bare)):
-        assert not gone("Global\\" + bare)
-        assert not gone(name) if session() == 0 else gone(name)
+@windows
+@pytest.mark.parametrize("rights, allowed", [(7, "rw r c"), (6, "rw r c"), (5, "r c"), (4, "r c"), (1, ""), (3, "")])
+@pytest.mark.parametrize("access", ["rw", "r", "c"])
+def test_open_memory_has_the_access_that_the_descriptor_grants(access, rights, allowed, name, secured_mapping):
+    secured_mapping(everybody(rights))
+    if access in allowed.split():
+        regions = mapped_regions()
+        with NamedMap.open(name, access=access) as m:
+            assert (m.size, m.access) == (4096, access)  # also where a view has to show the size
+            assert mapped_regions() == regions
+            assert m[:4] == bytes(4)
+        return
+    with pytest.raises(PermissionError) as caught:
+        NamedMap.open(name, access=access)
+    assert told(caught) == (5, name)
+    assert ("this process may not write to it" in str(caught.value)) == (access == "rw")
 
 
-def session():
-    """The number of the session: in 0 of Windows, Local and Global are the same."""
-    if not ON_WINDOWS:
-        return 1
-    number = wintypes.DWORD()
-    assert kernel32.ProcessIdToSessionId(kernel32.GetCurrentProcessId(), ctypes.byref(number))
-    return number.value
+@windows
+@pytest.mark.parametrize("kind, rights, opens", [(MEMORY, 0x4, False), (MEMORY, 0x7, True)] + [
+    (kind, SYNCHRONIZE, True) for kind in WAITABLES])
+def test_create_of_a_name_with_fewer_rights_than_creating_asks_for(kind, rights, opens, name):
+    with contextlib.closing(kind.create(name, sddl=everybody(rights))):
+        with pytest.raises(FileExistsError) as caught:
+            kind.create(name)
+        assert told(caught) == (183, name)
+        if opens:
+            with contextlib.closing(kind.create(name, exist_ok=True, inheritable=True)) as other:
+                assert not other.created and os.get_handle_inheritable(other.handle)
+        else:
+            with pytest.raises(PermissionError, match="this process may not write to it") as caught:
+                kind.create(name, exist_ok=True)
+            assert told(caught) == (5, name)
 
 
-@every_waitable
-def test_open_waits_for_the_name(kind, name):
-    made = []
-    timer = threading.Timer(0.2, lambda: made.append(kind.create(name)))
-    timer.start()
-    kind.open(name, timeout=30).close()
-    timer.join()
-    made[0].close()
-    begin = time.perf_counter()
-    with pytest.raises(FileNotFoundError):
-        kind.open(name, timeout=0.1)
-    assert time.perf_counter() - begin > 0.09
+@windows
+@pytest.mark.parametrize("bad", ["everyone", "D:(A;;", "D:(A;;GA;;;QQ)", "\U0001f600"])
+@every_kind
+def test_create_with_a_malformed_descriptor_raises_value_error(kind, bad, name):
+    with pytest.raises(ValueError, match="not a security descriptor in SDDL: " + re.escape(repr(bad))):
+        kind.create(name, sddl=bad)
 
 
-@every_waitable
-def test_pickle_opens_the_same_object_by_its_name(kind, name):
-    with contextlib.closing(kind.ready(name)) as made, contextlib.closing(pickle.loads(pickle.dumps(made))) as other:
-        assert (type(other), other.name, other.created) == (kind.cls, name, False)
-        assert kind.take(other) and not in_thread(kind.take, made)
-        if kind is MUTEX:
-            other.release()
+# ---------------------------------------------------------------- Windows: errors, kinds and names
+
+RAW = {
+    "a file mapping object": lambda name: kernel32.CreateFileMappingW(
+        namedmap.INVALID_HANDLE_VALUE, None, namedmap.PAGE_READWRITE, 0, 4096, name),
+    "a mutex": lambda name: kernel32.CreateMutexW(None, False, name),
+    "an event": lambda name: kernel32.CreateEventW(None, False, False, name),
+    "a semaphore": lambda name: kernel32.CreateSemaphoreW(None, 1, 1, name),
+    "a timer": lambda name: kernel32.CreateWaitableTimerW(None, False, name),
+    "a job": lambda name: kernel32.CreateJobObjectW(None, name),
+}
 
 
-@every_waitable
-def test_class_of_a_waitable_is_not_called(kind):
-    with pytest.raises(TypeError, match=f"{kind}.create"):
-        kind.cls()
+@windows
+@pytest.mark.parametrize("kind, what", [(kind, what) for kind in KINDS for what in RAW if what != kind.what])
+def test_name_of_another_kind_of_object_is_named_in_the_error(what, kind, name, tmp_path):
+    arguments = [{}, {"exist_ok": True}] + [{"file": tmp_path / "file"}] * (kind is MEMORY)
+    with contextlib.closing(RawHandle(RAW[what](name))):
+        for use in [lambda: kind.open(name)] + [lambda each=each: kind.create(name, **each) for each in arguments]:
+            with pytest.raises(OSError, match=f"this is the name of {what}, and objects of different kinds") as caught:
+                use()
+            assert told(caught) == (6, name)
 
 
-BAD = [  # a use of an object, or of a class, its exception and a part of its text
-    (MUTEX, lambda m: m.acquire(timeout=-1), ValueError, "a timeout must be 0 to"),
-    (MUTEX, lambda m: m.acquire(timeout=float("nan")), ValueError, "a timeout must be 0 to"),
-    (MUTEX, lambda m: m.acquire(timeout=1e30), ValueError, "a timeout must be 0 to"),
-    (MUTEX, lambda m: m.acquire(timeout="1"), TypeError, "a number of seconds or None, not str"),
-    (MUTEX, lambda m: m.acquire(False, 1), ValueError, "takes no timeout"),
-    (MUTEX, lambda m: m.acquire(False, 0), ValueError, "takes no timeout"),
-    (EVENT, lambda e: e.wait(-0.001), ValueError, "a timeout must be 0 to"),
-    (EVENT, lambda e: e.wait(b""), TypeError, "not bytes"),
-    (SEMAPHORE, lambda s: s.acquire(timeout=float("inf")), ValueError, "a timeout must be 0 to"),
-    (SEMAPHORE, lambda s: s.release(0), ValueError, "n must be 1 to"),
-    (SEMAPHORE, lambda s: s.release(-1), ValueError, "n must be 1 to"),
-    (SEMAPHORE, lambda s: s.release(2 ** 31), ValueError, "n must be 1 to"),
-    (SEMAPHORE, lambda s: s.release(1.0), TypeError, "n must be an int"),
-    (SEMAPHORE, lambda s: Semaphore.create(None, -1), ValueError, "a value must be 0 to"),
-    (SEMAPHORE, lambda s: Semaphore.create(None, 3, 2), ValueError, "a value must be 0 to the maximum of 2"),
-    (SEMAPHORE, lambda s: Semaphore.create(None, 0, 0), ValueError, "a maximum must be 1 to"),
-    (SEMAPHORE, lambda s: Semaphore.create(None, 0, 2 ** 31), ValueError, "a maximum must be 1 to"),
-    (SEMAPHORE, lambda s: Semaphore.create(None, "1"), TypeError, "a value must be an int"),
-    *[(kind, lambda x, kind=kind: kind.open("x", timeout=-1), ValueError, "a timeout") for kind in WAITABLES],
-    *[(kind, lambda x, kind=kind: kind.open("a\\b"), ValueError, "a backslash") for kind in WAITABLES],
-    *[(kind, lambda x, kind=kind: kind.create(b"x"), TypeError, "a name must be a str") for kind in WAITABLES],
-    *[(kind, lambda x, kind=kind: kind.create("x", sddl=""), ValueError, "a security desc") for kind in WAITABLES],
-    (EVENT, lambda e: wait_any([]), ValueError, "1 to 64 objects, not for 0"),
-    (EVENT, lambda e: wait_any([e] * 65), ValueError, "1 to 64 objects, not for 65"),
-    (EVENT, lambda e: wait_any([e, "e"]), TypeError, "not for str"),
-    (EVENT, lambda e: wait_any([NamedMap.create(None, 1)]), TypeError, "not for NamedMap"),
-    (EVENT, lambda e: wait_any(e), TypeError, "not iterable"),
-    (EVENT, lambda e: wait_any([e], -1), ValueError, "a timeout must be 0 to"),
-    (EVENT, lambda e: wait_any([e], "1"), TypeError, "a number of seconds"),
-]
+@windows
+@pytest.mark.parametrize("scope", ["Local", "Global"])
+def test_list_shows_the_kinds_of_what_others_made(scope, name, capsys):
+    names = {what: f"{scope}{name[5:]} {what}" for what in sorted(RAW)}
+    with contextlib.ExitStack() as stack:
+        for what, create in RAW.items():
+            stack.callback(RawHandle(create(names[what])).close)
+        found = [line for line in run(capsys, "list", "--all")[1].splitlines() if name[6:] in line]
+        assert [line.split()[0] for line in found] == [what.split()[1] for what in names]
+        assert [line[line.index(scope):] for line in found] == list(names.values())
 
 
-@pytest.mark.parametrize("kind, use, error, text", BAD)
-def test_bad_argument_is_refused_and_changes_nothing(kind, use, error, text):
-    with contextlib.closing(kind.ready()) as thing:
+@windows
+@pytest.mark.parametrize("reserve", [False, True])
+def test_create_of_more_than_there_can_be_raises_os_error(reserve, name):
+    with pytest.raises(OSError, match="there is not that much memory or free address space") as caught:
+        NamedMap.create(name, 2 ** 63 - 1, reserve=reserve)
+    assert caught.value.winerror in (8, 87, 1450, 1455) and caught.value.filename == name
+
+
+@windows
+@pytest.mark.skipif(sys.maxsize > 2 ** 32, reason="64 bits have addresses for all that can be made")
+@pytest.mark.parametrize("size", [0x70000000, 0xF0000000])
+def test_map_of_more_than_the_address_space_raises_os_error(size, name):
+    with NamedMap.create(name, size, reserve=True) as m:
+        for use in (lambda: m[0], m.view):
+            with pytest.raises(OSError, match=r"map parts of a large object with view\(\)") as caught:
+                use()
+            assert told(caught) == (8, name)
+        with m.view(0, 10) as view:
+            view[0] = 1
+
+
+@windows
+@pytest.mark.parametrize("access", ["rw", "r", "c"])
+def test_reserved_memory_is_committed_by_a_view_of_any_access(access, name):
+    with NamedMap.create(name, 1 << 20, reserve=True) as m, NamedMap.open(name, access=access) as opened:
+        with opened.view(0, 0x11000) as view:
+            assert is_committed(view) and view[:] == bytes(0x11000)
+            assert region_at(view.address).RegionSize == 0x11000
+        with m.view(0, 4096) as first:
+            first[0] = 1  # which a later commitment does not clear
+            assert opened[:2] == b"\1\0"
+        assert is_committed(opened)
+
+
+# ---------------------------------------------------------------- Windows: handles
+
+@windows
+@every_kind
+def test_from_handle_takes_the_handle(kind, name):
+    with contextlib.closing(kind.create(name)) as thing:
+        before = handle_count()
+        handle = thing.duplicate(os.getpid())
+        assert handle_count() == before + 1 and not os.get_handle_inheritable(handle)
+        with contextlib.closing(kind.cls.from_handle(handle)) as other:
+            assert (other.handle, other.name, other.created) == (handle, None, False)
+        assert handle_count() == before
+        with pytest.raises(OSError, match=f"handle {handle:#x} is closed, or belongs to another process") as caught:
+            kind.cls.from_handle(handle)
+        assert told(caught) == (6, None)
+
+
+@windows
+@pytest.mark.parametrize("rights, access", [(2, "rw"), (4, "r"), (6, "rw"), (5, "r")])
+def test_from_handle_finds_the_access_of_memory(rights, access, memory):
+    with NamedMap.from_handle(duplicated(memory.handle, rights), 50) as m:
+        assert (m.size, m.access) == (50, access)
+        memory[0] = 7
+        assert m[0] == 7
+        with contextlib.nullcontext() if access == "rw" else pytest.raises(TypeError):
+            m[0] = 8
+
+
+def assert_refused(function, error, text, *values):
+    for value in values:
         with pytest.raises(error, match=text):
-            use(thing)
-        assert kind.take(thing) and not in_thread(kind.take, thing)
-        if kind is MUTEX:
-            thing.release()
+            function(value)
 
 
-# ---------------------------------------------------------------- waiting
+@windows
+@every_kind
+def test_from_handle_leaves_what_it_refuses(kind, tmp_path):
+    def refused():
+        for what, handle in others.items():
+            assert_refused(kind.cls.from_handle, OSError, f"WinError 6.*another kind of object: {what}", handle)
+        assert_refused(kind.cls.from_handle, ValueError, "no handle has the value", 0, -1, 2 ** 64, 2 ** 70)
+        assert_refused(kind.cls.from_handle, TypeError, "", "1", None, 1.5)
 
-WAITS = {"its own method": lambda kind, thing, timeout: kind.take(thing, timeout),
-         "wait_any": lambda kind, thing, timeout: wait_any([thing], timeout) is thing,
-         "wait_any of two": lambda kind, thing, timeout: wait_any([Event.create(), thing], timeout) is thing}
-every_wait = pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
-
-
-@every_waitable
-@every_wait
-def test_wait_ends_with_its_time(wait, kind):
-    with kind.busy() as thing:
-        for timeout in (0, 0.25):
-            begin = time.perf_counter()
-            assert not wait(kind, thing, timeout)
-            assert time.perf_counter() - begin >= timeout
-
-
-@every_waitable
-@every_wait
-def test_wait_ends_when_another_process_lets_it(wait, kind, name, python):
-    other = python("import sys, namedmap\n"
-                   "thing = getattr(namedmap, sys.argv[1]).open(sys.argv[2])\n"
-                   "if sys.argv[1] == 'Mutex': thing.acquire()\n"
-                   "print('ready', flush=True); sys.stdin.readline()\n"
-                   "thing.set() if sys.argv[1] == 'Event' else thing.release()\n"
-                   "sys.stdin.readline()\n", str(kind), name)
-    thing = kind.ready(name)
-    with contextlib.closing(thing):
-        if kind is not MUTEX:
-            assert kind.take(thing)
-        assert other.line() == "ready"
-        threading.Timer(0.3, other.enter).start()
-        assert wait(kind, thing, 60)
-        assert not in_thread(kind.take, thing)
-        if kind is MUTEX:
-            assert not thing.abandoned
-            thing.release()
-
-
-@every_waitable
-@every_wait
-def test_close_during_a_wait_ends_it_with_value_error(wait, kind, name):
-    with kind.busy(name) as held, contextlib.closing(kind.open(name)) as waiting:
-        threading.Timer(0.2, waiting.close).start()
-        begin = time.perf_counter()
-        with pytest.raises(ValueError, match="is closed"):
-            wait(kind, waiting, 60)
-        assert time.perf_counter() - begin < 20
-        held.set() if kind is EVENT else None
-    assert gone(name)
-
-
-@every_waitable
-@every_wait
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_interrupt_of_a_wait_gives_back_what_was_got(moment, wait, kind, fault):
-    with contextlib.closing(kind.ready()) as thing:
-        fault("wait", times=1, **{moment: raise_interrupt})
-        with pytest.raises(Interrupt):
-            wait(kind, thing, 60)
-        assert in_thread(kind.take, thing, 0)
-        if kind is MUTEX:
-            assert thing.acquire(timeout=10) and thing.abandoned  # by that thread, which has ended
-            thing.release()
-
-
-@every_waitable
-@every_wait
-def test_signal_ends_a_wait_soon(wait, kind):
-    old = signal.signal(signal.SIGINT, raise_interrupt)
-    try:
-        with kind.busy() as thing:
-            threading.Timer(0.3, _thread.interrupt_main if ON_WINDOWS else send).start()
-            begin = time.perf_counter()
-            with pytest.raises(Interrupt):
-                wait(kind, thing, 60)
-            assert time.perf_counter() - begin < 20
-    finally:
-        signal.signal(signal.SIGINT, old)
-
-
-@linux
-@every_waitable
-def test_signals_at_random_moments_of_a_wait_lose_nothing(kind):
-    """An exception that is raised inside of acquire() or wait(), not on the way in or out, leaves nothing got."""
-    chance, old, inside = random.Random(7), signal.signal(signal.SIGALRM, raise_interrupt), 0
-    try:
-        for _ in range(500 * ROUNDS):
-            thing, got, where = kind.ready(), [], ""
-            try:
-                signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-6, 2e-5))
-                got[:] = map(kind.take, (thing,))
-                time.sleep(0.001)
-            except Interrupt as error:
-                where = traceback.extract_tb(error.__traceback__)[-2].name  # the last one is the handler
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            if got or where not in ("acquire", "wait", "<lambda>"):
-                assert in_thread(kind.take, thing) is (not got), where
-                inside += bool(where and not got)
-            if got and kind is MUTEX:
-                thing.release()
-        assert inside
-    finally:
-        signal.signal(signal.SIGALRM, old)
-
-
-@linux
-def test_signals_during_release_block_no_other_thread():
-    chance, old = random.Random(7), signal.signal(signal.SIGALRM, raise_interrupt)
-    try:
-        for _ in range(150 * ROUNDS):
-            semaphore = Semaphore.create(None, 0, 10)
-            try:
-                signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-5, 6e-5))
-                while True:
-                    semaphore.release()
-                    semaphore.acquire()
-            except Interrupt:
-                pass
-            assert in_thread(semaphore.release) in (0, 1)
-    finally:
-        signal.signal(signal.SIGALRM, old)
-
-
-# ---------------------------------------------------------------- mutexes, events and semaphores: interrupts, close()
-
-@every_waitable
-def test_wait_is_made_of_short_slices_and_does_not_spin(kind, fault):
-    """Neither Ctrl+C nor close() can end a slice."""
-    with kind.busy() as thing:
-        calls = fault("wait")
-        assert not kind.take(thing, 0.35)
-        assert wait_any([Event.create(), thing], 0.35) is None
-        assert max(seconds for _, seconds, _ in calls) <= 0.1
-        assert len(calls) < 60
-
-
-@pytest.mark.parametrize("timeout", [False, 0, 0.0])
-@every_waitable
-@every_wait
-def test_wait_without_time_only_tries(wait, kind, timeout, fault):
-    with kind.busy() as thing:
-        calls = fault("wait")
-        assert not wait(kind, thing, timeout)
-        assert [call[1] for call in calls] == [0]
-
-
-@pytest.mark.parametrize("held", [0, 1, 2])
-@pytest.mark.parametrize("several, end, error", [
-    (False, None, Interrupt), (True, None, Interrupt), (True, Event.close, ValueError),
-], ids=["interrupt", "interrupt of wait_any", "close of another"])
-def test_wait_for_a_mutex_that_fails_leaves_it_held_as_often_as_it_was(several, end, error, held, mutex, fault):
-    unset = Event.create()
-    for _ in range(held):
-        mutex.acquire()
-    fault("wait", after=raise_interrupt if end is None else lambda: end(unset), times=1)
-    with pytest.raises(error):
-        wait_any([unset, mutex] if several else [mutex], 60)
-    for _ in range(held):
-        assert ", held" in repr(mutex) and not is_free_for_others(mutex)
-        mutex.release()
-    assert "held" not in repr(mutex) and is_free_for_others(mutex)
-    with pytest.raises(RuntimeError):
-        mutex.release()
-
-
-def test_interrupt_of_acquire_leaves_an_abandoned_mutex_to_others(mutex, fault):
-    in_thread(mutex.acquire)
-    fault("wait", after=raise_interrupt, times=1)
-    with pytest.raises(Interrupt):
-        mutex.acquire(timeout=10)
-    assert "held" not in repr(mutex) and is_free_for_others(mutex)
-
-
-@every_wait
-def test_interrupt_of_a_wait_does_not_set_a_manual_reset_event_again(wait, fault):
-    with Event.create(initial_state=True) as event:
-        fault("wait", after=lambda: (event.clear(), raise_interrupt()))
-        with pytest.raises(Interrupt):
-            wait(EVENT, event, 60)
-        assert not event.is_set()
-
-
-@pytest.mark.parametrize("error", [PermissionError, RuntimeError, ValueError])
-@every_waitable
-def test_interrupt_is_raised_although_what_was_got_cannot_be_given_back(kind, error, fault):
-    thing = kind.ready()
-    for method in "release_mutex", "set_event", "release_semaphore":
-        fault(method, raises=error("injected"))
-    fault("wait", after=raise_interrupt)
-    with pytest.raises(Interrupt):
-        kind.take(thing)
-
-
-@pytest.mark.parametrize("interrupt, error", [(lambda: None, ValueError), (raise_interrupt, Interrupt)],
-                         ids=["close", "close and interrupt"])
-@every_waitable
-@every_wait
-def test_close_right_after_a_wait_gives_back_what_was_got(wait, kind, interrupt, error, name, fault):
-    with contextlib.closing(kind.ready(name)) as other:
-        thing = kind.open(name)
-        fault("wait", after=lambda: (in_thread(thing.close), interrupt()), times=1)
-        with pytest.raises(error):
-            wait(kind, thing, 60)
-        assert in_thread(kind.take, other)
-    assert gone(name)
-
-
-@every_waitable
-def test_close_ends_the_waits_of_several_threads_and_frees_the_name(kind, name):
-    thing = kind.create(name) if kind is not SEMAPHORE else Semaphore.create(name, 0)
-    started, ended = threading.Semaphore(0), []
-
-    def wait():
-        started.release()
-        with pytest.raises(ValueError, match="is closed"):
-            kind.take(thing, None)
-        ended.append(True)
-
-    def close():
-        for _ in range(3):
-            assert started.acquire(timeout=60)
-        time.sleep(0.2)
-        assert not ended and not gone(name)
+    words = {MEMORY: "Section", MUTEX: "Mutant", EVENT: "Event", SEMAPHORE: "Semaphore"}
+    made = {words[each]: each.create() for each in KINDS if each is not kind}
+    with open(tmp_path / "file", "wb") as file:
+        others = {"File": msvcrt.get_osfhandle(file.fileno()), **{what: made[what].handle for what in made}}
+        assert_no_growth(refused, 3)
+    for thing in made.values():
+        type(thing).from_handle(thing.duplicate(os.getpid())).close()  # it is still open
         thing.close()
 
-    with contextlib.ExitStack() as stack:
-        if kind is MUTEX:
-            holder = Mutex.open(name)
-            holder.acquire()
-            stack.callback(holder.close)
-            stack.callback(holder.release)
-        threads(wait, wait, wait, close)
-    assert len(ended) == 3 and gone(name)
 
-
-@pytest.mark.parametrize("held", [1, 2])
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_release_of_a_mutex_that_is_interrupted_is_done_once_or_not_at_all(moment, held, mutex, fault):
-    for _ in range(held):
-        mutex.acquire()
-    fault("release_mutex", times=1, **{moment: raise_interrupt})
-    with pytest.raises(Interrupt):
-        mutex.release()
-    for _ in range(held - (moment == "after")):
-        assert ", held" in repr(mutex) and not is_free_for_others(mutex)
-        mutex.release()
-    assert "held" not in repr(mutex) and is_free_for_others(mutex)
-    with pytest.raises(RuntimeError):
-        mutex.release()
-    mutex.close()
-
-
-def test_release_that_is_interrupted_when_another_thread_has_the_mutex_leaves_it_held_there(mutex, fault):
-    acquired, end = threading.Event(), threading.Event()
-    holder = threading.Thread(target=lambda: [mutex.acquire(), acquired.set(), end.wait(60), mutex.release()])
-    mutex.acquire()
-    fault("release_mutex", after=lambda: (holder.start(), acquired.wait(60), raise_interrupt()), times=1)
-    with pytest.raises(Interrupt):
-        mutex.release()
-    assert acquired.is_set() and ", held" in repr(mutex) and not mutex.acquire(False)
-    end.set()
-    holder.join(60)
-    assert "held" not in repr(mutex) and is_free_for_others(mutex)
-
-
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_release_of_a_semaphore_that_is_interrupted_is_done_once_or_not_at_all(moment, fault):
-    with contextlib.closing(Semaphore.create(None, 0)) as semaphore:
-        fault("release_semaphore", times=1, **{moment: raise_interrupt})
-        with pytest.raises(Interrupt):
-            semaphore.release(2)
-        assert semaphore.release() == (2 if moment == "after" else 0)
-
-
-# ---------------------------------------------------------------- waiting for one of several: the others
-
-@pytest.mark.parametrize("position", [0, 1, 2])
-def test_wait_any_with_a_closed_one_takes_nothing(position):
-    ready = [kind.ready() for kind in WAITABLES]
-    closed = Event.create()
-    closed.close()
-    with pytest.raises(ValueError, match="is closed"):
-        wait_any(ready[:position] + [closed] + ready[position:], 0)
-    for kind, thing in zip(WAITABLES, ready):
-        assert in_thread(kind.take, thing)
-
-
-@pytest.mark.parametrize("position", [0, 1, 2])
-def test_wait_any_ends_when_one_of_them_is_closed(position):
-    events = [Event.create() for _ in range(3)]
-    timer = threading.Timer(0.2, events[position].close)
-    timer.start()
-    with pytest.raises(ValueError, match="is closed"):
-        wait_any(events, 60)
-    timer.join()
-    assert [event.closed for event in events].count(True) == 1
-
-
-@pytest.mark.parametrize("end", [raise_interrupt, None], ids=["interrupt", "close"])
-@pytest.mark.parametrize("position", [0, 1, 2])
-def test_wait_any_that_fails_gives_back_the_one_it_has_got(position, end, fault):
-    kinds = WAITABLES[position:] + WAITABLES[:position]
-    unset = Event.create()
-    ready = [kind.ready() for kind in kinds]
-    fault("wait", after=end or (lambda: in_thread(unset.close)), times=1)
-    with pytest.raises(ValueError if end is None else Interrupt):
-        wait_any([unset, *ready], 60)
-    for kind, thing in zip(kinds, ready):
-        assert in_thread(kind.take, thing)
-        assert kind is MUTEX or not kind.take(thing)
-
-
-def test_wait_any_takes_only_once_from_what_it_is_given_twice(mutex):
-    with contextlib.closing(Semaphore.create(None, 2, 2)) as semaphore:
-        assert wait_any([semaphore, semaphore]) is semaphore
-        assert semaphore.release() == 1
-    assert wait_any([mutex, mutex]) is mutex
-    mutex.release()
-    assert is_free_for_others(mutex)
-
-
-def test_wait_any_of_64_finds_the_last_one_abandoned(mutex):
-    in_thread(mutex.acquire)
-    events = [Event.create() for _ in range(63)]
-    assert wait_any([*events, mutex], 10) is mutex and mutex.abandoned
-    mutex.release()
-    assert wait_any([*events, mutex], 0) is mutex and not mutex.abandoned
-    mutex.release()
-
-
-def test_wait_any_does_not_count_that_events_were_set_before():
-    with Event.create() as often, Event.create() as never:
-        for _ in range(3):
-            often.set()
-            often.clear()
-        for events in [often], [often, never], [never, often]:
-            assert wait_any(events, 0.05) is None
-
-
-# ---------------------------------------------------------------- mutexes: owners
-
-@every_wait
-def test_thread_that_waits_for_a_mutex_gets_it_when_its_owner_is_killed(wait, mutex, name, python):
-    holder = python("import sys, namedmap; m = namedmap.Mutex.open(sys.argv[1]); m.acquire()\n"
-                    "print('held', flush=True); sys.stdin.readline()", name)
-    assert holder.line() == "held"
-    threading.Timer(0.3, holder.popen.kill).start()
-    assert wait(MUTEX, mutex, 60) and mutex.abandoned
-    mutex.release()
-    assert is_free_for_others(mutex)
-
-
-def test_mutex_can_be_closed_after_a_foreign_thread_has_ended_with_it(name):
-    """Python's own object for such a thread would never end."""
-    mutex, acquired = Mutex.create(name), threading.Event()
-    _thread.start_new_thread(lambda: (mutex.acquire(), acquired.set()), ())
-    assert acquired.wait(60)
-    eventually(lambda: "held" not in repr(mutex), 60)
-    mutex.close()
-    assert gone(name)
-
-
-def test_close_of_one_object_of_a_held_mutex_leaves_the_other_held(mutex, name):
-    with mutex:
-        other = Mutex.open(name)
-        assert "held" not in repr(other)
-        other.close()
-        assert other.closed and not is_free_for_others(mutex)
-    assert is_free_for_others(mutex)
-
-
-def test_failed_acquire_leaves_abandoned_as_it_was(mutex, name):
-    in_thread(mutex.acquire)
-    with mutex:
-        assert mutex.abandoned
-    with contextlib.closing(Mutex.open(name)) as other:
-        def hold():
-            with other:
-                return mutex.abandoned, in_thread(mutex.acquire, False), mutex.abandoned
-
-        assert in_thread(hold) == (True, False, True)
-    with mutex:
-        assert not mutex.abandoned
+@windows
+@pytest.mark.parametrize("rights, size, error, text", [
+    (5, 5000, ValueError, "the memory has 4096 bytes, and 5000 were asked for"), (4, 5000, ValueError, "has 4096"),
+    (5, 0, ValueError, ""), (1, None, PermissionError, "handle 0x[0-9a-f]+ does not allow reading the memory")])
+def test_from_handle_of_memory_that_is_refused_leaves_it_open(rights, size, error, text, memory):
+    handle = duplicated(memory.handle, rights)
+    with pytest.raises(error, match=text):
+        NamedMap.from_handle(handle, size)
+    assert kernel32.CloseHandle(handle)
 
 
 @windows
-def test_mutex_that_other_code_has_released_can_be_closed(mutex):
-    mutex.acquire()
-    mutex.acquire()
-    for _ in range(2):
-        assert kernel32.ReleaseMutex(wintypes.HANDLE(mutex.handle))
-    with pytest.raises(RuntimeError, match="does not hold"):
-        mutex.release()
-    mutex.close()
+@every_kind
+def test_duplicate_into_what_is_no_process_raises(kind, name):
+    def refused():
+        assert_refused(thing.duplicate, OSError, f"87. there is no process with this id.*{name[6:]}", 0xFFFFFFF0)
+        assert_refused(thing.duplicate, OSError, "the process has ended|there is no process", ended.pid)
+        assert_refused(thing.duplicate, ValueError, "no process has the id", -1, 2 ** 32)
+        assert_refused(thing.duplicate, TypeError, "", "1", None, 1.5)
+
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait(60)
+    with contextlib.closing(kind.create(name)) as thing:
+        assert_no_growth(refused, 3)
 
 
-@windows
-def test_mutex_that_other_code_has_released_is_free_after_it_was_abandoned(mutex):
-    mutex.acquire()
-    assert kernel32.ReleaseMutex(wintypes.HANDLE(mutex.handle))
-    in_thread(mutex.acquire)
-    assert in_thread(lambda: [mutex.acquire(timeout=10), mutex.abandoned, mutex.release()]) == [True, True, None]
-    assert "held" not in repr(mutex)
-
-
-@linux
-def test_forked_child_does_not_hold_what_another_thread_of_its_parent_holds(name):
-    with MUTEX.busy(name) as mutex:
-        assert "held" in repr(mutex)
-        pid = os.fork()
-        if not pid:
-            try:
-                assert "held" not in repr(mutex) and not mutex.acquire(False)
-                mutex.close()
-                os._exit(0)
-            except BaseException:
-                os._exit(1)
-        assert os.waitpid(pid, 0)[1] == 0
-        assert "held" in repr(mutex)
-
-
-# ---------------------------------------------------------------- events and semaphores
-
-@pytest.mark.parametrize("manual_reset", [False, True])
-def test_create_that_attaches_to_an_event_leaves_its_kind_and_state(manual_reset, name):
-    with Event.create(name, manual_reset=manual_reset) as event:
-        with Event.create(name, manual_reset=not manual_reset, initial_state=True, exist_ok=True) as other:
-            assert not other.is_set() and not other.created
-            event.set()
-            assert other.wait(0) and event.is_set() == manual_reset
-
-
-@pytest.mark.parametrize("kind", [MUTEX, SEMAPHORE], ids=repr)
-def test_with_statement_gives_a_lock_back_and_leaves_it_open(kind):
-    lock = kind.ready()
-    with pytest.raises(ZeroDivisionError):
-        with lock as entered:
-            assert entered is lock and not is_free_for_others(lock)
-            1 / 0
-    assert is_free_for_others(lock) and not lock.closed
-
-
-def test_with_statement_closes_an_event():
-    with Event.create() as event:
-        assert not event.closed
-    assert event.closed
-
-
-def test_semaphore_of_several_processes_never_exceeds_its_maximum(name, python):
-    with contextlib.closing(Semaphore.create(name, 0, 100)) as semaphore:
-        processes = [python("import sys, namedmap; s = namedmap.Semaphore.open(sys.argv[1])\n"
-                            "print('ready', flush=True); sys.stdin.readline()\n"
-                            "added = 0\n"
-                            "for _ in range(80):\n"
-                            "    try: added += s.release() < 100\n"
-                            "    except ValueError: pass\n"
-                            "print(added)\n", name) for _ in range(3)]
-        for process in processes:
-            assert process.line() == "ready"
-        for process in processes:
-            process.enter()
-        assert sum(int(process.line()) for process in processes) == 100
-        assert sum(semaphore.acquire(False) for _ in range(101)) == 100
-
-
-@linux
-def test_semaphore_can_be_released_after_a_process_was_killed_that_was_releasing_it(name, python):
-    """There a large number is added one by one."""
-    with contextlib.closing(Semaphore.create(name, 0)) as semaphore:
-        process = python("import sys, namedmap; namedmap.Semaphore.open(sys.argv[1]).release(2 ** 31 - 100)", name)
-        eventually(lambda: semaphore.acquire(False), 60)
-        process.kill()
-        before = semaphore.release()
-        assert [semaphore.release(), semaphore.release()] == [before + 1, before + 2]
-
-
-# ---------------------------------------------------------------- waiting for one of several
-
-def test_wait_any_gets_the_first_that_can_be_got_and_leaves_the_others():
-    with Event.create(manual_reset=False) as event:
-        mutex, semaphore = Mutex.create(), Semaphore.create(None, 1)
-        assert wait_any([event, semaphore, mutex], 0) is semaphore
-        assert wait_any([event, semaphore, mutex], 0) is mutex
-        event.set()
-        assert wait_any(iter([mutex, event]), 0) is mutex  # which this thread holds, once more
-        assert event.is_set()
-        mutex.release()
-        mutex.release()
-        assert wait_any((each for each in [event, event, mutex]), None) is event
-        assert not event.is_set() and is_free_for_others(mutex)
-        assert wait_any([event, semaphore], 0) is None
-        mutex.close()
-        semaphore.close()
-
-
-def test_wait_any_takes_64_objects():
-    events = [Event.create() for _ in range(64)]
-    events[-1].set()
-    assert wait_any(events) is events[-1]
-    assert wait_any(events[:-1], 0.05) is None
-    for event in events:
-        event.close()
-
-
-def test_wait_any_leaves_a_manual_reset_event_set():
-    with Event.create(initial_state=True) as event:
-        assert wait_any([event]) is event and event.is_set()
-
-
-def test_wait_any_of_an_abandoned_mutex_says_so(mutex):
-    in_thread(mutex.acquire)
-    assert wait_any([Event.create(), mutex], 10) is mutex
-    assert mutex.abandoned
-    mutex.release()
-
-
-# ---------------------------------------------------------------- mutexes
-
-def test_mutex_is_recursive_and_belongs_to_its_thread(mutex):
-    with mutex:
-        assert mutex.acquire(False) and mutex.acquire(timeout=None)
-        assert repr(mutex).endswith(f", held, handle={mutex.handle:#x}>")
-        for _ in range(2):
-            assert not in_thread(mutex.acquire, False)
-            with pytest.raises(RuntimeError, match="does not hold"):
-                in_thread(mutex.release)
-            mutex.release()
-        assert not is_free_for_others(mutex)
-    assert is_free_for_others(mutex) and "held" not in repr(mutex)
-    with pytest.raises(RuntimeError, match="does not hold"):
-        mutex.release()
-
-
-def test_release_through_another_object_is_refused(mutex, name):
-    with contextlib.closing(Mutex.open(name)) as other, mutex:
-        with pytest.raises(RuntimeError, match="through this object"):
-            other.release()
-        with other:
-            pass
-        assert not is_free_for_others(other)
-    assert is_free_for_others(mutex)
-
-
-def test_close_of_a_held_mutex_is_refused_until_its_thread_releases_it_or_ends(name):
-    mutex, held, end = Mutex.create(name), threading.Event(), threading.Event()
-    holder = threading.Thread(target=lambda: (mutex.acquire(), held.set(), end.wait(60)))
-    holder.start()
-    assert held.wait(60)
-    with pytest.raises(RuntimeError, match="is held, and has to be released"):
-        mutex.close()
-    assert not mutex.closed and not gone(name)
-    end.set()
-    holder.join()
-    mutex.close()
-    assert gone(name)
-
-
-def test_mutex_is_abandoned_by_a_thread_that_ends(mutex, name):
-    in_thread(lambda: [mutex.acquire(), mutex.acquire()])
-    with contextlib.closing(Mutex.open(name)) as other:
-        assert not mutex.abandoned
-        with other:
-            assert other.abandoned and not mutex.abandoned
-            with other:
-                assert other.abandoned  # the owner acquires it once more
-        assert other.abandoned
-        with other:
-            assert not other.abandoned
-    assert is_free_for_others(mutex)
-
-
-def test_mutex_is_abandoned_by_a_process_that_is_killed(mutex, name, python):
-    holder = python("import sys, namedmap; m = namedmap.Mutex.open(sys.argv[1]); m.acquire(); m.acquire()\n"
-                    "print('held', flush=True); sys.stdin.readline()", name)
-    assert holder.line() == "held"
-    assert not mutex.acquire(timeout=0.05)
-    holder.kill()
-    assert mutex.acquire(timeout=60) and mutex.abandoned
-    mutex.release()
-    assert is_free_for_others(mutex)
-
-
-def test_thread_with_the_number_of_one_that_ended_holds_nothing(mutex):
-    numbers = set()
-
-    def acquire():
-        numbers.add(threading.get_ident())
-        return mutex.acquire(timeout=10) and mutex.abandoned
-
-    for attempt in range(50):
-        assert in_thread(acquire) is (attempt > 0)
-        with pytest.raises(RuntimeError):
-            in_thread(mutex.release)
-    assert ON_WINDOWS or len(numbers) < 50  # Linux uses them again
-    assert mutex.acquire(timeout=10) and mutex.abandoned
-    mutex.release()
-
-
-def test_mutex_held_by_a_thread_that_python_did_not_start_can_be_released_there(mutex):
-    done = []
-
-    def work():
-        with mutex:
-            done.append(mutex.acquire(False))
-            mutex.release()
-        done.append(True)
-
-    _thread.start_new_thread(work, ())
-    eventually(lambda: done == [True, True])
-    assert is_free_for_others(mutex)
-
-
-def test_collected_mutex_stays_locked_until_its_thread_ends(mutex, name):
-    def work():
-        Mutex.open(name).acquire()
-        gc.collect()
-        return is_free_for_others(mutex)
-
-    assert in_thread(work) is False
-    assert mutex.acquire(timeout=10) and mutex.abandoned
-    mutex.release()
-
-
-def test_collected_mutex_is_abandoned_for_other_processes_when_its_thread_ends(name, python):
-    first = Mutex.create(name)
-    other = python("import sys, namedmap; m = namedmap.Mutex.open(sys.argv[1]); print('open', flush=True)\n"
-                   "sys.stdin.readline(); print(m.acquire(timeout=60), m.abandoned, flush=True)", name)
-    assert other.line() == "open"
-    first.close()
-
-    def work():
-        Mutex.open(name).acquire()
-        gc.collect()
-        for _ in range(3):
-            Mutex.create().acquire()  # the list of what this thread holds goes on
-
-    in_thread(work)
-    other.enter()
-    assert other.line() == "True True"
-
-
-def test_release_that_is_refused_keeps_no_name_by_its_exception(name):
-    mutex = Mutex.create(name)
-    with pytest.raises(RuntimeError) as caught:
-        mutex.release()
-    mutex.close()
-    assert gone(name) and caught.value.__traceback__
-
-
-@linux
-def test_forked_child_holds_nothing(mutex, name):
-    with mutex:
-        pid = os.fork()
-        if not pid:
-            try:
-                assert "held" not in repr(mutex) and not mutex.acquire(False)
-                with pytest.raises(RuntimeError):
-                    mutex.release()
-                mutex.close()
-                os._exit(0)
-            except BaseException:
-                os._exit(1)
-        assert os.waitpid(pid, 0)[1] == 0
-        assert not is_free_for_others(mutex)
-    assert is_free_for_others(mutex)
-
-
-COUNTER = """
-import sys, namedmap
-with namedmap.NamedMap.open(sys.argv[1]) as m:
-    lock = getattr(namedmap, sys.argv[2]).open(sys.argv[1] + " lock")
-    print("ready", flush=True)
-    sys.stdin.readline()
-    number = m.overlay(__import__("ctypes").c_int)
-    for _ in range(300):
-        with lock:
-            number.value += 1
+CHILD = """
+import os, sys, namedmap
+print(os.getpid(), flush=True)
+m = namedmap.NamedMap.from_handle(int(sys.stdin.readline()))
+print(m.size, m.access, m.name, m.created, m.buf[0], flush=True)
+sys.stdin.readline()
 """
 
 
-@pytest.mark.parametrize("kind", [MUTEX, SEMAPHORE], ids=repr)
-def test_lock_keeps_processes_apart(kind, name, memory, python):
-    with contextlib.closing(kind.ready(name + " lock")):
-        processes = [python(COUNTER, name, str(kind)) for _ in range(3)]
-        for process in processes:
-            assert process.line() == "ready"
-        for process in processes:
-            process.enter()
-        for process in processes:
-            assert process.end() == (0, [], "")
-        assert memory.overlay(ctypes.c_int).value == 900
+@windows
+@pytest.mark.parametrize("access, shown", [("r", "r"), ("rw", "rw"), ("c", "r")])
+def test_duplicate_keeps_the_memory_in_the_other_process(access, shown, name, python):
+    with NamedMap.create(name, 5000) as made, NamedMap.open(name, access=access) as m:
+        made[0] = 7
+        process = python(CHILD)
+        process.popen.stdin.write(b"%d\n" % m.duplicate(int(process.line())))
+        process.popen.stdin.flush()
+        assert process.line() == f"8192 {shown} None False 7"
+    assert not gone(name)
+    process.enter()
+    assert process.end() == (0, [], "") and gone(name)
 
 
-# ---------------------------------------------------------------- events
-
-def test_manual_reset_event_lets_all_waiting_threads_go_on():
-    with Event.create() as event:
-        threading.Timer(0.2, event.set).start()
-        assert threads(*[lambda: event.wait(60)] * 4) == [True] * 4
-        assert event.is_set() and event.wait(0) and event.is_set()
-        event.clear()
-        event.clear()
-        assert not event.is_set() and not event.wait(0)
-
-
-def test_auto_reset_event_lets_one_go_on_each_time():
-    with Event.create(manual_reset=False, initial_state=True) as event:
-        event.set()  # twice is once
-        assert event.is_set() and event.is_set()
-        assert sorted(threads(*[lambda: event.wait(0.3)] * 3)) == [False, False, True]
-        event.set()
-        event.clear()
-        assert not event.is_set() and not event.wait(0)
-
-
-@linux
-def test_set_and_clear_lets_waiting_threads_go_on():
-    """As threading.Event promises; on Windows the threads may miss it."""
-    with Event.create() as event, Event.create(manual_reset=False) as auto:
-        timer = threading.Timer(0.3, lambda: (event.set(), event.clear(), auto.set(), auto.clear()))
-        timer.start()
-        assert threads(*[lambda: event.wait(30)] * 3, lambda: wait_any([auto, event], 30)) == [True] * 3 + [event]
-        timer.join()
-        assert not event.is_set() and not auto.wait(0)
-
-
-def test_event_signature_has_the_defaults_of_a_manual_reset_event():
-    parameters = inspect.signature(Event.create).parameters
-    assert (parameters["manual_reset"].default, parameters["initial_state"].default) == (True, False)
-
-
-# ---------------------------------------------------------------- semaphores
-
-def test_semaphore_counts_from_its_value_to_its_maximum(name):
-    semaphore = Semaphore.create(name, 2, 4)
-    assert [semaphore.acquire(False) for _ in range(3)] == [True, True, False]
-    assert [semaphore.release(), semaphore.release(2)] == [0, 1]
-    with pytest.raises(ValueError, match="2 more would exceed the maximum"):
-        semaphore.release(2)
-    assert [semaphore.release(), semaphore.acquire(), semaphore.release()] == [3, True, 3]
-    with pytest.raises(ValueError, match="would exceed"):
-        in_thread(semaphore.release)
-    with contextlib.closing(Semaphore.create(name, 1, exist_ok=True)) as other:
-        assert other.acquire() and other.release() == 3
-    semaphore.close()
-
-
-def test_semaphore_counts_as_far_as_windows_does():
-    most = 2 ** 31 - 1
-    with contextlib.closing(Semaphore.create(None, most)) as full:
-        with pytest.raises(ValueError, match="would exceed"):
-            full.release()
-        assert full.acquire() and full.release() == most - 1
-
-
-def test_semaphore_keeps_its_count_among_threads_and_processes(name, python):
-    code = ("import sys, namedmap; s = namedmap.Semaphore.open(sys.argv[1])\n"
-            "for _ in range(300): s.release(2); s.acquire(); s.acquire()\n")
-    with contextlib.closing(Semaphore.create(name, 0, 100)) as semaphore:
-        processes = [python(code, name) for _ in range(2)]
-
-        def work():
-            for _ in range(300):
-                semaphore.release(2)
-                semaphore.acquire()
-                semaphore.acquire()
-
-        threads(work, work)
-        for process in processes:
-            assert process.end() == (0, [], "")
-        assert semaphore.release() == 0
-
-
-def take_from(semaphore, event):
-    event.set()
-    assert semaphore.acquire(timeout=60)
-
-
-def test_waitables_are_arguments_of_a_multiprocessing_process(name):
-    context = multiprocessing.get_context("spawn")
-    with contextlib.closing(Semaphore.create(name, 0)) as semaphore, Event.create(name + " event") as event:
-        process = context.Process(target=take_from, args=(semaphore, event))
-        process.start()
-        assert event.wait(60)
-        semaphore.release()
-        process.join(60)
-        assert process.exitcode == 0
+@windows
+@every_kind
+def test_inheritable_is_what_was_asked_for(kind, name, tmp_path):
+    for arguments in {}, {"file": tmp_path / "file"} if kind is MEMORY else {}:
+        for wanted in False, True:
+            with contextlib.closing(kind.create(name, inheritable=wanted, **arguments)) as made:
+                assert made.created and os.get_handle_inheritable(made.handle) == wanted
+                for other in (kind.open(name, inheritable=not wanted),
+                              kind.create(name, exist_ok=True, inheritable=not wanted, **arguments)):
+                    assert os.get_handle_inheritable(other.handle) != wanted
+                    other.close()
 
 
 # ---------------------------------------------------------------- Linux: processes that are killed
@@ -4424,6 +2524,1984 @@ def test_mutex_of_a_parent_can_be_acquired_in_forked_and_spawned_children(mutex,
         assert wait_in_child(multiprocessing.get_context(method), name) == 0
 
 
+# ---------------------------------------------------------------- create and open
+
+PUBLISHER = """
+import sys, namedmap
+m = namedmap.NamedMap.create(sys.argv[1], 256)
+m.write(b'Message from first process.')
+print('ready', flush=True)
+sys.stdin.readline()
+print(m[:6].decode())
+"""
+
+
+def test_create_in_another_process_lives_as_long_as_one_has_it_open(name, python):
+    other = python(PUBLISHER, name)
+    assert other.line() == "ready"
+    with NamedMap.open(name) as m:
+        assert m.read(27) == b"Message from first process." and not m.created
+        m.write(b"Answer")
+        other.enter()
+        assert other.end() == (0, ["Answer"], "") and m.read(6) == b"Answer" and not gone(name)
+    assert gone(name)
+    other = python(PUBLISHER, name)
+    assert other.line() == "ready" and not gone(name)
+    other.kill()
+    eventually(lambda: gone(name))
+
+
+def test_size_is_exact_where_created_and_whole_pages_where_opened(name):
+    size = PAGE + 904
+    with NamedMap.create(name, size) as m, NamedMap.open(name) as whole, NamedMap.open(name, size - 1) as part:
+        for each, expected in (m, size), (whole, 2 * PAGE), (part, size - 1):
+            assert (each.size, len(each), len(each.buf), each[:]) == (expected, expected, expected, bytes(expected))
+        for use in (lambda: NamedMap.open(name, 2 * PAGE + 1),
+                    lambda: NamedMap.create(name, 2 * PAGE + 1, exist_ok=True)):
+            with pytest.raises(ValueError, match=f"has {2 * PAGE} bytes, and {2 * PAGE + 1} were asked for"):
+                use()
+
+
+def test_create_of_a_taken_name_raises_or_attaches(name):
+    def refuse():
+        with pytest.raises(FileExistsError, match="a reader counts") as caught:
+            NamedMap.create(name, 100)
+        assert told(caught) == (183, name)
+
+    with NamedMap.create(name, 100) as m:
+        assert_no_growth(refuse, 5)
+        m[0] = 7
+        with NamedMap.create(name, 50, exist_ok=True) as again:
+            assert (m.created, again.created, again.size, again[0]) == (True, False, 50, 7)
+        reader = NamedMap.open(name, access="r")
+    refuse()  # although its creator has closed it
+    reader.close()
+    with NamedMap.create(name, 50, exist_ok=True) as fresh:
+        assert (fresh.created, fresh[0]) == (True, 0)
+
+
+def test_create_without_a_name_makes_memory_of_its_own():
+    with NamedMap.create(None, 10) as one, NamedMap.create(None, 10) as two:
+        one[0] = 1
+        assert one.created and two.created and two[0] == 0
+        assert repr(one) == f"<NamedMap None, size=10, access='rw', handle={one.handle:#x}>"
+
+
+def test_open_of_a_missing_name_waits_for_its_publisher_as_long_as_it_shall(name):
+    for timeout in 0, 0.2:
+        with pytest.raises(FileNotFoundError, match="nothing has this name now") as caught:
+            NamedMap.open(name, timeout=timeout)
+        assert told(caught) == (2, name)
+    for timeout in 30, None:
+        made = []
+        timer = threading.Timer(0.2, lambda: made.append(NamedMap.create(name, 10)))
+        timer.start()
+        NamedMap.open(name, timeout=timeout).close()
+        timer.join()
+        made.pop().close()
+
+
+@pytest.mark.parametrize("access", ["r", "rw", "c"])
+def test_reserve_commits_pages_when_they_are_mapped(access, name):
+    with NamedMap.create(name, 1 << 20, reserve=True) as m, NamedMap.open(name, access=access) as other:
+        with other.view(0, 70000) as view, m.view(0, 10) as first:
+            assert m.size == other.size == 1 << 20 and is_committed(view) and view[:] == bytes(70000)
+            if access != "r":
+                view[69999] = 1
+            first[0] = 5  # what was committed at offset 0 shows in other views
+            assert view[0] == 5
+        assert other[:] == b"\5" + bytes(69998) + (b"\1" if access == "rw" else b"\0") + bytes((1 << 20) - 70000)
+
+
+@windows
+def test_create_with_the_documented_security_descriptors_can_be_read(name):
+    documented = re.findall(r'``"([DS]:.*?)"``', NamedMap.create.__doc__)
+    assert len(documented) == 2
+    for sddl in documented:
+        with NamedMap.create(name, 100, sddl=sddl) as m, NamedMap.open(name, access="r") as other:
+            m[0] = 1
+            assert other[0] == 1
+
+
+# ---------------------------------------------------------------- passing objects on
+
+UNPICKLER = """
+import pickle, sys
+m = pickle.load(sys.stdin.buffer)
+print(m.name, m.size, m.access, m.created, m[:5])
+if m.access != "r": m[0] = 74
+"""
+
+
+@pytest.mark.parametrize("access", ["r", "rw", "c"])
+def test_pickle_opens_the_name_again_with_the_same_size_and_access(access, name):
+    with NamedMap.create(name, 5000) as made, NamedMap.open(name, 100, access=access) as m:
+        made[:5] = b"hello"
+        child = subprocess.run([sys.executable, "-c", UNPICKLER], cwd=HERE, input=pickle.dumps(m),
+                               stdout=subprocess.PIPE, timeout=60, check=True, env={**os.environ, "PYTHONUTF8": "1"})
+        assert child.stdout.decode().strip() == f"{name} 100 {access} False b'hello'"
+        assert made[:5] == (b"Jello" if access == "rw" else b"hello")
+    with pytest.raises(ValueError, match="closed"):
+        pickle.dumps(m)
+
+
+def test_pickle_without_a_name_or_of_a_view_raises_type_error(memory):
+    with NamedMap.create(None, 100) as m, pytest.raises(TypeError, match="without a name"):
+        pickle.dumps(m)
+    with memory.view() as view, pytest.raises(TypeError, match="pickle its NamedMap"):
+        pickle.dumps(view)
+
+
+# ---------------------------------------------------------------- passing objects to children
+
+class Pickled:
+    """What unpickles to what was pickled before."""
+
+    def __init__(self, thing):
+        self.data = pickle.dumps(thing)
+
+    def __reduce__(self):
+        return pickle.loads, (self.data,)
+
+
+class Killer:
+    """What ends the process that unpickles it."""
+
+    def __reduce__(self):
+        return os._exit, (3,)
+
+
+def use_in_child(things, go):
+    """Use two objects of each class, of which the second one is there twice, and close them."""
+    assert go.wait(60)
+    for first, second, again in things:
+        assert second is again and first is not second and first.name == second.name
+        for thing in (first, second):
+            if isinstance(thing, NamedMap):
+                thing[0] += 1
+                assert (thing.size, thing[50:60]) == (100, b"0123456789")
+            elif isinstance(thing, Event):
+                thing.set()
+                assert thing.wait(0)
+            else:
+                assert thing.acquire(timeout=30)
+                thing.release()
+            thing.close()
+    del first, second, again, thing
+    with open(__file__) as file:  # which gets the number of a descriptor that was closed
+        things.clear()
+        gc.collect()
+        assert file.read(3) == '"""'
+
+
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_process_gets_objects_that_its_parent_does_not_keep(method, name, tmp_path):
+    context = multiprocessing.get_context(method)
+    names, rounds = [f"{name} {kind}" for kind in KINDS], []
+
+    def made(kind, name, attach):
+        if kind is not MEMORY:
+            return kind.open(name) if name and attach else kind.ready(name)
+        thing = NamedMap.open(name, 100) if name and attach else NamedMap.create(
+            name, 100, file=None if name else tmp_path / str(attach))
+        thing[50:60] = b"0123456789"
+        return thing
+
+    def started(function, *arguments):
+        things = [[made(kind, each, False), made(kind, each, True)] for kind in KINDS
+                  for each in (None, f"{name} {kind}")]
+        process = context.Process(target=function, args=(*arguments, [[*pair, pair[1]] for pair in things], go))
+        process.start()
+        return process
+
+    def work():
+        process = started(use_in_child)
+        assert not any(map(gone, names))
+        go.set()
+        process.join(60)
+        assert process.exitcode == 0
+        eventually(lambda: all(map(gone, names)))  # although the parent still has the Process
+        rounds.append(1)
+        assert [(tmp_path / file).read_bytes()[0] for file in ("False", "True")] == [len(rounds)] * 2
+        if method != "fork":  # which does not unpickle
+            process = started(print, Killer())
+            process.join(60)
+            assert process.exitcode == 3
+            del process
+            eventually(lambda: all(map(gone, names)))
+        go.clear()
+
+    with Event.create() as go:
+        assert_no_growth(work, 3)
+
+
+def keep(thing):
+    keep.thing = thing
+
+
+def count(position):
+    keep.thing[position] += 1
+    return keep.thing[position]
+
+
+def read_first(m):
+    return m[0]
+
+
+def test_pool_and_executor_take_objects_as_initargs_and_named_ones_as_arguments(name):
+    context = multiprocessing.get_context("spawn")
+    with NamedMap.create(name, 10) as m:
+        lost = Pickled(m)
+    with NamedMap.create(None, 10) as kept:
+        with ProcessPoolExecutor(1, context, keep, (kept,)) as executor, context.Pool(1, keep, (kept,)) as pool:
+            for number, call in enumerate((lambda *arguments: executor.submit(*arguments).result(60),
+                                           lambda function, *arguments: pool.apply_async(function, arguments).get(60))):
+                with NamedMap.create(name, 10) as named:
+                    named[0] = 7
+                    assert call(read_first, named) == 7
+                assert call(count, 1) == kept[1] == number + 1
+                with pytest.raises(FileNotFoundError, match="unpickled"):
+                    call(read_first, lost)
+
+
+LOST_USES = {MEMORY: FIRST_USES, MUTEX: [Mutex.acquire, lambda m: m.acquire(False), Mutex.release, Mutex.__enter__],
+             EVENT: [Event.set, Event.clear, Event.is_set, Event.wait],
+             SEMAPHORE: [Semaphore.acquire, lambda s: s.acquire(False), Semaphore.release, Semaphore.__enter__]}
+
+
+@every_kind
+@pytest.mark.parametrize("code", [2, 5, 8])
+def test_unpickled_object_that_cannot_be_opened_raises_that_at_each_use(code, kind, name, fault, monkeypatch):
+    with contextlib.closing(kind.create(name)) as made:
+        data = pickle.dumps(made)
+        if code != 2:
+            fault("open_file_mapping" if kind is MEMORY else "open_waitable", code=code)
+            lost = pickle.loads(data)
+            monkeypatch.undo()
+    if code == 2:
+        lost = pickle.loads(data)
+    caught, uses = [], LOST_USES[kind] + [lambda x: x.handle, *[lambda x: wait_any([x], 0)] * (kind is not MEMORY)]
+    with contextlib.closing(kind.create(name)):  # which changes nothing
+        for use in uses * 2:
+            with pytest.raises(OSError, match="unpickled.*open" if code == 2 else "injected") as each:
+                use(lost)
+            assert told(each) == (code, name)
+            caught.append(each)
+    assert len({id(each.value) for each in caught}) == len(caught)
+    assert (lost.name, lost.closed) == (name, False) and repr(name) in repr(lost)
+    if kind in (MEMORY, EVENT):
+        with lost as same:
+            assert same is lost
+    lost.close()
+    lost.close()
+    assert lost.closed
+    for use in uses:
+        with pytest.raises(ValueError, match="is closed"):
+            use(lost)
+
+
+# ---------------------------------------------------------------- reading and writing
+
+@pytest.fixture(params=["map", "view", "opened"])
+def either(request, name):
+    """100 bytes of zero, by each class."""
+    with NamedMap.create(name, 300) as m, m.view(101, 100) as view, NamedMap.open(name, 100) as opened:
+        yield {"map": NamedMap.create(None, 100), "view": view, "opened": opened}[request.param]
+        if request.param == "view":
+            assert m[:101] + m[201:] == bytes(200)
+
+
+KEYS = [slice(None), slice(0, 5), slice(-3, None), slice(90, 200), slice(200, 300), slice(5, 2), slice(None, None, 7),
+        slice(10, 20, 3), slice(20, 10, -3), slice(None, None, -1), slice(2 ** 64, -2 ** 64, -9), 0, 4, -1, -100]
+
+
+def test_index_slice_and_read_are_those_of_a_bytearray(either):
+    model, chance = bytearray(100), random.Random(1)
+    for key in KEYS:
+        either[key] = model[key] = (bytes(chance.choices(range(256), k=len(model[key]))) if isinstance(key, slice)
+                                    else chance.randrange(256))
+        assert either[:] == either.read() == bytes(either.buf) == model
+        for key in KEYS:
+            assert either[key] == model[key] and type(either[key]) is (bytes if isinstance(key, slice) else int)
+    assert list(either) == list(model) and list(reversed(either)) == list(reversed(model))
+    assert [byte in either for byte in range(256)] == [byte in model for byte in range(256)]
+    for size, offset in itertools.product((-1, None, 0, 1, 3, 100, 2 ** 70, -2 ** 70), (0, 5, 98, 100, 2 ** 70)):
+        assert either.read(size, offset) == model[offset:][:size if size is not None and size >= 0 else None]
+    with pytest.raises(TypeError, match="fixed size"):
+        del either[0]
+
+
+def test_write_and_slice_assignment_take_all_that_is_bytes_like(either):
+    for data in (b"1234", bytearray(b"1234"), memoryview(b"1234"), array.array("I", [0x34333231]),
+                 memoryview(b"11223344")[::2], memoryview(array.array("H", [0x3231, 0, 0x3433, 0]))[::2],
+                 memoryview(b"1234").cast("B", (2, 2)), memoryview(b"4321")[::-1],
+                 ctypes.create_string_buffer(b"1234", 4), (ctypes.c_uint32 * 1)(0x34333231)):
+        for store in either.write, lambda data: either.__setitem__(slice(0, 4), data):
+            either[:5] = b"    x"
+            assert store(data) in (4, None) and either[:5] == b"1234x"
+    for empty in (b"", memoryview(b"").cast("B"), array.array("d")):
+        assert either.write(empty) == either.write(empty, 100) == 0
+    either[0:8] = array.array("I", [1, 2])
+    either[2:10] = either.buf[0:8]  # which overlaps
+    assert either[:11] == b"\1\0\1\0\0\0\2\0\0\0\0"
+    assert either.write(b"x" * 100) == 100 and either.write(b"ab", 98) == 2 and either[:] == b"x" * 98 + b"ab"
+
+
+def test_buf_is_one_memoryview_and_what_is_made_of_it_is_independent(either):
+    assert either.buf is either.buf
+    with either.buf[:] as part:
+        part[0] = 7
+    with either.buf as buf:
+        assert (buf[0], buf.nbytes, buf.format, buf.readonly) == (7, 100, "B", False)
+    with pytest.raises(ValueError, match="released"):
+        either.buf[0]
+    either[0] += 1
+    assert either[0] == either.read(1)[0] == either.snapshot(ctypes.c_uint8).value == 8
+
+
+STORES = [lambda m: m.write(b"x"), lambda m: m.__setitem__(0, 1), lambda m: m.__setitem__(slice(0, 1), b"x"),
+          lambda m: m.__setitem__(slice(0, 2), array.array("H", [1])), lambda m: m.write(array.array("H", [1])),
+          lambda m: m.buf.__setitem__(0, 1), lambda m: m.overlay(ctypes.c_int),
+          lambda m: ctypes.c_int.from_buffer(m.buf)]
+
+
+@pytest.mark.parametrize("over_a_file", [False, True], ids=["memory", "file"])
+@pytest.mark.parametrize("access", ["r", "c"])
+def test_access_that_is_not_rw_leaves_the_memory_alone(access, over_a_file, name, path):
+    refusal = pytest.raises(TypeError) if access == "r" else contextlib.nullcontext()
+    with NamedMap.create(name, 10, file=path if over_a_file else None) as memory:
+        memory[:] = b"0123456789"
+        with NamedMap.open(name, 10, access=access) as m, memory.view(access=access) as view, m.view() as part:
+            for each, store in itertools.product((m, view, part), STORES):
+                with refusal:
+                    store(each)
+                each.flush()
+                assert (each.access, each.buf.readonly, memory[:]) == (access, access == "r", b"0123456789")
+                assert each.snapshot(ctypes.c_char).value == each[:1] and (each[:] == memory[:]) == (access == "r")
+            with m.view(access={"r": "c", "c": "r"}[access]) as narrower:
+                assert narrower[:] == b"0123456789"
+            with pytest.raises(ValueError, match=f"wider than its map, which has access='{access}'"):
+                m.view(access="rw")
+    for store in STORES * over_a_file:
+        with NamedMap.create(name, file=path, access=access) as m, m.view() as view:
+            for each in m, view:
+                with refusal:
+                    store(each)
+                each.flush()
+            assert NamedMap.open(name, access="r")[:] == b"0123456789"
+    assert path.read_bytes() == b"0123456789"
+
+
+def test_overlay_lives_in_the_memory_and_snapshot_does_not(either):
+    point, copied = either.overlay(Point, 8), either.snapshot(Point, 8)
+    point.x, point.y = 7, 2.5
+    assert either[8:12] == b"\7\0\0\0"
+    either[8] = 9
+    assert (point.x, point.y, copied.x, copied.y, either.snapshot(Point, 8).x) == (9, 2.5, 0, 0, 9)
+    assert list(either.overlay(ctypes.c_uint8 * 3, 97)) == [0, 0, 0]
+
+
+# ---------------------------------------------------------------- text
+
+TEXTS = [  # an encoding, bytes of memory, and the text in front of their first NUL
+    ("utf-16-le", b"a\0b\0\0\0\x3d\xd8", "ab"),  # half a surrogate pair of an older text
+    ("utf-16-le", "\u00fc\U0001f600".encode("utf-16-le"), "\u00fc\U0001f600"), ("utf-16-le", b"\0\0a\0", ""),
+    ("utf-16-le", b"\x3d\xd8a\0\0\0", "\ufffda"), ("utf-16-le", b"a\0\x3d\xd8\0\0", "a\ufffd"),
+    ("utf-16-le", b"\x3d\xd8", "\ufffd"), ("utf-16-le", b"a\0b", "a\ufffd"), ("utf-16-le", b"\x3d", "\ufffd"),
+    ("utf-16-le", b"", ""), ("utf-16-le", b"\1\0\0\1\0\0x\0", "\1\u0100"), ("utf-16-le", b"a\0\0\0b", "a"),
+    ("utf-16-be", b"a\0\0b\0\0\xd8\x3d", "\u6100b"), ("utf-8", b"caf\xc3\xa9\0\xff", "caf\u00e9"),
+    ("utf-8", b"a\xffb\xc3", "a\ufffdb\ufffd"), ("utf-8", b"a\xe2\x82\0b", "a\ufffd"), ("ascii", b"\x80a", "\ufffda"),
+    ("cp1252", b"caf\xe9\x81\0\x81", "caf\u00e9\ufffd"), ("utf-8-sig", b"\xef\xbb\xbfx\0\xff", "x"),
+    ("utf-32-le", "a\U0001f600\0".encode("utf-32-le") + b"\xff" * 4, "a\U0001f600"), ("utf-32-le", b"a\0\0", "\ufffd"),
+    ("utf-32-le", b"\0\0\0\1a\0\0\0\0\0\0\0", "\ufffda"), ("shift_jis", b"\x93\xfa\0\x93", "\u65e5")]
+
+
+@pytest.mark.parametrize("encoding, data, text", TEXTS)
+def test_read_text_ends_at_the_first_nul_or_with_the_range(encoding, data, text, either):
+    either[:] = b"\x81" * 100
+    either.write(data, 7)
+    assert either.read_text(len(data), 7, encoding) == text
+    either.write(data, 100 - len(data))
+    for size in {len(data), -1, 2 ** 70} - {0} | {len(data)}:
+        assert either.read_text(size, 100 - len(data), encoding=encoding) == text
+    assert either.read_text(offset=100) == either.read_text(offset=2 ** 70) == either.read_text(0) == ""
+
+
+@pytest.mark.parametrize("text", ["", "a", "caf\u00e9", "x" * 20])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16", "utf-32-le", "utf-8", "utf-8-sig", "cp1252",
+                                      "utf-7", "latin-1", "cp037"])
+def test_write_text_writes_the_text_and_a_nul_and_nothing_else(text, encoding, either):
+    either[:] = b"\xdd" * 100
+    data = (text + "\0").encode(encoding)
+    for named in {"size": len(data)}, {"size": None}, {}:
+        assert either.write_text(text, 3, encoding=encoding, **named) == len(data)
+        assert either[:] == b"\xdd" * 3 + data + b"\xdd" * (97 - len(data))
+        assert either.read_text(97, 3, encoding=encoding) == either.read_text(-1, 3, encoding=encoding) == text
+    assert either.write_text(text, 100 - len(data), encoding=encoding) == len(data)
+    assert either.read_text(offset=100 - len(data), encoding=encoding) == text
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-8", "utf-32-le", "gb18030"])
+def test_read_text_of_a_long_text_is_whole(encoding):
+    with NamedMap.create(None, 50000) as m:
+        for shift in range(4):  # so that each byte of a character ends what is decoded at once
+            text = shift * "a" + 3000 * "\U0001f600" + "\u00fc"
+            written = m.write_text(text, shift, encoding=encoding)
+            m[shift + written:shift + written + 4] = b"\xff" * 4
+            assert m.read_text(offset=shift, encoding=encoding) == m.read_text(written, shift, encoding) == text
+
+
+BAD_TEXTS = [
+    ("read_text", LookupError, [args(encoding="no-such"), args(encoding="hex")]),
+    ("read_text", ValueError, [args(1, -1)]), ("write_text", LookupError, [args("a", encoding="no-such")]),
+    ("read_text", TypeError, [args(encoding=8), *map(args, NO_INDEX), *(args(1, bad) for bad in NO_INDEX_OR_NONE)]),
+    ("write_text", TypeError, [*map(args, (b"ab", None, 5, ["a"])), args("a", encoding=8)]),
+    ("write_text", TypeError, [args("a", bad) for bad in NO_INDEX_OR_NONE] + [args("a", 0, bad) for bad in NO_INDEX]),
+    ("write_text", UnicodeEncodeError, [args("a\u20ac", encoding="latin-1"), args("a\ud800"),
+                                        args("\u00e9", encoding="ascii"), args("\ud800", encoding="utf-8")]),
+    ("write_text", ValueError, [*map(args, ("a\0", "\0", "a\0b")), *(args(*each) for each in (
+        ("x" * 50,), ("x", 97), ("", 99), ("", 100), ("", 101), ("x", 2 ** 70), ("x", -4), ("xx", 0, 5), ("xx", 0, 4),
+        ("", 0, 1), ("", 0, 0), ("x", 97, 4)))])]
+
+
+@pytest.mark.parametrize("method, error, cases", BAD_TEXTS)
+def test_text_that_is_refused_changes_nothing(method, error, cases, either):
+    either[:] = before = bytes(range(100))
+    for arguments, named in cases:
+        with pytest.raises(error):
+            getattr(either, method)(*arguments, **named)
+        assert either[:] == before
+    with NamedMap.create(None, 10) as closed, closed.view(access="r") as reader:
+        for text in "x", "":
+            with pytest.raises(TypeError):
+                reader.write_text(text)
+    for each in closed, reader:
+        for use in each.read_text, lambda: each.write_text("x"):
+            with pytest.raises(ValueError, match="is closed"):
+                use()
+
+
+class Record(ctypes.Structure):
+    _layout_, _pack_ = "ms", 1
+    _fields_ = [("packet", ctypes.c_uint8), ("track", ctypes.c_uint16 * 16), ("speed", ctypes.c_double)]
+
+
+C_PROGRAM = r"""
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#pragma pack(push, 1)
+typedef struct { uint8_t packet; uint16_t track[16]; double speed; } Record;
+#pragma pack(pop)
+#include <fcntl.h>
+#include <sys/mman.h>
+static Record *opened(const char *path)
+{ return mmap(NULL, sizeof(Record), PROT_READ | PROT_WRITE, MAP_SHARED, open(path, O_RDWR), 0); }
+static void store(Record *record, const char *text)
+{
+    size_t i = 0;
+    do record->track[i] = (uint8_t)text[i]; while (text[i++]);
+}
+int main(int argc, char **argv)
+{
+    Record *record = opened(argv[1]);
+    if (argc > 2) {
+        store(record, argv[2]);
+        memset(record->track, 0xDD, sizeof record->track);
+        store(record, argv[3]);
+        return 0;
+    }
+    printf("%d ", record->packet);
+    for (int i = 0; i < 16 && record->track[i]; i++) printf("%04x ", record->track[i]);
+    printf("%.2f\n", record->speed);
+    return 0;
+}
+"""
+
+
+@linux
+def test_text_in_a_field_is_exchanged_with_a_program_in_c(name, tmp_path, start):
+    program, file = str(tmp_path / "record"), tmp_path / "memory"
+    if not shutil.which("gcc"):
+        pytest.skip("no gcc for a program in C")
+    (tmp_path / "record.c").write_text(C_PROGRAM)
+    subprocess.run(["gcc", "-o", program, str(tmp_path / "record.c")], check=True)
+    with NamedMap.create(name, 100, file=file) as m:
+        m[:] = b"\xee" * 100
+        assert start(program, file, "Nuerburgring GP", "Spa").end() == (0, [], "")
+        assert m.read_text(Record.track.size, Record.track.offset) == "Spa"
+        assert m[:1] + m[33:] == b"\xee" * 68 and m[9:33] == b"\xdd" * 24
+        record = m.overlay(Record)
+        record.packet, record.speed = 200, 12.25
+        for text in "N\u00fcrburgring", "\U0001f600 Spa":
+            assert m.write_text(text, Record.track.offset, Record.track.size) == len(text.encode("utf-16-le")) + 2
+        with pytest.raises(ValueError):
+            m.write_text("x" * 16, Record.track.offset, Record.track.size)
+        assert start(program, file).end() == (0, ["200 d83d de00 0020 0053 0070 0061 12.25"], "")
+
+
+# ---------------------------------------------------------------- iterating, the buffer protocol, and hints
+
+def test_iter_is_live_and_yields_ints(either):
+    octets = iter(either)
+    assert next(octets) == 0
+    either[1:3] = b"\5\xff"
+    assert [next(octets), next(octets)] == [5, 255] and iter(octets) is octets
+    assert list(octets) == [0] * 97 and all(type(byte) is int for byte in either)
+
+
+def test_buffer_protocol_is_there_from_python_3_12_on(either):
+    if sys.version_info < (3, 12):
+        assert not hasattr(either, "__buffer__")
+        with pytest.raises(TypeError):
+            memoryview(either)
+        return
+    with memoryview(either) as view:
+        view[5] = 7
+        assert (view.nbytes, view.format, either[5]) == (100, "B", 7)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="the hints are written for Python 3.10")
+def test_type_hints_of_all_that_is_public_can_be_evaluated():
+    for public in [namedmap.main, *(getattr(namedmap, name) for name in namedmap.__all__)]:
+        typing.get_type_hints(public)
+        for entry in dir(public) if inspect.isclass(public) else ():
+            member = inspect.getattr_static(public, entry)
+            function = getattr(member, "fget", None) or getattr(member, "__func__", member)
+            if inspect.isfunction(function) and (entry[0] != "_" or entry.endswith("__")):
+                typing.get_type_hints(function)
+
+
+# ---------------------------------------------------------------- views
+
+def test_views_of_a_thousand_ranges_show_the_same_memory(name):
+    size, chance = 300000, random.Random(2)
+    ranges = [(0, 1), (1, 10), (65535, 2), (65536, 100), (65537, 70000), (size - 1, 1), (0, size), (131073, None)]
+    ranges += [(chance.randrange(size - 100), chance.randrange(1, 100)) for _ in range(1000)]
+    with contextlib.ExitStack() as stack, NamedMap.create(name, size) as m:
+        m[:] = model = bytearray(index * 7 % 251 for index in range(size))
+        for (offset, length), view in [(each, stack.enter_context(m.view(*each))) for each in ranges]:
+            length = size - offset if length is None else length
+            view[-1] = model[offset + length - 1] = chance.randrange(256)
+            assert (view.size, len(view), bool(view), view[:]) == (length, length, True, model[offset:offset + length])
+            assert (view.address - m.address - offset) % mmap.ALLOCATIONGRANULARITY == 0
+        assert m[:] == model
+
+
+def test_view_keeps_its_map_and_outlives_its_close(name):
+    view = NamedMap.create(name, 100).view()
+    assert not gone(name)
+    view.close()
+    assert gone(name)
+    with NamedMap.create(name, 100) as m:
+        view = m.view(10, 10)
+    view[0] = 1
+    address = view.address
+    assert gone(name) and view[:2] == b"\1\0" and not is_free(address)
+    view.close()
+    assert is_free(address)
+
+
+def test_memory_is_not_mapped_before_it_is_used(name, fault):
+    calls = fault("map_view")
+    with NamedMap.create(name, 1 << 20) as m:
+        assert (m.size, len(m), bool(m), m.created, m.access, m.name) == (1 << 20, 1 << 20, True, True, "rw", name)
+        assert repr(m) and not calls
+        m.view(0, 10).close()
+        assert m[0] == m[1] == 0 and [call[2:4] for call in calls] == [(0, 10), (0, 1 << 20)]
+
+
+@pytest.mark.skipif(sys.maxsize < 2 ** 32, reason="more than 4 GiB do not fit a 32-bit process")
+def test_memory_beyond_4_gib_is_read_and_written(name):
+    size = 2 ** 32 + 65536 + 5
+    if free_memory() < size + 2 ** 30:
+        pytest.skip("this machine cannot commit 5 GiB")
+    with NamedMap.create(name, size) as m, NamedMap.open(name) as other:
+        m[2 ** 32 + 1] = 77
+        m.write(b"end", size - 3)
+        assert m.address > 2 ** 32 and m[1] == 0  # so that a truncated pointer would crash
+        assert (other.size, other[2 ** 32 + 1], other.read(3, size - 3)) == (-(-size // PAGE) * PAGE, 77, b"end")
+        with other.view(2 ** 32 + 65536, 5) as view:
+            assert view[:] == b"\0\0end"
+
+
+def test_view_of_a_huge_object_takes_only_its_own_pages(name):
+    size, free = 5 * 2 ** 30, free_memory()
+    with NamedMap.create(name, size, reserve=True) as m, m.view(2 ** 32 + 70000, 10) as view:
+        assert m.size == size and free_memory() > free - size // 2
+        view[:] = b"0123456789"
+        with m.view(2 ** 32 + 70000, 10) as same, m.view(70000, 10) as low, m.view(size - 1) as last:
+            last[0] = 1
+            assert same[:] == b"0123456789" and low[:] == bytes(10)
+
+
+@windows
+def test_view_at_an_address_begins_there_or_is_refused(name):
+    free = 0x20000000000 if sys.maxsize > 2 ** 32 else 0x10000000  # above 4 GiB, a truncated pointer would crash
+    while not is_free(free) or region_at(free).RegionSize < 0x400000:
+        free = region_at(free).BaseAddress + region_at(free).RegionSize + 0xFFFF & ~0xFFFF
+    above, highest = free + 0x100000 + 70001 % 65536, 2 ** (47 if sys.maxsize > 2 ** 32 else 32)
+    with NamedMap.create(name, 300000) as m:
+        with m.view(0, 70000, address=free) as view, m.view(70001, 10, address=above) as other:
+            assert (view.address, other.address) == (free, above)
+            view[0] = other[0] = view.overlay(ctypes.c_uint8, 69999).value = 77
+            assert (m[0], m[70001], m[69999]) == (77, 77, 77)
+            for access in "rw", "r":
+                with pytest.raises(OSError, match="not free") as caught:
+                    m.view(0, 10, access=access, address=free)
+                assert told(caught) == (487, name)
+        assert is_free(free)
+        for offset, address, error, text in [
+                *((0, far, ValueError, "which programs may use") for far in (
+                    0, -65536, 2 ** 64, 2 ** 70, highest + 1, highest + 1 - 65536 + 2 ** 48)),
+                *((*each, ValueError, "congruent modulo") for each in ((0, free + 1), (1, free), (1, free + 4097))),
+                *((0, bad, TypeError, None) for bad in (1.5, "1", b"")), (299991, free, ValueError, "not inside")]:
+            with pytest.raises(error, match=text):
+                m.view(offset, 10, address=address)
+
+
+# ---------------------------------------------------------------- files
+
+FILE = "caf\u00e9 file.bin"  # of the fixture `path`
+
+
+@pytest.mark.parametrize("form", [str, os.fsencode, lambda path: path, lambda path: path.name])
+def test_create_over_a_path_of_any_form_reads_and_writes_the_file(form, name, path, python, monkeypatch):
+    monkeypatch.chdir(path.parent)
+    with NamedMap.create(name, 20, file=form(path)) as m:
+        assert (m.size, m.access, m.created, m[:]) == (20, "rw", True, b"0123456789" + bytes(10))
+        other = python("import sys, namedmap\n"
+                       "with namedmap.NamedMap.open(sys.argv[1]) as m:\n"
+                       "    print(m.size, m[:10].decode())\n"
+                       "    m[15:20] = b'there'\n", name)
+        assert other.end() == (0, ["20 0123456789"], "")  # the size of a file is exact
+    assert path.read_bytes() == b"0123456789" + bytes(5) + b"there"
+
+
+@pytest.mark.parametrize("mode, access", [(mode, access) for mode in ("r+b", "a+b", "rb") for access in ("r", "rw", "c")
+                                          if (mode, access) != ("rb", "rw")])
+def test_create_over_an_open_file_duplicates_it(mode, access, path, name):
+    with path.open(mode) as file:
+        file.seek(3)
+        if mode == "r+b":
+            file.write(b"X")  # still in the buffer of Python
+        contents, position = (b"012X456789", 4) if mode == "r+b" else (b"0123456789", 3)
+        m = NamedMap.create(name, file=file, access=access)
+        assert m[:] == contents and file.tell() == position
+        forgotten = weakref.ref(file)
+    del file
+    assert forgotten() is None
+    with m, path.open("rb") as file:
+        assert m[:] == file.read() == contents  # it is shared as it was opened
+
+
+def test_create_with_a_size_makes_a_file_larger_and_never_smaller(path):
+    missing, empty = path.with_name("missing"), path.with_name("empty")
+    empty.write_bytes(b"")
+    for file, before in (path, b"0123456789"), (missing, b""), (empty, b""):
+        with NamedMap.create(None, 50000, file=file) as m:
+            assert m.created and m.size == 50000 and is_committed(m) and m[:] == before + bytes(50000 - len(before))
+            m[49999] = 1
+        for access in "r", "rw", "c":
+            with NamedMap.create(None, 12, file=file, access=access) as m:
+                assert m.size == 12 and m[:] == (before + bytes(12))[:12]
+        assert file.read_bytes() == before + bytes(49999 - len(before)) + b"\1"
+
+
+no_descriptor = ValueError if ON_WINDOWS else NotImplementedError  # for a malformed security descriptor
+# What is given as the file, or makes it, other arguments, the exception, a part of its text, and the Win32 code.
+REFUSED_FILES = [
+    *[("missing", {"access": access, "size": size}, FileNotFoundError, 'a file is made if a size is given, with ', 2)
+      for access, size in (("r", None), ("rw", None), ("c", None), ("r", 10), ("c", 10))],
+    *[(file, {"size": 10}, FileNotFoundError, None, None) for file in (os.path.join("missing folder", "file"), "")],
+    *[("empty", {"access": access}, OSError, "the file is empty; a size", 1006) for access in ("r", "rw", "c")],
+    *[(file, {"access": access, "size": 11}, ValueError, 'bytes, 11 were asked for, and only access="rw"', None)
+      for file in ("empty", FILE, lambda: open(FILE, "rb")) for access in ("r", "c")],
+    *[("folder", {"access": access, "size": 10}, OSError, None, None) for access in ("r", "rw", "c")],
+    *[(os.devnull, {"size": size}, OSError, "this is not a file on a disk", None) for size in (None, 10)],
+    *[(file, {"size": 10}, ValueError, "a path must not contain NUL", None) for file in ("a\0b", b"a\0b")],
+    *[(file, {}, TypeError, None, None) for file in (5, object())],
+    *[(file, {"size": size}, OSError, "no room|too large", None) for file in (FILE, "new") for size in (
+        2 ** 60, 2 ** 63 - 1)],
+    *[("locked", {"size": size}, PermissionError, 'access="r" may be allowed', 5) for size in (None, 5, 5000)],
+    (lambda: io.BytesIO(b"abc"), {}, TypeError, "a path or a file of the system is required, not BytesIO", None),
+    *[(lambda number=number: types.SimpleNamespace(fileno=lambda: number, name="a descriptor", close=int), {}, error,
+       text, None) for number, error, text in ((2 ** 40, ValueError, "no file has the descriptor 1099511627776"),
+                                               (-2 ** 70, ValueError, "no file has"), (987, OSError, None))],
+    (lambda: (file := open(FILE, "rb")).close() or file, {}, ValueError, "closed file", None),
+    (lambda: open(os.devnull, "r+b", buffering=0), {"size": 10}, OSError, "this is not a file on a disk", None),
+    (lambda: open("empty", "r+b"), {}, OSError, "the file is empty", 1006),
+    *[(lambda mode=mode: open(FILE, mode), {"access": access}, PermissionError, "not opened for access=", 5)
+      for mode, refused in (("rb", ["rw"]), ("ab", ["r", "rw", "c"])) for access in refused],
+    *[(file, {"size": 100, "sddl": "D:(A;;GA;;;WD"}, no_descriptor, None, None) for file in (FILE, "new")]]
+
+
+@pytest.mark.parametrize("file, arguments, error, text, code", REFUSED_FILES)
+def test_create_over_a_file_that_cannot_be_mapped_leaves_it_alone(file, arguments, error, text, code, name, path,
+                                                                  monkeypatch):
+    def refuse():
+        given = file() if callable(file) else file
+        for named in name, None:
+            with pytest.raises(error, match=text) as caught:
+                NamedMap.create(named, file=given, **arguments)
+            if isinstance(caught.value, OSError):
+                assert caught.value.filename == getattr(given, "name", given)
+            assert code is None or told(caught)[0] == code
+        if callable(file):
+            given.close()
+
+    monkeypatch.chdir(path.parent)
+    path.with_name("empty").write_bytes(b"")
+    path.with_name("locked").write_bytes(b"x")
+    path.with_name("locked").chmod(0o444)
+    path.with_name("folder").mkdir()
+    if file == "locked":
+        with contextlib.suppress(PermissionError), open(file, "r+b"):
+            pytest.skip("root may write to all files")
+    assert_no_growth(refuse, 3)
+    path.with_name("locked").chmod(0o644)  # else Windows does not delete it
+    assert gone(name) and sorted(os.listdir(".")) == [FILE, "empty", "folder", "locked"]
+    assert [os.path.getsize(each) for each in ("empty", "locked")] == [0, 1] and path.read_bytes() == b"0123456789"
+
+
+FULL = """
+import os, sys, namedmap
+os.chdir(sys.argv[1])
+with open("file", "wb") as file: file.write(b"0123456789")
+before = len(os.listdir("/dev/fd"))
+def refuse(name, size, file):
+    try: namedmap.NamedMap.create(name, size, file=file)
+    except OSError as error: print(error.strerror, error.filename == getattr(file, "name", file))
+for name in None, sys.argv[2]:
+    for given in "file", open("file", "r+b"), "new":
+        refuse(name, 1 << 20, given)
+del given
+os.chmod("file", 0o444)
+os.seteuid(65534)
+for size in None, 5000: refuse(None, size, "file")
+print(len(os.listdir("/dev/fd")) - before, os.path.getsize("file"), os.listdir("."))
+"""
+
+
+@linux
+def test_create_over_a_file_on_a_full_disk_or_of_another_user_leaves_it_alone(name, tmp_path):
+    lines = in_namespace(f"mount -t tmpfs -o size=64k tmpfs '{tmp_path}'", FULL, str(tmp_path), name)
+    denied = 'Permission denied; opening it for reading with access="r" may be allowed True'
+    assert lines == 6 * ["No space left on device True"] + 2 * [denied] + ["0 10 ['file']"]
+
+
+@pytest.mark.parametrize("access", ["r", "rw", "c"])
+def test_create_over_a_path_has_the_file_for_itself_on_windows(access, path, name, python):
+    def refuse():
+        for named, size in ((None, None), (name + " 2", 5)) if ON_WINDOWS else ():
+            with pytest.raises(PermissionError, match="the file is open elsewhere") as caught:
+                NamedMap.create(named, size, file=path, access=access)
+            assert told(caught) == (32, str(path)) and "access=" not in str(caught.value)
+
+    other = python("import sys\n"
+                   "with open(sys.argv[1], 'r+b') as file:\n"
+                   "    print('ready', flush=True)\n"
+                   "    sys.stdin.readline()\n"
+                   "    print(file.read().decode())\n", str(path))
+    assert other.line() == "ready"
+    refuse()
+    with path.open("r+b") as file, NamedMap.create(name, file=file if ON_WINDOWS else path, access=access) as m:
+        assert m[:] == b"0123456789"
+        if access == "rw":
+            m[0] = 65
+    other.enter()
+    assert other.end() == (0, [("A" if access == "rw" else "0") + "123456789"], "")
+    m = NamedMap.create(name, file=path, access=access)
+    with pytest.raises(PermissionError) if ON_WINDOWS else contextlib.nullcontext():
+        path.open("rb").close()
+    refuse()
+    m.close()
+    path.open("r+b").close()
+    m = NamedMap.create(name, file=path, access=access)
+    del m  # forgotten
+    path.open("r+b").close()
+
+
+@windows
+def test_create_over_a_file_that_another_program_has_open_for_a_moment_waits_for_it(path, fault):
+    calls = fault("open_file", code=namedmap.ERROR_SHARING_VIOLATION, times=4)
+    with NamedMap.create(None, file=path) as m:
+        assert m[:] == b"0123456789" and len(calls) == 5
+
+
+RACER = """
+import sys, namedmap
+created = done = 0
+while done < 60:
+    try:
+        with namedmap.NamedMap.create(sys.argv[1], 4096, file=sys.argv[2], exist_ok=True) as m:
+            created += m.created
+            done += 1
+            m[0] = 1
+    except PermissionError as error:
+        if getattr(error, "winerror", None) != namedmap.ERROR_SHARING_VIOLATION:  # the others had it at each attempt
+            raise
+print(created, flush=True)
+"""
+
+
+def test_create_over_the_same_file_in_processes_at_once_succeeds_in_all(name, path, python):
+    ended = [racer.end() for racer in [python(RACER, name, str(path.parent / "new")) for _ in range(3)]]
+    assert [(status, err) for status, _, err in ended] == [(0, "")] * 3
+    assert sum(int(lines[0]) for _, lines, _ in ended) > 0
+
+
+def test_create_over_a_file_looks_at_the_name_first(path, name):
+    missing = path.parent / "missing"
+    with NamedMap.create(name, PAGE) as memory:
+        memory[:5] = b"there"
+        for file in (path, missing):
+            with pytest.raises(FileExistsError):
+                NamedMap.create(name, 2 * PAGE, file=file)
+            with NamedMap.create(name, 10, file=file, exist_ok=True) as m:
+                assert (m.created, m[:5]) == (False, b"there")
+            with NamedMap.create(name, file=file, exist_ok=True, access="r") as m:
+                assert (m.created, m.access, m.size) == (False, "r", PAGE)
+            with pytest.raises(ValueError, match=f"has {PAGE} bytes, and {2 * PAGE} were asked for"):
+                NamedMap.create(name, 2 * PAGE, file=file, exist_ok=True)
+    with Event.create(name), pytest.raises(OSError, match="this is the name of an event"):
+        NamedMap.create(name, file=missing)
+    assert path.read_bytes() == b"0123456789" and not missing.exists()
+
+
+@windows
+def test_create_over_a_file_looks_at_a_name_with_a_descriptor_first(path, name, secured_mapping):
+    secured_mapping("D:(A;;0x0005;;;WD)")
+    for error, exist_ok in (FileExistsError, False), (PermissionError, True):
+        with pytest.raises(error):
+            NamedMap.create(name, 5000, file=path, exist_ok=exist_ok)
+    with NamedMap.create(name, file=path, exist_ok=True, access="r") as m:
+        assert not m.created
+    assert path.read_bytes() == b"0123456789"
+
+
+def test_create_over_a_file_that_another_process_has_just_made_opens_it(path, fault):
+    new = path.parent / "new"
+    calls = fault("open_file", before=lambda: len(calls) == 2 and new.write_bytes(b"0123456789"))
+    with NamedMap.create(None, 5, file=new) as m:
+        assert m[:] == b"01234"
+    assert [is_new for _, _, is_new in calls] == [False, True, False] and new.read_bytes() == b"0123456789"
+
+
+def test_create_over_a_file_closes_it_if_another_process_has_just_made_the_memory(name, path, fault):
+    others = []
+    fault("open_file", before=lambda: others.append(NamedMap.create(name, 10)))
+    with NamedMap.create(name, 10, file=path, exist_ok=True) as m:
+        assert not m.created
+        path.open("r+b").close()
+    others[0].close()
+    with pytest.raises(FileExistsError):
+        NamedMap.create(name, 10, file=path)
+    others[1].close()
+    path.open("r+b").close()
+
+
+@pytest.mark.parametrize("opened", [False, True], ids=["path", "open file"])
+@pytest.mark.parametrize("size, grown, added, left", [
+    (5000, 0, b"", 10), (5000, 4990, b"", 10), (None, 0, b"added", 15), (5, 0, b"added", 15), (20, 0, b"added", 15),
+    (5000, 4990, b"added", 5005)])
+def test_create_over_a_file_that_fails_takes_back_only_its_own_growth(opened, size, grown, added, left, name, path,
+                                                                      fault):
+    def grow():  # as the system, before it refuses the name, and other programs meanwhile
+        os.lseek(calls[-1][5].value, 10, os.SEEK_SET)
+        os.write(calls[-1][5].value, bytes(grown) + added)
+
+    calls = fault("create_file_mapping", before=grow, code=8)
+    with path.open("r+b") if opened else contextlib.nullcontext(path) as file:
+        with pytest.raises(OSError, match="injected") as caught:
+            NamedMap.create(name, size, file=file)
+    assert told(caught) == (8, str(path)) and path.read_bytes() == (b"0123456789" + bytes(grown) + added)[:left]
+
+
+@pytest.mark.parametrize("found", [b"", bytes(10), b"added", bytes(10) + b"added"])
+def test_create_over_a_new_file_that_fails_deletes_it_unless_others_have_written(found, name, path, fault):
+    new = path.with_name("new")
+    calls = fault("create_file_mapping", before=lambda: os.write(calls[-1][5].value, found), code=8)
+    with pytest.raises(OSError, match="injected"):
+        NamedMap.create(name, 10, file=new)
+    assert new.read_bytes() == found if b"added" in found else not new.exists()
+
+
+@linux
+def test_create_over_a_new_file_that_fails_deletes_no_file_that_has_replaced_it(name, path, fault):
+    fault("create_file_mapping", before=lambda: path.replace(path.with_name("new")), code=8)
+    with pytest.raises(OSError, match="injected"):
+        NamedMap.create(name, 10, file=path.with_name("new"))
+    assert path.with_name("new").read_bytes() == b"0123456789"
+
+
+def test_create_over_a_new_file_that_fails_deletes_it_wherever_the_process_is_now(name, path, fault, monkeypatch):
+    other = path.parent / "other"
+    other.mkdir()
+    (other / "new").write_bytes(b"another file")
+    monkeypatch.chdir(path.parent)
+    fault("create_file_mapping", before=lambda: os.chdir(str(other)), code=8)
+    with pytest.raises(OSError, match="injected") as caught:
+        NamedMap.create(name, 10, file="new")
+    assert caught.value.filename == "new"
+    assert (other / "new").read_bytes() == b"another file" and not (path.parent / "new").exists()
+
+
+# ---------------------------------------------------------------- errors of the system, and flush
+
+HINT = '; opening it for reading with access="r" may be allowed'
+MADE = '; a file is made if a size is given, with access="rw"'
+
+
+def flush_file(_):
+    with NamedMap.create(None, file=FILE) as m:
+        m.flush()
+
+
+def flush_view_of_file(_):
+    with NamedMap.create(None, file=FILE) as m, m.view(3) as view:
+        view.flush()
+
+
+# A use of a map, or of the file a method of the layer, or of os, with which it fails, the error, the text
+# of the exception, and what is in its filename.
+INJECTED = [
+    *[(use, "map_view", *error, "name") for use, error in zip(FIRST_USES, itertools.cycle((
+        (2, "injected"), (5, "injected"), (8, "injected"), (OSError(errno.ENODEV, "no map"), "no map"))))],
+    *[(lambda m, access=access: NamedMap.create(None, file=FILE, access=access), "open_file", code, text, None)
+      for access, code, text in (("rw", 5, "injected" + HINT), ("rw", 2, "injected" + MADE), ("rw", 8, "injected"),
+                                 ("r", 5, "injected"), ("c", 5, "injected"))],
+    *[(use, method, *error, "file") for use in (flush_file, flush_view_of_file) for method, *error in (
+        ("flush_view", 8, "injected"), ("fsync", OSError(errno.EIO, "bad disk"), "bad disk"))]]
+
+
+@pytest.mark.parametrize("use, method, error, text, blamed", INJECTED)
+def test_call_that_fails_in_the_system_says_why_and_changes_nothing(use, method, error, text, blamed, name, path, fault,
+                                                                    monkeypatch):
+    def fail(_):
+        raise OSError(*error.args)
+
+    def work():
+        monkeypatch.chdir(path.parent)
+        with NamedMap.create(name, 100) as m:
+            if method == "fsync":
+                monkeypatch.setattr(os, "fsync", fail)
+            else:
+                fault(method, **{"code": error} if isinstance(error, int) else {"raises": OSError(*error.args)})
+            with pytest.raises(OSError) as caught:
+                use(m)
+            monkeypatch.undo()
+            monkeypatch.chdir(path.parent)
+            assert (caught.value.strerror, caught.value.filename) == (text, {"name": name, "file": FILE}.get(blamed))
+            assert told(caught)[0] == error if isinstance(error, int) else caught.value.errno == error.errno
+            assert m[:] == bytes(100)
+        assert gone(name) and os.listdir(".") == [FILE] and path.read_bytes() == b"0123456789"
+
+    assert_no_growth(work, 3)
+
+
+@linux
+def test_first_use_of_what_the_system_cannot_map_raises_its_errno(name):
+    huge = f"/dev/shm/namedmap test {os.getpid()}"
+    try:
+        with open(huge, "w+b") as file, NamedMap.create(name, file=file.truncate(2 ** 62) and file, access="r") as m:
+            with pytest.raises(OSError, match=r"map parts of a large object with view\(\)") as caught:
+                m.read(1)
+            assert (caught.value.errno, caught.value.filename) == (errno.ENOMEM, name)
+            assert m.view(2 ** 61, 10)[:] == bytes(10)
+    finally:
+        os.unlink(huge)
+    device = "/sys/kernel/mm/transparent_hugepage/enabled"  # a file that cannot be mapped
+    if os.path.exists(device):
+        with NamedMap.create(name, 1, file=device, access="r") as m, pytest.raises(OSError) as caught:
+            m.read()
+        assert (caught.value.errno, caught.value.filename) == (errno.ENODEV, name)
+
+
+@pytest.mark.parametrize("opened", [False, True], ids=["path", "open file"])
+def test_flush_hands_over_its_pages_and_then_syncs_the_file(opened, path, name, fault, monkeypatch):
+    done, fsync, size, found = [], os.fsync, 50 * PAGE + 1, path.stat()
+    views = fault("flush_view", after=lambda: done.append(views[-1]))
+    monkeypatch.setattr(os, "fsync", lambda file: done.append(os.fstat(file)) or fsync(file))
+
+    def synced(memory, *part):
+        """Flush, which has to hand over the pages from the first to the last byte; return which files it has synced."""
+        offset, length = part if len(part) == 2 else (*part, memory.size - sum(part)) if part else (0, memory.size)
+        done.clear()
+        memory.flush(*part)
+        begin, count = done.pop(0)
+        assert [begin // PAGE, (begin + count - 1) // PAGE] == [
+            (memory.address + offset) // PAGE, (memory.address + offset + length - 1) // PAGE]
+        return [os.path.samestat(found, each) for each in done]
+
+    with path.open("r+b") as file:
+        opened or file.close()
+        with NamedMap.create(name, size, file=file if opened else path) as m, NamedMap.open(name) as other:
+            m[size - 1] = m[0] = 65
+            for part in (), (PAGE - 1, 2), (5 * PAGE,), (PAGE, PAGE), (PAGE - 1, 1), (size - 1,):
+                assert synced(m, *part) == [True] and synced(other, *part) == []  # which has no file
+            view, reader, private = m.view(3 * PAGE - 7, 2 * PAGE), m.view(access="r"), m.view(access="c")
+            assert synced(view, 10) == synced(view, 7, PAGE) == synced(reader) == synced(private) == [True]
+            done.clear()
+            m.flush(size)  # nothing, which FlushViewOfFile would take for everything
+            assert [os.path.samestat(found, each) for each in done] == [True]
+        assert synced(view) == []  # its map is closed
+        del view, reader, private
+    for arguments in {"file": path, "access": "r"}, {"file": path, "access": "c"}, {"size": 100}:
+        with NamedMap.create(name, **arguments) as m:
+            assert synced(m) == []
+    assert path.read_bytes()[::size - 1] == b"AA"
+
+
+def dirty(address):
+    """How many KiB of the mapping at an address are still to be written."""
+    with open("/proc/self/smaps") as file:
+        for line in file:
+            if re.match("[0-9a-f]+-", line):
+                start, end = (int(number, 16) for number in line.split(" ")[0].split("-"))
+            elif "_Dirty" in line and start <= address < end:
+                yield int(line.split()[1])
+
+
+@linux
+def test_flush_writes_its_pages_to_the_disk(path, name):
+    with NamedMap.create(name, 4 * PAGE, file=path), NamedMap.open(name) as m:  # which has no file to sync
+        with path.open("r+b") as file, mmap.mmap(file.fileno(), PAGE) as other:
+            other[0] = 1
+            other.flush()
+            if any(dirty(ctypes.addressof(ctypes.c_char.from_buffer(other)))):
+                pytest.skip("a file system in memory: what is written stays dirty")
+        m[PAGE - 1:PAGE + 1] = b"xx"
+        assert any(dirty(m.address))
+        m.flush(PAGE - 1, 2)
+        assert not any(dirty(m.address))
+
+
+# ---------------------------------------------------------------- mutexes, events and semaphores: their lives
+
+@every_waitable
+def test_create_and_open_give_handles_of_one_object(kind, name):
+    with pytest.raises(FileNotFoundError, match="nothing has this name now") as caught:
+        kind.open(name)
+    assert told(caught) == (2, name)
+    made = kind.create(name)
+    assert (made.name, made.created, made.closed) == (name, True, False)
+    with pytest.raises(FileExistsError, match="the name is taken") as caught:
+        kind.create(name)
+    assert told(caught) == (183, name)
+    again, opened = kind.create(name, exist_ok=True), kind.open(name)
+    assert (again.created, opened.created, opened.name) == (False, False, name)
+    assert len({made.handle, again.handle, opened.handle}) == 3
+    kind.open(name[len("Local\\"):]).close()
+    assert repr(made) == f"<{kind} {name!r}, handle={made.handle:#x}>"
+    for each in (made, again, opened):
+        assert not gone(name)
+        each.close()
+        each.close()
+    assert gone(name)
+    assert repr(made) == f"<{kind} {name!r}, closed>"
+    assert (made.name, made.created, made.closed) == (name, True, True)
+
+
+@every_waitable
+def test_close_makes_every_other_use_a_value_error(kind, name):
+    closed = kind.create(name)
+    closed.close()
+    methods = {MUTEX: ["release", "abandoned"], EVENT: ["set", "clear", "is_set"], SEMAPHORE: ["release"]}[kind]
+    uses = [lambda method=method: getattr(closed, method)() for method in methods]
+    for use in uses + [lambda: closed.handle, lambda: closed.duplicate(os.getpid()), lambda: pickle.dumps(closed),
+                       lambda: kind.take(closed), closed.__enter__, lambda: wait_any([closed], 0)]:
+        with pytest.raises(ValueError, match="is closed"):
+            use()
+
+
+@every_waitable
+def test_create_without_a_name_makes_objects_of_their_own(kind):
+    first, second = kind.ready(), kind.ready()
+    assert first.name is None and first.created
+    assert kind.take(first) and in_thread(kind.take, second) and not in_thread(kind.take, first)
+    with pytest.raises(TypeError, match="without a name cannot be pickled"):
+        pickle.dumps(first)
+    if kind is MUTEX:
+        first.release()
+    first.close()
+    second.close()
+
+
+@every_waitable
+def test_global_is_another_namespace_and_needs_no_privilege(kind, name):
+    bare = name[len("Local\\"):]
+    with contextlib.closing(kind.create("Global\\" + bare)):
+        assert not gone("Global\\" + bare)
+        assert not gone(name) if session() == 0 else gone(name)
+
+
+def session():
+    """The number of the session: in 0 of Windows, Local and Global are the same."""
+    if not ON_WINDOWS:
+        return 1
+    number = wintypes.DWORD()
+    assert kernel32.ProcessIdToSessionId(kernel32.GetCurrentProcessId(), ctypes.byref(number))
+    return number.value
+
+
+@every_waitable
+def test_open_waits_for_the_name(kind, name):
+    made = []
+    timer = threading.Timer(0.2, lambda: made.append(kind.create(name)))
+    timer.start()
+    kind.open(name, timeout=30).close()
+    timer.join()
+    made[0].close()
+    begin = time.perf_counter()
+    with pytest.raises(FileNotFoundError):
+        kind.open(name, timeout=0.1)
+    assert time.perf_counter() - begin > 0.09
+
+
+@every_waitable
+def test_pickle_opens_the_same_object_by_its_name(kind, name):
+    with contextlib.closing(kind.ready(name)) as made, contextlib.closing(pickle.loads(pickle.dumps(made))) as other:
+        assert (type(other), other.name, other.created) == (kind.cls, name, False)
+        assert kind.take(other) and not in_thread(kind.take, made)
+        if kind is MUTEX:
+            other.release()
+
+
+@every_waitable
+def test_class_of_a_waitable_is_not_called(kind):
+    with pytest.raises(TypeError, match=f"{kind}.create"):
+        kind.cls()
+
+
+BAD = [  # a use of an object, or of a class, its exception and a part of its text
+    (MUTEX, lambda m: m.acquire(timeout=-1), ValueError, "a timeout must be 0 to"),
+    (MUTEX, lambda m: m.acquire(timeout=float("nan")), ValueError, "a timeout must be 0 to"),
+    (MUTEX, lambda m: m.acquire(timeout=1e30), ValueError, "a timeout must be 0 to"),
+    (MUTEX, lambda m: m.acquire(timeout="1"), TypeError, "a number of seconds or None, not str"),
+    (MUTEX, lambda m: m.acquire(False, 1), ValueError, "takes no timeout"),
+    (MUTEX, lambda m: m.acquire(False, 0), ValueError, "takes no timeout"),
+    (EVENT, lambda e: e.wait(-0.001), ValueError, "a timeout must be 0 to"),
+    (EVENT, lambda e: e.wait(b""), TypeError, "not bytes"),
+    (SEMAPHORE, lambda s: s.acquire(timeout=float("inf")), ValueError, "a timeout must be 0 to"),
+    (SEMAPHORE, lambda s: s.release(0), ValueError, "n must be 1 to"),
+    (SEMAPHORE, lambda s: s.release(-1), ValueError, "n must be 1 to"),
+    (SEMAPHORE, lambda s: s.release(2 ** 31), ValueError, "n must be 1 to"),
+    (SEMAPHORE, lambda s: s.release(1.0), TypeError, "n must be an int"),
+    (SEMAPHORE, lambda s: Semaphore.create(None, -1), ValueError, "a value must be 0 to"),
+    (SEMAPHORE, lambda s: Semaphore.create(None, 3, 2), ValueError, "a value must be 0 to the maximum of 2"),
+    (SEMAPHORE, lambda s: Semaphore.create(None, 0, 0), ValueError, "a maximum must be 1 to"),
+    (SEMAPHORE, lambda s: Semaphore.create(None, 0, 2 ** 31), ValueError, "a maximum must be 1 to"),
+    (SEMAPHORE, lambda s: Semaphore.create(None, "1"), TypeError, "a value must be an int"),
+    *[(kind, lambda x, kind=kind: kind.open("x", timeout=-1), ValueError, "a timeout") for kind in WAITABLES],
+    *[(kind, lambda x, kind=kind: kind.open("a\\b"), ValueError, "a backslash") for kind in WAITABLES],
+    *[(kind, lambda x, kind=kind: kind.create(b"x"), TypeError, "a name must be a str") for kind in WAITABLES],
+    *[(kind, lambda x, kind=kind: kind.create("x", sddl=""), ValueError, "a security desc") for kind in WAITABLES],
+    (EVENT, lambda e: wait_any([]), ValueError, "1 to 64 objects, not for 0"),
+    (EVENT, lambda e: wait_any([e] * 65), ValueError, "1 to 64 objects, not for 65"),
+    (EVENT, lambda e: wait_any([e, "e"]), TypeError, "not for str"),
+    (EVENT, lambda e: wait_any([NamedMap.create(None, 1)]), TypeError, "not for NamedMap"),
+    (EVENT, lambda e: wait_any(e), TypeError, "not iterable"),
+    (EVENT, lambda e: wait_any([e], -1), ValueError, "a timeout must be 0 to"),
+    (EVENT, lambda e: wait_any([e], "1"), TypeError, "a number of seconds"),
+]
+
+
+@pytest.mark.parametrize("kind, use, error, text", BAD)
+def test_bad_argument_is_refused_and_changes_nothing(kind, use, error, text):
+    with contextlib.closing(kind.ready()) as thing:
+        with pytest.raises(error, match=text):
+            use(thing)
+        assert kind.take(thing) and not in_thread(kind.take, thing)
+        if kind is MUTEX:
+            thing.release()
+
+
+# ---------------------------------------------------------------- mutexes
+
+def test_mutex_is_recursive_and_belongs_to_its_thread(mutex):
+    with mutex:
+        assert mutex.acquire(False) and mutex.acquire(timeout=None)
+        assert repr(mutex).endswith(f", held, handle={mutex.handle:#x}>")
+        for _ in range(2):
+            assert not in_thread(mutex.acquire, False)
+            with pytest.raises(RuntimeError, match="does not hold"):
+                in_thread(mutex.release)
+            mutex.release()
+        assert not is_free_for_others(mutex)
+    assert is_free_for_others(mutex) and "held" not in repr(mutex)
+    with pytest.raises(RuntimeError, match="does not hold"):
+        mutex.release()
+
+
+def test_release_through_another_object_is_refused(mutex, name):
+    with contextlib.closing(Mutex.open(name)) as other, mutex:
+        with pytest.raises(RuntimeError, match="through this object"):
+            other.release()
+        with other:
+            pass
+        assert not is_free_for_others(other)
+    assert is_free_for_others(mutex)
+
+
+def test_close_of_a_held_mutex_is_refused_until_its_thread_releases_it_or_ends(name):
+    mutex, held, end = Mutex.create(name), threading.Event(), threading.Event()
+    holder = threading.Thread(target=lambda: (mutex.acquire(), held.set(), end.wait(60)))
+    holder.start()
+    assert held.wait(60)
+    with pytest.raises(RuntimeError, match="is held, and has to be released"):
+        mutex.close()
+    assert not mutex.closed and not gone(name)
+    end.set()
+    holder.join()
+    mutex.close()
+    assert gone(name)
+
+
+def test_mutex_is_abandoned_by_a_thread_that_ends(mutex, name):
+    in_thread(lambda: [mutex.acquire(), mutex.acquire()])
+    with contextlib.closing(Mutex.open(name)) as other:
+        assert not mutex.abandoned
+        with other:
+            assert other.abandoned and not mutex.abandoned
+            with other:
+                assert other.abandoned  # the owner acquires it once more
+        assert other.abandoned
+        with other:
+            assert not other.abandoned
+    assert is_free_for_others(mutex)
+
+
+def test_mutex_is_abandoned_by_a_process_that_is_killed(mutex, name, python):
+    holder = python("import sys, namedmap; m = namedmap.Mutex.open(sys.argv[1]); m.acquire(); m.acquire()\n"
+                    "print('held', flush=True); sys.stdin.readline()", name)
+    assert holder.line() == "held"
+    assert not mutex.acquire(timeout=0.05)
+    holder.kill()
+    assert mutex.acquire(timeout=60) and mutex.abandoned
+    mutex.release()
+    assert is_free_for_others(mutex)
+
+
+def test_thread_with_the_number_of_one_that_ended_holds_nothing(mutex):
+    numbers = set()
+
+    def acquire():
+        numbers.add(threading.get_ident())
+        return mutex.acquire(timeout=10) and mutex.abandoned
+
+    for attempt in range(50):
+        assert in_thread(acquire) is (attempt > 0)
+        with pytest.raises(RuntimeError):
+            in_thread(mutex.release)
+    assert ON_WINDOWS or len(numbers) < 50  # Linux uses them again
+    assert mutex.acquire(timeout=10) and mutex.abandoned
+    mutex.release()
+
+
+def test_mutex_held_by_a_thread_that_python_did_not_start_can_be_released_there(mutex):
+    done = []
+
+    def work():
+        with mutex:
+            done.append(mutex.acquire(False))
+            mutex.release()
+        done.append(True)
+
+    _thread.start_new_thread(work, ())
+    eventually(lambda: done == [True, True])
+    assert is_free_for_others(mutex)
+
+
+def test_collected_mutex_stays_locked_until_its_thread_ends(mutex, name):
+    def work():
+        Mutex.open(name).acquire()
+        gc.collect()
+        return is_free_for_others(mutex)
+
+    assert in_thread(work) is False
+    assert mutex.acquire(timeout=10) and mutex.abandoned
+    mutex.release()
+
+
+def test_collected_mutex_is_abandoned_for_other_processes_when_its_thread_ends(name, python):
+    first = Mutex.create(name)
+    other = python("import sys, namedmap; m = namedmap.Mutex.open(sys.argv[1]); print('open', flush=True)\n"
+                   "sys.stdin.readline(); print(m.acquire(timeout=60), m.abandoned, flush=True)", name)
+    assert other.line() == "open"
+    first.close()
+
+    def work():
+        Mutex.open(name).acquire()
+        gc.collect()
+        for _ in range(3):
+            Mutex.create().acquire()  # the list of what this thread holds goes on
+
+    in_thread(work)
+    other.enter()
+    assert other.line() == "True True"
+
+
+def test_release_that_is_refused_keeps_no_name_by_its_exception(name):
+    mutex = Mutex.create(name)
+    with pytest.raises(RuntimeError) as caught:
+        mutex.release()
+    mutex.close()
+    assert gone(name) and caught.value.__traceback__
+
+
+@linux
+def test_forked_child_holds_nothing(mutex, name):
+    with mutex:
+        pid = os.fork()
+        if not pid:
+            try:
+                assert "held" not in repr(mutex) and not mutex.acquire(False)
+                with pytest.raises(RuntimeError):
+                    mutex.release()
+                mutex.close()
+                os._exit(0)
+            except BaseException:
+                os._exit(1)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert not is_free_for_others(mutex)
+    assert is_free_for_others(mutex)
+
+
+COUNTER = """
+import sys, namedmap
+with namedmap.NamedMap.open(sys.argv[1]) as m:
+    lock = getattr(namedmap, sys.argv[2]).open(sys.argv[1] + " lock")
+    print("ready", flush=True)
+    sys.stdin.readline()
+    number = m.overlay(__import__("ctypes").c_int)
+    for _ in range(300):
+        with lock:
+            number.value += 1
+"""
+
+
+@pytest.mark.parametrize("kind", [MUTEX, SEMAPHORE], ids=repr)
+def test_lock_keeps_processes_apart(kind, name, memory, python):
+    with contextlib.closing(kind.ready(name + " lock")):
+        processes = [python(COUNTER, name, str(kind)) for _ in range(3)]
+        for process in processes:
+            assert process.line() == "ready"
+        for process in processes:
+            process.enter()
+        for process in processes:
+            assert process.end() == (0, [], "")
+        assert memory.overlay(ctypes.c_int).value == 900
+
+
+# ---------------------------------------------------------------- mutexes: owners
+
+@every_wait
+def test_thread_that_waits_for_a_mutex_gets_it_when_its_owner_is_killed(wait, mutex, name, python):
+    holder = python("import sys, namedmap; m = namedmap.Mutex.open(sys.argv[1]); m.acquire()\n"
+                    "print('held', flush=True); sys.stdin.readline()", name)
+    assert holder.line() == "held"
+    threading.Timer(0.3, holder.popen.kill).start()
+    assert wait(MUTEX, mutex, 60) and mutex.abandoned
+    mutex.release()
+    assert is_free_for_others(mutex)
+
+
+def test_mutex_can_be_closed_after_a_foreign_thread_has_ended_with_it(name):
+    """Python's own object for such a thread would never end."""
+    mutex, acquired = Mutex.create(name), threading.Event()
+    _thread.start_new_thread(lambda: (mutex.acquire(), acquired.set()), ())
+    assert acquired.wait(60)
+    eventually(lambda: "held" not in repr(mutex), 60)
+    mutex.close()
+    assert gone(name)
+
+
+def test_close_of_one_object_of_a_held_mutex_leaves_the_other_held(mutex, name):
+    with mutex:
+        other = Mutex.open(name)
+        assert "held" not in repr(other)
+        other.close()
+        assert other.closed and not is_free_for_others(mutex)
+    assert is_free_for_others(mutex)
+
+
+def test_failed_acquire_leaves_abandoned_as_it_was(mutex, name):
+    in_thread(mutex.acquire)
+    with mutex:
+        assert mutex.abandoned
+    with contextlib.closing(Mutex.open(name)) as other:
+        def hold():
+            with other:
+                return mutex.abandoned, in_thread(mutex.acquire, False), mutex.abandoned
+
+        assert in_thread(hold) == (True, False, True)
+    with mutex:
+        assert not mutex.abandoned
+
+
+@windows
+def test_mutex_that_other_code_has_released_can_be_closed(mutex):
+    mutex.acquire()
+    mutex.acquire()
+    for _ in range(2):
+        assert kernel32.ReleaseMutex(wintypes.HANDLE(mutex.handle))
+    with pytest.raises(RuntimeError, match="does not hold"):
+        mutex.release()
+    mutex.close()
+
+
+@windows
+def test_mutex_that_other_code_has_released_is_free_after_it_was_abandoned(mutex):
+    mutex.acquire()
+    assert kernel32.ReleaseMutex(wintypes.HANDLE(mutex.handle))
+    in_thread(mutex.acquire)
+    assert in_thread(lambda: [mutex.acquire(timeout=10), mutex.abandoned, mutex.release()]) == [True, True, None]
+    assert "held" not in repr(mutex)
+
+
+@linux
+def test_forked_child_does_not_hold_what_another_thread_of_its_parent_holds(name):
+    with MUTEX.busy(name) as mutex:
+        assert "held" in repr(mutex)
+        pid = os.fork()
+        if not pid:
+            try:
+                assert "held" not in repr(mutex) and not mutex.acquire(False)
+                mutex.close()
+                os._exit(0)
+            except BaseException:
+                os._exit(1)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert "held" in repr(mutex)
+
+
+# ---------------------------------------------------------------- events
+
+def test_manual_reset_event_lets_all_waiting_threads_go_on():
+    with Event.create() as event:
+        threading.Timer(0.2, event.set).start()
+        assert threads(*[lambda: event.wait(60)] * 4) == [True] * 4
+        assert event.is_set() and event.wait(0) and event.is_set()
+        event.clear()
+        event.clear()
+        assert not event.is_set() and not event.wait(0)
+
+
+def test_auto_reset_event_lets_one_go_on_each_time():
+    with Event.create(manual_reset=False, initial_state=True) as event:
+        event.set()  # twice is once
+        assert event.is_set() and event.is_set()
+        assert sorted(threads(*[lambda: event.wait(0.3)] * 3)) == [False, False, True]
+        event.set()
+        event.clear()
+        assert not event.is_set() and not event.wait(0)
+
+
+@linux
+def test_set_and_clear_lets_waiting_threads_go_on():
+    """As threading.Event promises; on Windows the threads may miss it."""
+    with Event.create() as event, Event.create(manual_reset=False) as auto:
+        timer = threading.Timer(0.3, lambda: (event.set(), event.clear(), auto.set(), auto.clear()))
+        timer.start()
+        assert threads(*[lambda: event.wait(30)] * 3, lambda: wait_any([auto, event], 30)) == [True] * 3 + [event]
+        timer.join()
+        assert not event.is_set() and not auto.wait(0)
+
+
+def test_event_signature_has_the_defaults_of_a_manual_reset_event():
+    parameters = inspect.signature(Event.create).parameters
+    assert (parameters["manual_reset"].default, parameters["initial_state"].default) == (True, False)
+
+
+# ---------------------------------------------------------------- semaphores
+
+def test_semaphore_counts_from_its_value_to_its_maximum(name):
+    semaphore = Semaphore.create(name, 2, 4)
+    assert [semaphore.acquire(False) for _ in range(3)] == [True, True, False]
+    assert [semaphore.release(), semaphore.release(2)] == [0, 1]
+    with pytest.raises(ValueError, match="2 more would exceed the maximum"):
+        semaphore.release(2)
+    assert [semaphore.release(), semaphore.acquire(), semaphore.release()] == [3, True, 3]
+    with pytest.raises(ValueError, match="would exceed"):
+        in_thread(semaphore.release)
+    with contextlib.closing(Semaphore.create(name, 1, exist_ok=True)) as other:
+        assert other.acquire() and other.release() == 3
+    semaphore.close()
+
+
+def test_semaphore_counts_as_far_as_windows_does():
+    most = 2 ** 31 - 1
+    with contextlib.closing(Semaphore.create(None, most)) as full:
+        with pytest.raises(ValueError, match="would exceed"):
+            full.release()
+        assert full.acquire() and full.release() == most - 1
+
+
+def test_semaphore_keeps_its_count_among_threads_and_processes(name, python):
+    code = ("import sys, namedmap; s = namedmap.Semaphore.open(sys.argv[1])\n"
+            "for _ in range(300): s.release(2); s.acquire(); s.acquire()\n")
+    with contextlib.closing(Semaphore.create(name, 0, 100)) as semaphore:
+        processes = [python(code, name) for _ in range(2)]
+
+        def work():
+            for _ in range(300):
+                semaphore.release(2)
+                semaphore.acquire()
+                semaphore.acquire()
+
+        threads(work, work)
+        for process in processes:
+            assert process.end() == (0, [], "")
+        assert semaphore.release() == 0
+
+
+def take_from(semaphore, event):
+    event.set()
+    assert semaphore.acquire(timeout=60)
+
+
+def test_waitables_are_arguments_of_a_multiprocessing_process(name):
+    context = multiprocessing.get_context("spawn")
+    with contextlib.closing(Semaphore.create(name, 0)) as semaphore, Event.create(name + " event") as event:
+        process = context.Process(target=take_from, args=(semaphore, event))
+        process.start()
+        assert event.wait(60)
+        semaphore.release()
+        process.join(60)
+        assert process.exitcode == 0
+
+
+# ---------------------------------------------------------------- events and semaphores
+
+@pytest.mark.parametrize("manual_reset", [False, True])
+def test_create_that_attaches_to_an_event_leaves_its_kind_and_state(manual_reset, name):
+    with Event.create(name, manual_reset=manual_reset) as event:
+        with Event.create(name, manual_reset=not manual_reset, initial_state=True, exist_ok=True) as other:
+            assert not other.is_set() and not other.created
+            event.set()
+            assert other.wait(0) and event.is_set() == manual_reset
+
+
+@pytest.mark.parametrize("kind", [MUTEX, SEMAPHORE], ids=repr)
+def test_with_statement_gives_a_lock_back_and_leaves_it_open(kind):
+    lock = kind.ready()
+    with pytest.raises(ZeroDivisionError):
+        with lock as entered:
+            assert entered is lock and not is_free_for_others(lock)
+            1 / 0
+    assert is_free_for_others(lock) and not lock.closed
+
+
+def test_with_statement_closes_an_event():
+    with Event.create() as event:
+        assert not event.closed
+    assert event.closed
+
+
+def test_semaphore_of_several_processes_never_exceeds_its_maximum(name, python):
+    with contextlib.closing(Semaphore.create(name, 0, 100)) as semaphore:
+        processes = [python("import sys, namedmap; s = namedmap.Semaphore.open(sys.argv[1])\n"
+                            "print('ready', flush=True); sys.stdin.readline()\n"
+                            "added = 0\n"
+                            "for _ in range(80):\n"
+                            "    try: added += s.release() < 100\n"
+                            "    except ValueError: pass\n"
+                            "print(added)\n", name) for _ in range(3)]
+        for process in processes:
+            assert process.line() == "ready"
+        for process in processes:
+            process.enter()
+        assert sum(int(process.line()) for process in processes) == 100
+        assert sum(semaphore.acquire(False) for _ in range(101)) == 100
+
+
+@linux
+def test_semaphore_can_be_released_after_a_process_was_killed_that_was_releasing_it(name, python):
+    """There a large number is added one by one."""
+    with contextlib.closing(Semaphore.create(name, 0)) as semaphore:
+        process = python("import sys, namedmap; namedmap.Semaphore.open(sys.argv[1]).release(2 ** 31 - 100)", name)
+        eventually(lambda: semaphore.acquire(False), 60)
+        process.kill()
+        before = semaphore.release()
+        assert [semaphore.release(), semaphore.release()] == [before + 1, before + 2]
+
+
+# ---------------------------------------------------------------- waiting
+
+@every_waitable
+@every_wait
+def test_wait_ends_with_its_time(wait, kind):
+    with kind.busy() as thing:
+        for timeout in (0, 0.25):
+            begin = time.perf_counter()
+            assert not wait(kind, thing, timeout)
+            assert time.perf_counter() - begin >= timeout
+
+
+@every_waitable
+@every_wait
+def test_wait_ends_when_another_process_lets_it(wait, kind, name, python):
+    other = python("import sys, namedmap\n"
+                   "thing = getattr(namedmap, sys.argv[1]).open(sys.argv[2])\n"
+                   "if sys.argv[1] == 'Mutex': thing.acquire()\n"
+                   "print('ready', flush=True); sys.stdin.readline()\n"
+                   "thing.set() if sys.argv[1] == 'Event' else thing.release()\n"
+                   "sys.stdin.readline()\n", str(kind), name)
+    thing = kind.ready(name)
+    with contextlib.closing(thing):
+        if kind is not MUTEX:
+            assert kind.take(thing)
+        assert other.line() == "ready"
+        threading.Timer(0.3, other.enter).start()
+        assert wait(kind, thing, 60)
+        assert not in_thread(kind.take, thing)
+        if kind is MUTEX:
+            assert not thing.abandoned
+            thing.release()
+
+
+@every_waitable
+@every_wait
+def test_close_during_a_wait_ends_it_with_value_error(wait, kind, name):
+    with kind.busy(name) as held, contextlib.closing(kind.open(name)) as waiting:
+        threading.Timer(0.2, waiting.close).start()
+        begin = time.perf_counter()
+        with pytest.raises(ValueError, match="is closed"):
+            wait(kind, waiting, 60)
+        assert time.perf_counter() - begin < 20
+        held.set() if kind is EVENT else None
+    assert gone(name)
+
+
+@every_waitable
+@every_wait
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_interrupt_of_a_wait_gives_back_what_was_got(moment, wait, kind, fault):
+    with contextlib.closing(kind.ready()) as thing:
+        fault("wait", times=1, **{moment: raise_interrupt})
+        with pytest.raises(Interrupt):
+            wait(kind, thing, 60)
+        assert in_thread(kind.take, thing, 0)
+        if kind is MUTEX:
+            assert thing.acquire(timeout=10) and thing.abandoned  # by that thread, which has ended
+            thing.release()
+
+
+@every_waitable
+@every_wait
+def test_signal_ends_a_wait_soon(wait, kind):
+    old = signal.signal(signal.SIGINT, raise_interrupt)
+    try:
+        with kind.busy() as thing:
+            threading.Timer(0.3, _thread.interrupt_main if ON_WINDOWS else send).start()
+            begin = time.perf_counter()
+            with pytest.raises(Interrupt):
+                wait(kind, thing, 60)
+            assert time.perf_counter() - begin < 20
+    finally:
+        signal.signal(signal.SIGINT, old)
+
+
+@linux
+@every_waitable
+def test_signals_at_random_moments_of_a_wait_lose_nothing(kind):
+    """An exception that is raised inside of acquire() or wait(), not on the way in or out, leaves nothing got."""
+    chance, old, inside = random.Random(7), signal.signal(signal.SIGALRM, raise_interrupt), 0
+    try:
+        for _ in range(500 * ROUNDS):
+            thing, got, where = kind.ready(), [], ""
+            try:
+                signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-6, 2e-5))
+                got[:] = map(kind.take, (thing,))
+                time.sleep(0.001)
+            except Interrupt as error:
+                where = traceback.extract_tb(error.__traceback__)[-2].name  # the last one is the handler
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            if got or where not in ("acquire", "wait", "<lambda>"):
+                assert in_thread(kind.take, thing) is (not got), where
+                inside += bool(where and not got)
+            if got and kind is MUTEX:
+                thing.release()
+        assert inside
+    finally:
+        signal.signal(signal.SIGALRM, old)
+
+
+@linux
+def test_signals_during_release_block_no_other_thread():
+    chance, old = random.Random(7), signal.signal(signal.SIGALRM, raise_interrupt)
+    try:
+        for _ in range(150 * ROUNDS):
+            semaphore = Semaphore.create(None, 0, 10)
+            try:
+                signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-5, 6e-5))
+                while True:
+                    semaphore.release()
+                    semaphore.acquire()
+            except Interrupt:
+                pass
+            assert in_thread(semaphore.release) in (0, 1)
+    finally:
+        signal.signal(signal.SIGALRM, old)
+
+
+# ---------------------------------------------------------------- mutexes, events and semaphores: interrupts, close()
+
+@every_waitable
+def test_wait_is_made_of_short_slices_and_does_not_spin(kind, fault):
+    """Neither Ctrl+C nor close() can end a slice."""
+    with kind.busy() as thing:
+        calls = fault("wait")
+        assert not kind.take(thing, 0.35)
+        assert wait_any([Event.create(), thing], 0.35) is None
+        assert max(seconds for _, seconds, _ in calls) <= 0.1
+        assert len(calls) < 60
+
+
+@pytest.mark.parametrize("timeout", [False, 0, 0.0])
+@every_waitable
+@every_wait
+def test_wait_without_time_only_tries(wait, kind, timeout, fault):
+    with kind.busy() as thing:
+        calls = fault("wait")
+        assert not wait(kind, thing, timeout)
+        assert [call[1] for call in calls] == [0]
+
+
+@pytest.mark.parametrize("held", [0, 1, 2])
+@pytest.mark.parametrize("several, end, error", [
+    (False, None, Interrupt), (True, None, Interrupt), (True, Event.close, ValueError),
+], ids=["interrupt", "interrupt of wait_any", "close of another"])
+def test_wait_for_a_mutex_that_fails_leaves_it_held_as_often_as_it_was(several, end, error, held, mutex, fault):
+    unset = Event.create()
+    for _ in range(held):
+        mutex.acquire()
+    fault("wait", after=raise_interrupt if end is None else lambda: end(unset), times=1)
+    with pytest.raises(error):
+        wait_any([unset, mutex] if several else [mutex], 60)
+    for _ in range(held):
+        assert ", held" in repr(mutex) and not is_free_for_others(mutex)
+        mutex.release()
+    assert "held" not in repr(mutex) and is_free_for_others(mutex)
+    with pytest.raises(RuntimeError):
+        mutex.release()
+
+
+def test_interrupt_of_acquire_leaves_an_abandoned_mutex_to_others(mutex, fault):
+    in_thread(mutex.acquire)
+    fault("wait", after=raise_interrupt, times=1)
+    with pytest.raises(Interrupt):
+        mutex.acquire(timeout=10)
+    assert "held" not in repr(mutex) and is_free_for_others(mutex)
+
+
+@every_wait
+def test_interrupt_of_a_wait_does_not_set_a_manual_reset_event_again(wait, fault):
+    with Event.create(initial_state=True) as event:
+        fault("wait", after=lambda: (event.clear(), raise_interrupt()))
+        with pytest.raises(Interrupt):
+            wait(EVENT, event, 60)
+        assert not event.is_set()
+
+
+@pytest.mark.parametrize("error", [PermissionError, RuntimeError, ValueError])
+@every_waitable
+def test_interrupt_is_raised_although_what_was_got_cannot_be_given_back(kind, error, fault):
+    thing = kind.ready()
+    for method in "release_mutex", "set_event", "release_semaphore":
+        fault(method, raises=error("injected"))
+    fault("wait", after=raise_interrupt)
+    with pytest.raises(Interrupt):
+        kind.take(thing)
+
+
+@pytest.mark.parametrize("interrupt, error", [(lambda: None, ValueError), (raise_interrupt, Interrupt)],
+                         ids=["close", "close and interrupt"])
+@every_waitable
+@every_wait
+def test_close_right_after_a_wait_gives_back_what_was_got(wait, kind, interrupt, error, name, fault):
+    with contextlib.closing(kind.ready(name)) as other:
+        thing = kind.open(name)
+        fault("wait", after=lambda: (in_thread(thing.close), interrupt()), times=1)
+        with pytest.raises(error):
+            wait(kind, thing, 60)
+        assert in_thread(kind.take, other)
+    assert gone(name)
+
+
+@every_waitable
+def test_close_ends_the_waits_of_several_threads_and_frees_the_name(kind, name):
+    thing = kind.create(name) if kind is not SEMAPHORE else Semaphore.create(name, 0)
+    started, ended = threading.Semaphore(0), []
+
+    def wait():
+        started.release()
+        with pytest.raises(ValueError, match="is closed"):
+            kind.take(thing, None)
+        ended.append(True)
+
+    def close():
+        for _ in range(3):
+            assert started.acquire(timeout=60)
+        time.sleep(0.2)
+        assert not ended and not gone(name)
+        thing.close()
+
+    with contextlib.ExitStack() as stack:
+        if kind is MUTEX:
+            holder = Mutex.open(name)
+            holder.acquire()
+            stack.callback(holder.close)
+            stack.callback(holder.release)
+        threads(wait, wait, wait, close)
+    assert len(ended) == 3 and gone(name)
+
+
+@pytest.mark.parametrize("held", [1, 2])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_release_of_a_mutex_that_is_interrupted_is_done_once_or_not_at_all(moment, held, mutex, fault):
+    for _ in range(held):
+        mutex.acquire()
+    fault("release_mutex", times=1, **{moment: raise_interrupt})
+    with pytest.raises(Interrupt):
+        mutex.release()
+    for _ in range(held - (moment == "after")):
+        assert ", held" in repr(mutex) and not is_free_for_others(mutex)
+        mutex.release()
+    assert "held" not in repr(mutex) and is_free_for_others(mutex)
+    with pytest.raises(RuntimeError):
+        mutex.release()
+    mutex.close()
+
+
+def test_release_that_is_interrupted_when_another_thread_has_the_mutex_leaves_it_held_there(mutex, fault):
+    acquired, end = threading.Event(), threading.Event()
+    holder = threading.Thread(target=lambda: [mutex.acquire(), acquired.set(), end.wait(60), mutex.release()])
+    mutex.acquire()
+    fault("release_mutex", after=lambda: (holder.start(), acquired.wait(60), raise_interrupt()), times=1)
+    with pytest.raises(Interrupt):
+        mutex.release()
+    assert acquired.is_set() and ", held" in repr(mutex) and not mutex.acquire(False)
+    end.set()
+    holder.join(60)
+    assert "held" not in repr(mutex) and is_free_for_others(mutex)
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_release_of_a_semaphore_that_is_interrupted_is_done_once_or_not_at_all(moment, fault):
+    with contextlib.closing(Semaphore.create(None, 0)) as semaphore:
+        fault("release_semaphore", times=1, **{moment: raise_interrupt})
+        with pytest.raises(Interrupt):
+            semaphore.release(2)
+        assert semaphore.release() == (2 if moment == "after" else 0)
+
+
+# ---------------------------------------------------------------- waiting for one of several
+
+def test_wait_any_gets_the_first_that_can_be_got_and_leaves_the_others():
+    with Event.create(manual_reset=False) as event:
+        mutex, semaphore = Mutex.create(), Semaphore.create(None, 1)
+        assert wait_any([event, semaphore, mutex], 0) is semaphore
+        assert wait_any([event, semaphore, mutex], 0) is mutex
+        event.set()
+        assert wait_any(iter([mutex, event]), 0) is mutex  # which this thread holds, once more
+        assert event.is_set()
+        mutex.release()
+        mutex.release()
+        assert wait_any((each for each in [event, event, mutex]), None) is event
+        assert not event.is_set() and is_free_for_others(mutex)
+        assert wait_any([event, semaphore], 0) is None
+        mutex.close()
+        semaphore.close()
+
+
+def test_wait_any_takes_64_objects():
+    events = [Event.create() for _ in range(64)]
+    events[-1].set()
+    assert wait_any(events) is events[-1]
+    assert wait_any(events[:-1], 0.05) is None
+    for event in events:
+        event.close()
+
+
+def test_wait_any_leaves_a_manual_reset_event_set():
+    with Event.create(initial_state=True) as event:
+        assert wait_any([event]) is event and event.is_set()
+
+
+def test_wait_any_of_an_abandoned_mutex_says_so(mutex):
+    in_thread(mutex.acquire)
+    assert wait_any([Event.create(), mutex], 10) is mutex
+    assert mutex.abandoned
+    mutex.release()
+
+
+# ---------------------------------------------------------------- waiting for one of several: the others
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_wait_any_with_a_closed_one_takes_nothing(position):
+    ready = [kind.ready() for kind in WAITABLES]
+    closed = Event.create()
+    closed.close()
+    with pytest.raises(ValueError, match="is closed"):
+        wait_any(ready[:position] + [closed] + ready[position:], 0)
+    for kind, thing in zip(WAITABLES, ready):
+        assert in_thread(kind.take, thing)
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_wait_any_ends_when_one_of_them_is_closed(position):
+    events = [Event.create() for _ in range(3)]
+    timer = threading.Timer(0.2, events[position].close)
+    timer.start()
+    with pytest.raises(ValueError, match="is closed"):
+        wait_any(events, 60)
+    timer.join()
+    assert [event.closed for event in events].count(True) == 1
+
+
+@pytest.mark.parametrize("end", [raise_interrupt, None], ids=["interrupt", "close"])
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_wait_any_that_fails_gives_back_the_one_it_has_got(position, end, fault):
+    kinds = WAITABLES[position:] + WAITABLES[:position]
+    unset = Event.create()
+    ready = [kind.ready() for kind in kinds]
+    fault("wait", after=end or (lambda: in_thread(unset.close)), times=1)
+    with pytest.raises(ValueError if end is None else Interrupt):
+        wait_any([unset, *ready], 60)
+    for kind, thing in zip(kinds, ready):
+        assert in_thread(kind.take, thing)
+        assert kind is MUTEX or not kind.take(thing)
+
+
+def test_wait_any_takes_only_once_from_what_it_is_given_twice(mutex):
+    with contextlib.closing(Semaphore.create(None, 2, 2)) as semaphore:
+        assert wait_any([semaphore, semaphore]) is semaphore
+        assert semaphore.release() == 1
+    assert wait_any([mutex, mutex]) is mutex
+    mutex.release()
+    assert is_free_for_others(mutex)
+
+
+def test_wait_any_of_64_finds_the_last_one_abandoned(mutex):
+    in_thread(mutex.acquire)
+    events = [Event.create() for _ in range(63)]
+    assert wait_any([*events, mutex], 10) is mutex and mutex.abandoned
+    mutex.release()
+    assert wait_any([*events, mutex], 0) is mutex and not mutex.abandoned
+    mutex.release()
+
+
+def test_wait_any_does_not_count_that_events_were_set_before():
+    with Event.create() as often, Event.create() as never:
+        for _ in range(3):
+            often.set()
+            often.clear()
+        for events in [often], [often, never], [never, often]:
+            assert wait_any(events, 0.05) is None
+
+
 # ---------------------------------------------------------------- random steps
 
 class ModelClass:
@@ -4656,347 +4734,6 @@ def test_two_threads_that_do_everything_at_once(kind, name):
         assert_no_growth(both, 4)
     finally:
         sys.setswitchinterval(interval)
-
-
-# ---------------------------------------------------------------- interpreters, copies of the file, other systems
-
-INTERPRETERS = '''
-import sys, namedmap, _interpreters
-_, name, cls, kept = sys.argv
-code = f"""
-import sys
-sys.path.insert(0, {sys.path[0]!r})
-import os, namedmap
-{kept} = namedmap.{cls}.create({name!r}, *[100] * ({cls!r} == 'NamedMap'))
-buf = {kept}.buf if {kept + cls!r} == 'keptNamedMap' else None
-"""
-for _ in range(2):
-    interpreter = _interpreters.create()
-    print(_interpreters.exec(interpreter, code), namedmap._layer.kind_of_name(name) is not None)
-    _interpreters.destroy(interpreter)
-    print(namedmap._layer.kind_of_name(name))
-'''
-
-
-@every_kind
-@pytest.mark.parametrize("kept", ["kept", "os.kept"])  # what belongs to the program goes before what modules have
-def test_an_interpreter_that_ends_inside_a_process_closes_all(kept, kind, name, python):
-    pytest.importorskip("_interpreters", reason="needs Python 3.13: before, ctypes is for one interpreter")
-    assert python(INTERPRETERS, name, kind.cls.__name__, kept).end() == (0, 2 * ["None True", "None"], "")
-
-
-def copies(tmp_path):
-    """Three modules from copies of the file, as different projects have them."""
-    for number in range(3):
-        path = shutil.copy(namedmap.__file__, tmp_path / f"copy_{number}.py")
-        specification = importlib.util.spec_from_file_location(f"copy_{number}", path)
-        module = importlib.util.module_from_spec(specification)
-        specification.loader.exec_module(module)
-        yield module
-
-
-def share(maker, opener, third, name, *arguments):
-    made, opened = maker.create(name, *arguments), opener.open(name)
-    for each in (third, maker):
-        with pytest.raises(FileExistsError, match="the name is taken"):
-            each.create(name, *arguments)
-    if hasattr(made, "read"):
-        made[0] = 1
-        assert opened[:2] == b"\1\0"
-    elif hasattr(made, "set"):
-        made.set()
-        assert opened.wait(0)
-    else:
-        assert opened.acquire() and not is_free_for_others(made)
-        opened.release()
-        assert is_free_for_others(made)
-    made.close()
-    assert not opened.closed and not gone(name)
-    opened.close()
-    with pytest.raises(ValueError, match="is closed"):
-        opened.handle
-    assert gone(name)
-
-
-@every_kind
-def test_copies_of_the_file_in_one_process_share_objects_and_nothing_else(kind, name, tmp_path):
-    def share_all():
-        for maker, opener, third in itertools.permutations(classes, 3):
-            share(maker, opener, third, name, *{MEMORY: [100], SEMAPHORE: [1, 1]}.get(kind, []))
-
-    classes = [kind.cls, *(getattr(module, kind.cls.__name__) for module in copies(tmp_path))]
-    assert len(set(classes)) == 4
-    assert_no_growth(share_all, 2)
-
-
-NESTED = """
-import sys
-sys.path.insert(0, sys.argv[2])
-import copy_0, copy_1
-another = copy_0.Mutex.create()
-outer, inner = copy_0.Mutex.create(sys.argv[1]), copy_1.Mutex.open(sys.argv[1])
-outer.acquire(), inner.acquire()
-outer.release(), outer.close()
-with another:
-    inner.release()
-print("good")
-"""
-
-
-def test_a_mutex_that_one_thread_holds_by_two_copies_of_the_file(name, tmp_path, python):
-    list(copies(tmp_path))
-    assert python(NESTED, name, str(tmp_path)).end() == (0, ["good"], "")
-
-
-SPOILT = """
-import ctypes, sys
-functions = [getattr(ctypes.windll.kernel32, name) for name in (
-    "CreateFileMappingW OpenFileMappingW MapViewOfFileEx UnmapViewOfFile VirtualQuery CreateMutexW OpenMutexW "
-    "ReleaseMutex CreateSemaphoreW OpenSemaphoreW ReleaseSemaphore CreateEventW OpenEventW SetEvent ResetEvent "
-    "WaitForMultipleObjects CloseHandle").split()]
-
-def use(namedmap):
-    with namedmap.NamedMap.create(sys.argv[1], 100) as m, namedmap.NamedMap.open(sys.argv[1]) as other:
-        m[0] = 1
-        assert other[0] == 1
-    for cls in namedmap.Mutex, namedmap.Semaphore:
-        lock = cls.create(sys.argv[1])
-        with cls.open(sys.argv[1]):
-            pass
-        lock.close()
-    with namedmap.Event.create(sys.argv[1]) as event:
-        event.set()
-        assert event.wait(0)
-
-if sys.argv[2] == "afterwards":
-    import namedmap
-    use(namedmap)
-    assert all((each.argtypes, each.restype) == (None, ctypes.c_int) for each in functions)
-for each in functions:
-    each.argtypes, each.restype, each.errcheck = [ctypes.c_double] * 9, ctypes.c_byte, print
-import namedmap
-use(namedmap)
-assert all((each.restype, each.errcheck) == (ctypes.c_byte, print) for each in functions)
-"""
-
-
-@windows
-@pytest.mark.parametrize("when", ["beforehand", "afterwards"])
-def test_prototypes_that_another_library_sets_do_not_matter_nor_change(when, name, python):
-    assert python(SPOILT, name, when).end() == (0, [], "")
-
-
-ELSEWHERE = """
-import argparse, ctypes.wintypes, os, sys, threading, weakref
-sys.platform = "freebsd14"
-import namedmap
-_, name, folder = sys.argv
-path = os.path.join(folder, "missing")
-classes = namedmap.NamedMap, namedmap.Mutex, namedmap.Event, namedmap.Semaphore
-calls = [lambda: namedmap.NamedMap.create(None, 100), lambda: namedmap.NamedMap.create(name, 100, exist_ok=True),
-         lambda: namedmap.NamedMap.create(None, 100, file=path), lambda: namedmap.NamedMap.create(name, 100, file=path)]
-for cls in classes:
-    calls += [lambda cls=cls: cls.open(name, timeout=None), lambda cls=cls: cls.from_handle(4)]
-for cls in classes[1:]:
-    calls += [cls.create, lambda cls=cls: cls.create(name), lambda cls=cls: cls.create(name, sddl="D:")]
-for number, call in enumerate(calls):
-    try:
-        print(number, call())
-    except NotImplementedError as error:
-        assert str(error) == "namedmap needs Windows or Linux, and this system is freebsd14", error
-for arguments in ["create", name], ["read", name], ["write", name, "text"], ["info", name], ["list"]:
-    print(arguments[0], namedmap.main(arguments))
-assert os.listdir(folder) == []
-namedmap.main(["--help"])
-"""
-
-
-def test_use_on_another_system_is_not_implemented_but_help_works(name, python, tmp_path):
-    status, lines, error = python(ELSEWHERE, name, str(tmp_path)).end()
-    assert (status, lines[:5]) == (0, ["create 1", "read 1", "write 1", "info 1", "list 1"]), error
-    assert lines[5].startswith("usage: -c ")
-    needs = "namedmap needs Windows or Linux, and this system is freebsd14"
-    assert error.splitlines() == 4 * [f"namedmap: {name}: {needs}"] + [f"namedmap: {needs}"]
-
-
-# ---------------------------------------------------------------- strange arguments
-
-STRANGE_VALUES = [
-    None, True, False, -1, 0, 1, 2, 99, 100, 101, 2 ** 31, 2 ** 32, 2 ** 63 - 1, 2 ** 63, 2 ** 64, 10 ** 30, -10 ** 30,
-    0.001, 1.5, math.nan, math.inf, -math.inf, fractions.Fraction(1, 2), 1j, "", "x", "\0", "a\\b", "Local\\", "r", "c",
-    "\ud800", "x" * 300, b"", b"x", b"x" * 101, bytearray(b"x"), memoryview(b"xyzt")[::2],
-    memoryview(array.array("d", [1.5])), array.array("I", [1, 2]), object(), object, [], [1], {}, (), int, type, print,
-    Ellipsis, Index(0), Index(2 ** 64), ctypes.c_int, ctypes.c_int(1), ctypes.c_char * 0, ctypes.c_void_p,
-    ctypes.c_char * 2 ** 20, ctypes.py_object, ctypes.c_char_p, ctypes.Structure, ctypes.Array, ctypes.CFUNCTYPE(None),
-    ctypes.POINTER(ctypes.c_int), namedmap.MEMORY_BASIC_INFORMATION, slice(None), slice(None, None, 0), slice("a"),
-    slice(None, None, -7), slice(1.5, None), slice(2 ** 64, -2 ** 64, 3), slice(10 ** 30, None, -10 ** 30)]
-with memoryview(b"x") as released_memoryview:
-    STRANGE_VALUES.append(released_memoryview)
-# For every parameter of whatever is public, what does no harm; one that is missing here is not tested, and a KeyError.
-USUAL = {
-    "access": "rw", "address": None, "blocking": True, "ctype": ctypes.c_uint8, "data": b"x", "encoding": "utf-16-le",
-    "exc_info": None, "exist_ok": False, "file": None, "flags": 0, "handle": 0, "inheritable": False,
-    "initial_state": True, "key": 0, "manual_reset": True, "maximum": 4, "n": 1, "objects": [], "offset": 0, "pid": 0,
-    "reserve": False, "sddl": None, "size": 100, "text": "x", "timeout": 0.001, "value": 1}
-MAKERS = {View: lambda: NamedMap.create(None, 100).view(), **{kind.cls: kind.create for kind in KINDS}}
-
-
-def is_harmless(parameter, value):
-    """Whether it neither waits for long nor may be what something else has."""
-    if parameter == "timeout":
-        return value is not None and not (isinstance(value, (int, float)) and 0.01 < value <= threading.TIMEOUT_MAX)
-    return parameter not in ("handle", "pid") or not (isinstance(value, int) and 0 < value < 2 ** 31)
-
-
-def call_everything(cls, name):
-    """Call all that a class has with strange arguments, and return how many calls that were."""
-    chance, tried, thing = random.Random(6), 0, MAKERS[cls]()
-    own = set(dir(cls)) - set(dir(object)) - {"__getattr__"} | {"__reduce__", "__repr__"}
-    for entry in sorted(entry for entry in own if entry[0] != "_" or entry.endswith("__")):
-        if not callable(getattr(cls, entry)):
-            continue
-        parameters = inspect.signature(getattr(thing, entry)).parameters
-        cases = [{}, *({parameter: value} for parameter in parameters for value in STRANGE_VALUES)]
-        cases += [{parameter: chance.choice(STRANGE_VALUES) for parameter in chance.sample(list(parameters), 2)}
-                  for _ in range(100 * ROUNDS) if len(parameters) > 1]
-        for case in cases:
-            thing = MAKERS[cls]() if thing.closed else thing
-            if not all(is_harmless(*each) for each in case.items()):
-                continue
-            values = {each: {**USUAL, "name": name, **case}[each] for each in parameters}
-            named = {each: values.pop(each) for each in parameters if parameters[each].kind.name == "KEYWORD_ONLY"}
-            with contextlib.suppress(TypeError, ValueError, LookupError, OSError, RuntimeError):
-                getattr(thing, entry)(*values.values(), **named)
-            tried += 1
-        with contextlib.suppress(RuntimeError):
-            while cls is Mutex and not thing.closed:
-                thing.release()
-        thing = MAKERS[cls]() if thing.closed else thing
-        if cls in (NamedMap, View):
-            assert thing.write(b"ab", 98) == 2 and thing[98:] == b"ab" and len(list(thing)) == 100
-        elif cls is Event:
-            thing.set()
-            assert thing.wait(0)
-        else:
-            assert thing.acquire(timeout=0) or cls is Semaphore
-            thing.release()
-    return tried
-
-
-@pytest.mark.parametrize("cls", MAKERS, ids=lambda cls: cls.__name__)
-def test_call_with_strange_arguments_does_no_harm(cls, name, tmp_path, monkeypatch):
-    def allocate(descriptor, start, size, real=getattr(os, "posix_fallocate", None)):
-        if start + size > 2 ** 24:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        real(descriptor, start, size)
-
-    monkeypatch.setattr(os, "posix_fallocate", allocate, raising=False)  # not gigabytes of memory
-    monkeypatch.chdir(tmp_path)  # where files are made
-    tried = []
-    assert_no_growth(lambda: tried.append(call_everything(cls, name)), 2)
-    assert min(tried) > 1000
-
-
-# ---------------------------------------------------------------- in other people's programs
-
-# What a program does with its copy of the file. Its answer is in the memory, since it may have no output.
-PROGRAM = r"""
-import importlib, pickle, sys
-module = importlib.import_module(sys.argv[1])
-memory = pickle.loads(pickle.dumps(module.NamedMap.open(sys.argv[2])))
-event = module.Event.create(sys.argv[2] + " event", exist_ok=True)
-with module.Mutex.create(), module.Semaphore.create(), event, memory:
-    event.set()
-    answer = f"{module.__name__} {module.__version__} by {type(module.__loader__).__name__}"
-    if sys.stdin is sys.stdout is sys.stderr is None:
-        answer += " without streams"
-    if module.__doc__ is module.NamedMap.create.__doc__ is None:
-        answer += " without docstrings"
-    memory.write((answer + "\0").encode("utf-16-le"))
-"""
-
-
-def answer_of(name, run):
-    """What a PROGRAM that `run` starts, and whose exit status it returns, writes into the memory with that name."""
-    with NamedMap.create(name, 1000) as m, Event.create(name + " event") as event:
-        assert run() == 0
-        assert event.wait(0)
-        return m.read().decode("utf-16-le").split("\0")[0]
-
-
-def run_detached(*command):
-    """The exit status of a command that has no standard streams, like the programs of pythonw.exe."""
-    if ON_WINDOWS:
-        return subprocess.run(command, cwd=HERE, creationflags=subprocess.DETACHED_PROCESS, timeout=60).returncode
-    return subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command], cwd=HERE, timeout=60).returncode
-
-
-def test_without_any_streams_from_the_start(name):
-    answer = answer_of(name, lambda: run_detached(sys.executable, "-c", PROGRAM, "namedmap", name))
-    assert answer == f"namedmap {namedmap.__version__} by SourceFileLoader without streams"
-    with NamedMap.create(name, 100) as m:
-        for arguments, status in ((["write", name, "text"], 0), (["list"], 0), (["read", name, "--hex"], 0),
-                                  (["create", name, "--exist-ok", "--hold", "0.1"], 0), (["create", name], 1),
-                                  (["read"], 2), (["--help"], 0)):
-            assert run_detached(sys.executable, "-m", "namedmap", *arguments) == status, arguments
-        assert m[:10] == "text\0".encode("utf-16-le")
-
-
-def test_without_docstrings(name, start):
-    answer = answer_of(name, lambda: start(sys.executable, "-OO", "-c", PROGRAM, "namedmap", name).end()[0])
-    assert answer == f"namedmap {namedmap.__version__} by SourceFileLoader without docstrings"
-    for arguments in (["--help"], ["create", "--help"], ["--version"], ["read", name], ["read"]):
-        ends = [start(sys.executable, *options, "-m", "namedmap", *arguments).end() for options in ([], ["-OO"])]
-        assert ends[0] == ends[1] and any(ends[0][1:])
-
-
-def zipped(folder):
-    with zipfile.ZipFile(folder / "program.zip", "w") as file:
-        file.write(namedmap.__file__, "copied.py")
-    return str(folder / "program.zip")
-
-
-def vendored(folder):
-    package = folder / "application" / "vendored"
-    package.mkdir(parents=True)
-    (package / "__init__.py").write_text("from . import shared_memory\n")
-    shutil.copy(namedmap.__file__, package / "shared_memory.py")
-    return str(folder)
-
-
-@pytest.mark.parametrize("place, module, loader", [
-    (zipped, "copied", "zipimporter"), (vendored, "application.vendored.shared_memory", "SourceFileLoader")])
-def test_a_copy_in_another_place(place, module, loader, name, tmp_path, start):
-    path = {"PYTHONPATH": place(tmp_path)}
-    answer = answer_of(name, lambda: start(sys.executable, "-c", PROGRAM, module, name, **path).end()[0])
-    assert answer == f"{module} {namedmap.__version__} by {loader}"
-    with NamedMap.create(name, 100) as m:
-        m.write("text\0".encode("utf-16-le"))
-        assert start(sys.executable, "-m", module, "read", name, **path).end()[:2] == (0, ["text"])
-
-
-@pytest.fixture(scope="session")
-def frozen(tmp_path_factory):
-    """examples/frozen/publisher.py as an executable."""
-    if os.environ.get("NAMEDMAP_FROZEN"):
-        return os.environ["NAMEDMAP_FROZEN"]
-    pytest.importorskip("PyInstaller", reason="needs PyInstaller, or NAMEDMAP_FROZEN to name what it has made")
-    folder = tmp_path_factory.mktemp("frozen")
-    subprocess.run([sys.executable, os.path.join(HERE, "examples", "frozen", "freeze.py"), str(folder)], check=True,
-                   timeout=300)
-    return str(folder / "publisher") + ".exe" * ON_WINDOWS
-
-
-def test_a_frozen_program(name, frozen, start, cli):
-    process = start(frozen, name)
-    assert process.line() == f"{name} holds the message; Enter ends this process."
-    assert cli("read", name).end() == (0, ["Message from an executable."], "")
-    status, _, err = start(frozen, name).end()
-    assert status == 1 and err.startswith("Could not create the memory: ") and "the name is taken" in err
-    process.enter()
-    # Not end(): a desktop of Wine, which the first program with a window starts, keeps the standard error of that open.
-    assert process.popen.wait(60) == 0
-    assert cli("read", name).end()[0] == 1
 
 
 # ---------------------------------------------------------------- the command line
@@ -5573,6 +5310,269 @@ def test_mutated_command_lines_give_no_traceback(name, capsys, monkeypatch, tmp_
             shape = {0: r"(namedmap: .+\n)?", 1: r"namedmap: .+\n", 2: r"(?s)usage: .*"}[status]
             assert re.fullmatch(shape, err) and "Traceback" not in err, (arguments, status, err)
     assert min(statuses.count(status) for status in (0, 1, 2)) >= 30
+
+
+# ---------------------------------------------------------------- in other people's programs
+
+# What a program does with its copy of the file. Its answer is in the memory, since it may have no output.
+PROGRAM = r"""
+import importlib, pickle, sys
+module = importlib.import_module(sys.argv[1])
+memory = pickle.loads(pickle.dumps(module.NamedMap.open(sys.argv[2])))
+event = module.Event.create(sys.argv[2] + " event", exist_ok=True)
+with module.Mutex.create(), module.Semaphore.create(), event, memory:
+    event.set()
+    answer = f"{module.__name__} {module.__version__} by {type(module.__loader__).__name__}"
+    if sys.stdin is sys.stdout is sys.stderr is None:
+        answer += " without streams"
+    if module.__doc__ is module.NamedMap.create.__doc__ is None:
+        answer += " without docstrings"
+    memory.write((answer + "\0").encode("utf-16-le"))
+"""
+
+
+def answer_of(name, run):
+    """What a PROGRAM that `run` starts, and whose exit status it returns, writes into the memory with that name."""
+    with NamedMap.create(name, 1000) as m, Event.create(name + " event") as event:
+        assert run() == 0
+        assert event.wait(0)
+        return m.read().decode("utf-16-le").split("\0")[0]
+
+
+def run_detached(*command):
+    """The exit status of a command that has no standard streams, like the programs of pythonw.exe."""
+    if ON_WINDOWS:
+        return subprocess.run(command, cwd=HERE, creationflags=subprocess.DETACHED_PROCESS, timeout=60).returncode
+    return subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command], cwd=HERE, timeout=60).returncode
+
+
+def test_without_any_streams_from_the_start(name):
+    answer = answer_of(name, lambda: run_detached(sys.executable, "-c", PROGRAM, "namedmap", name))
+    assert answer == f"namedmap {namedmap.__version__} by SourceFileLoader without streams"
+    with NamedMap.create(name, 100) as m:
+        for arguments, status in ((["write", name, "text"], 0), (["list"], 0), (["read", name, "--hex"], 0),
+                                  (["create", name, "--exist-ok", "--hold", "0.1"], 0), (["create", name], 1),
+                                  (["read"], 2), (["--help"], 0)):
+            assert run_detached(sys.executable, "-m", "namedmap", *arguments) == status, arguments
+        assert m[:10] == "text\0".encode("utf-16-le")
+
+
+def test_without_docstrings(name, start):
+    answer = answer_of(name, lambda: start(sys.executable, "-OO", "-c", PROGRAM, "namedmap", name).end()[0])
+    assert answer == f"namedmap {namedmap.__version__} by SourceFileLoader without docstrings"
+    for arguments in (["--help"], ["create", "--help"], ["--version"], ["read", name], ["read"]):
+        ends = [start(sys.executable, *options, "-m", "namedmap", *arguments).end() for options in ([], ["-OO"])]
+        assert ends[0] == ends[1] and any(ends[0][1:])
+
+
+def zipped(folder):
+    with zipfile.ZipFile(folder / "program.zip", "w") as file:
+        file.write(namedmap.__file__, "copied.py")
+    return str(folder / "program.zip")
+
+
+def vendored(folder):
+    package = folder / "application" / "vendored"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("from . import shared_memory\n")
+    shutil.copy(namedmap.__file__, package / "shared_memory.py")
+    return str(folder)
+
+
+@pytest.mark.parametrize("place, module, loader", [
+    (zipped, "copied", "zipimporter"), (vendored, "application.vendored.shared_memory", "SourceFileLoader")])
+def test_a_copy_in_another_place(place, module, loader, name, tmp_path, start):
+    path = {"PYTHONPATH": place(tmp_path)}
+    answer = answer_of(name, lambda: start(sys.executable, "-c", PROGRAM, module, name, **path).end()[0])
+    assert answer == f"{module} {namedmap.__version__} by {loader}"
+    with NamedMap.create(name, 100) as m:
+        m.write("text\0".encode("utf-16-le"))
+        assert start(sys.executable, "-m", module, "read", name, **path).end()[:2] == (0, ["text"])
+
+
+@pytest.fixture(scope="session")
+def frozen(tmp_path_factory):
+    """examples/frozen/publisher.py as an executable."""
+    if os.environ.get("NAMEDMAP_FROZEN"):
+        return os.environ["NAMEDMAP_FROZEN"]
+    pytest.importorskip("PyInstaller", reason="needs PyInstaller, or NAMEDMAP_FROZEN to name what it has made")
+    folder = tmp_path_factory.mktemp("frozen")
+    subprocess.run([sys.executable, os.path.join(HERE, "examples", "frozen", "freeze.py"), str(folder)], check=True,
+                   timeout=300)
+    return str(folder / "publisher") + ".exe" * ON_WINDOWS
+
+
+def test_a_frozen_program(name, frozen, start, cli):
+    process = start(frozen, name)
+    assert process.line() == f"{name} holds the message; Enter ends this process."
+    assert cli("read", name).end() == (0, ["Message from an executable."], "")
+    status, _, err = start(frozen, name).end()
+    assert status == 1 and err.startswith("Could not create the memory: ") and "the name is taken" in err
+    process.enter()
+    # Not end(): a desktop of Wine, which the first program with a window starts, keeps the standard error of that open.
+    assert process.popen.wait(60) == 0
+    assert cli("read", name).end()[0] == 1
+
+
+# ---------------------------------------------------------------- interpreters, copies of the file, other systems
+
+INTERPRETERS = '''
+import sys, namedmap, _interpreters
+_, name, cls, kept = sys.argv
+code = f"""
+import sys
+sys.path.insert(0, {sys.path[0]!r})
+import os, namedmap
+{kept} = namedmap.{cls}.create({name!r}, *[100] * ({cls!r} == 'NamedMap'))
+buf = {kept}.buf if {kept + cls!r} == 'keptNamedMap' else None
+"""
+for _ in range(2):
+    interpreter = _interpreters.create()
+    print(_interpreters.exec(interpreter, code), namedmap._layer.kind_of_name(name) is not None)
+    _interpreters.destroy(interpreter)
+    print(namedmap._layer.kind_of_name(name))
+'''
+
+
+@every_kind
+@pytest.mark.parametrize("kept", ["kept", "os.kept"])  # what belongs to the program goes before what modules have
+def test_an_interpreter_that_ends_inside_a_process_closes_all(kept, kind, name, python):
+    pytest.importorskip("_interpreters", reason="needs Python 3.13: before, ctypes is for one interpreter")
+    assert python(INTERPRETERS, name, kind.cls.__name__, kept).end() == (0, 2 * ["None True", "None"], "")
+
+
+def copies(tmp_path):
+    """Three modules from copies of the file, as different projects have them."""
+    for number in range(3):
+        path = shutil.copy(namedmap.__file__, tmp_path / f"copy_{number}.py")
+        specification = importlib.util.spec_from_file_location(f"copy_{number}", path)
+        module = importlib.util.module_from_spec(specification)
+        specification.loader.exec_module(module)
+        yield module
+
+
+def share(maker, opener, third, name, *arguments):
+    made, opened = maker.create(name, *arguments), opener.open(name)
+    for each in (third, maker):
+        with pytest.raises(FileExistsError, match="the name is taken"):
+            each.create(name, *arguments)
+    if hasattr(made, "read"):
+        made[0] = 1
+        assert opened[:2] == b"\1\0"
+    elif hasattr(made, "set"):
+        made.set()
+        assert opened.wait(0)
+    else:
+        assert opened.acquire() and not is_free_for_others(made)
+        opened.release()
+        assert is_free_for_others(made)
+    made.close()
+    assert not opened.closed and not gone(name)
+    opened.close()
+    with pytest.raises(ValueError, match="is closed"):
+        opened.handle
+    assert gone(name)
+
+
+@every_kind
+def test_copies_of_the_file_in_one_process_share_objects_and_nothing_else(kind, name, tmp_path):
+    def share_all():
+        for maker, opener, third in itertools.permutations(classes, 3):
+            share(maker, opener, third, name, *{MEMORY: [100], SEMAPHORE: [1, 1]}.get(kind, []))
+
+    classes = [kind.cls, *(getattr(module, kind.cls.__name__) for module in copies(tmp_path))]
+    assert len(set(classes)) == 4
+    assert_no_growth(share_all, 2)
+
+
+NESTED = """
+import sys
+sys.path.insert(0, sys.argv[2])
+import copy_0, copy_1
+another = copy_0.Mutex.create()
+outer, inner = copy_0.Mutex.create(sys.argv[1]), copy_1.Mutex.open(sys.argv[1])
+outer.acquire(), inner.acquire()
+outer.release(), outer.close()
+with another:
+    inner.release()
+print("good")
+"""
+
+
+def test_a_mutex_that_one_thread_holds_by_two_copies_of_the_file(name, tmp_path, python):
+    list(copies(tmp_path))
+    assert python(NESTED, name, str(tmp_path)).end() == (0, ["good"], "")
+
+
+SPOILT = """
+import ctypes, sys
+functions = [getattr(ctypes.windll.kernel32, name) for name in (
+    "CreateFileMappingW OpenFileMappingW MapViewOfFileEx UnmapViewOfFile VirtualQuery CreateMutexW OpenMutexW "
+    "ReleaseMutex CreateSemaphoreW OpenSemaphoreW ReleaseSemaphore CreateEventW OpenEventW SetEvent ResetEvent "
+    "WaitForMultipleObjects CloseHandle").split()]
+
+def use(namedmap):
+    with namedmap.NamedMap.create(sys.argv[1], 100) as m, namedmap.NamedMap.open(sys.argv[1]) as other:
+        m[0] = 1
+        assert other[0] == 1
+    for cls in namedmap.Mutex, namedmap.Semaphore:
+        lock = cls.create(sys.argv[1])
+        with cls.open(sys.argv[1]):
+            pass
+        lock.close()
+    with namedmap.Event.create(sys.argv[1]) as event:
+        event.set()
+        assert event.wait(0)
+
+if sys.argv[2] == "afterwards":
+    import namedmap
+    use(namedmap)
+    assert all((each.argtypes, each.restype) == (None, ctypes.c_int) for each in functions)
+for each in functions:
+    each.argtypes, each.restype, each.errcheck = [ctypes.c_double] * 9, ctypes.c_byte, print
+import namedmap
+use(namedmap)
+assert all((each.restype, each.errcheck) == (ctypes.c_byte, print) for each in functions)
+"""
+
+
+@windows
+@pytest.mark.parametrize("when", ["beforehand", "afterwards"])
+def test_prototypes_that_another_library_sets_do_not_matter_nor_change(when, name, python):
+    assert python(SPOILT, name, when).end() == (0, [], "")
+
+
+ELSEWHERE = """
+import argparse, ctypes.wintypes, os, sys, threading, weakref
+sys.platform = "freebsd14"
+import namedmap
+_, name, folder = sys.argv
+path = os.path.join(folder, "missing")
+classes = namedmap.NamedMap, namedmap.Mutex, namedmap.Event, namedmap.Semaphore
+calls = [lambda: namedmap.NamedMap.create(None, 100), lambda: namedmap.NamedMap.create(name, 100, exist_ok=True),
+         lambda: namedmap.NamedMap.create(None, 100, file=path), lambda: namedmap.NamedMap.create(name, 100, file=path)]
+for cls in classes:
+    calls += [lambda cls=cls: cls.open(name, timeout=None), lambda cls=cls: cls.from_handle(4)]
+for cls in classes[1:]:
+    calls += [cls.create, lambda cls=cls: cls.create(name), lambda cls=cls: cls.create(name, sddl="D:")]
+for number, call in enumerate(calls):
+    try:
+        print(number, call())
+    except NotImplementedError as error:
+        assert str(error) == "namedmap needs Windows or Linux, and this system is freebsd14", error
+for arguments in ["create", name], ["read", name], ["write", name, "text"], ["info", name], ["list"]:
+    print(arguments[0], namedmap.main(arguments))
+assert os.listdir(folder) == []
+namedmap.main(["--help"])
+"""
+
+
+def test_use_on_another_system_is_not_implemented_but_help_works(name, python, tmp_path):
+    status, lines, error = python(ELSEWHERE, name, str(tmp_path)).end()
+    assert (status, lines[:5]) == (0, ["create 1", "read 1", "write 1", "info 1", "list 1"]), error
+    assert lines[5].startswith("usage: -c ")
+    needs = "namedmap needs Windows or Linux, and this system is freebsd14"
+    assert error.splitlines() == 4 * [f"namedmap: {name}: {needs}"] + [f"namedmap: {needs}"]
 
 
 # ---------------------------------------------------------------- the README
