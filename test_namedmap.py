@@ -1730,7 +1730,7 @@ def test_kill_at_random_moments_leaves_nothing_and_loses_nothing_that_is_held(na
 
 @linux
 def test_close_of_the_last_two_holders_at_once_removes_the_file(name):
-    for _ in range(200):
+    for _ in range(300):
         threads(NamedMap.create(name, 10).close, NamedMap.open(name).close)
         assert not os.path.exists(file_of(name))
 
@@ -2040,14 +2040,16 @@ m, s = namedmap.Mutex.create(), namedmap.Semaphore.create(None, 0)
 got, end = threading.Event(), threading.Event()
 threading.Thread(target=lambda: (m.acquire(), got.set(), end.wait(), time.sleep(0.1), m.release())).start()
 got.wait()
-begin = time.monotonic()
-print(m.acquire(timeout=0.1), s.acquire(timeout=0.1), time.monotonic() - begin > 0.19, end.set(), m.acquire(timeout=9))
+begin = time.process_time()
+print(m.acquire(timeout=0.5), s.acquire(timeout=0.5), time.process_time() - begin < 0.1)
+end.set()
+print(m.acquire(timeout=9))
 """
 
 
 @linux
 def test_acquire_with_an_old_c_library_waits_by_the_clock_it_has(python):
-    assert python(OLD_LIBRARY).end() == (0, ["False False True None True"], "")
+    assert python(OLD_LIBRARY).end() == (0, ["False False True", "True"], "")
 
 
 @linux
@@ -2086,7 +2088,8 @@ def test_junk_in_the_directory_disturbs_nothing_but_its_own_name(junk, name):
         with NamedMap.create(name, 10), NamedMap.create("Local\\linked", 10):
             assert (name, "file mapping object") in list(namedmap._layer.named_objects())
             NamedMap.open(name).close()
-            for use in (lambda: NamedMap.create(name + " junk", 10), lambda: Mutex.open(name + " junk")):
+            for use in (lambda: NamedMap.create(name + " junk", 10), lambda: NamedMap.open(name + " junk"),
+                        lambda: Mutex.open(name + " junk")):
                 with pytest.raises(OSError) as caught:
                     use()
                 assert caught.value.filename == name + " junk"
