@@ -103,7 +103,7 @@ if TYPE_CHECKING:
     File = Any  # a path (str, bytes or os.PathLike) or an open file
 else:  # for typing.get_type_hints()
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    Any = Buffer = File = CData = Closable = Object = Lock = NoReturn = object
+    Any = Buffer = File = CData = Closable = Object = Lock = Namespace = NoReturn = object
 
 __all__ = ["NamedMap", "View", "Mutex", "Event", "Semaphore", "wait_any"]
 __version__ = "0.1.0"
@@ -2861,37 +2861,113 @@ _ROW = 16  # bytes in a line of a dump
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 _STRANGE = frozenset(map(chr, _CONTROLS)) - set("\t\n\v\f\r\x1b") | {"\ufffd"}  # what text does not have
 _MAPPING = _KINDS["Section"]
-_OUTPUT = "standard output"
 
 
-class _Console:
-    """The standard streams and the signals of a run, any of which may end it, and without a traceback.
+def _option(metavar: str, convert: Callable[[str], Any], text: str, **more: Any) -> dict[str, Any]:
+    """What argparse takes for an argument; by itself it does not show why one is refused."""
+    def converter(argument: str) -> Any:
+        try:
+            return convert(argument)
+        except Exception as error:
+            from argparse import ArgumentTypeError
+            raise ArgumentTypeError(str(error).replace("\\\\", "\\")) from None  # of a quoted name
+    return dict(metavar=metavar, type=converter, help=text, **more)
+
+
+def _bytes(text: str) -> int:
+    import re
+    match = re.fullmatch("(0x[0-9a-f]{1,16}|[0-9]{1,19})([kmg]?)", text.lower())
+    if not match:
+        raise ValueError(f"not a number of bytes such as 4096, 0x1000, 64K, 16M or 2G: {text!r}")
+    return int(match[1], 16 if "x" in match[1] else 10) << {"": 0, "k": 10, "m": 20, "g": 30}[match[2]]
+
+
+def _seconds(text: str) -> float | None:
+    return _check_timeout(float(text))
+
+
+def _encoding(text: str) -> str:
+    "".encode(text)
+    codecs.getincrementaldecoder(text)("replace").decode(b"", True)
+    return text
+
+
+def _pattern(text: str) -> Callable[[str], bool]:
+    """A function that returns whether a full name matches; its prefix does not count unless the pattern has one."""
+    from fnmatch import fnmatchcase
+    fnmatchcase("", text)
+    return lambda name: fnmatchcase(name if "\\" in text else name.partition("\\")[2], text)
+
+
+class _Record:
+    """A format of the module struct, in which <n>W is text of n units of wchar_t; text ends at its first NUL."""
+
+    def __init__(self, text: str) -> None:
+        import re
+        import struct
+        # 0H aligns where the format does, and has no value.
+        self._struct = struct.Struct(re.sub("([0-9]*)W", lambda match: f"0H{2 * int(match[1] or 1)}s", text))
+        self.size = self._struct.size
+        if not self.size:
+            raise ValueError("a format must have at least one byte")
+        self._wide = "utf-16-be" if text.startswith((">", "!")) else "utf-16-le"
+        self._kinds = "".join(kind if kind in "spW" else kind * int(count or 1)
+                              for count, kind in re.findall("([0-9]*)([A-Za-wyz?])", text))
+
+    def lines(self, chunks: Iterable[bytes]) -> Iterator[str]:
+        for chunk in chunks:
+            for values in self._struct.iter_unpack(chunk):
+                yield " ".join(map(self._shown, self._kinds, values)) + "\n"
+
+    def _shown(self, kind: str, value: Any) -> str:
+        if kind == "W":
+            value = value.decode(self._wide, "replace").partition("\0")[0]
+        return repr(value.partition(b"\0")[0] if kind == "s" else value)
+
+
+def _text(chunks: Iterable[bytes], encoding: str) -> str:
+    """The text up to the first NUL; what is not text becomes U+FFFD, and ends of lines "\\n", as print() takes them."""
+    decoder, text = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)("replace"), True), ""
+    for chunk in chunks:
+        text += decoder.decode(chunk)
+        if "\0" in text:
+            break
+    return (text + decoder.decode(b"", True)).partition("\0")[0]
+
+
+def _hex_dump(chunks: Iterable[bytes], offset: int, before: Sequence[bytes] = ()) -> Iterator[str]:
+    """Rows with offsets and an ASCII column; of those that repeat the one above, one `*`.
+
+    If there are the chunks of the same memory as they were before, only the rows that have changed.
+    """
+    above, folded = b"", False
+    for number, chunk in enumerate(chunks):
+        old = before[number] if before else None
+        for start in range(0, 0 if chunk == old else len(chunk), _ROW):
+            row = chunk[start:start + _ROW]
+            if row != (above if old is None else old[start:start + _ROW]):
+                shown = "".join(chr(octet) if 32 <= octet < 127 else "." for octet in row)
+                yield f"{offset + start:08x}  {row.hex(' '):<47}  |{shown}|\n"
+            elif old is None and not folded:
+                yield "*\n"
+            folded, above = row == above, row
+        offset += len(chunk)
+    if not before:
+        yield f"{offset:08x}\n"
+
+
+class _Command(Namespace):
+    """A run of the command line: its arguments, which argparse stores here, the standard streams, and the signals.
 
     Ctrl+C, Ctrl+Break and SIGTERM raise KeyboardInterrupt, but only inside wait(): elsewhere something could be left
     half done, and in a __del__ Python prints the exception and drops it.  A second one does not wait for that.
     """
 
-    def __init__(self) -> None:
-        self.ends_by_interrupt = False  # whether that is how the command ends, and no error
-        self._is_waiting, self._interrupts = False, 0
-        self._previous: dict[int, Any] = {}
+    name: Any = None
+    _ends_by_interrupt = False  # whether that is how the command ends, and no error
+    _is_waiting, _interrupts = False, 0
 
-    def __enter__(self) -> _Console:
-        import signal
-        if threading.current_thread() is threading.main_thread():  # only there can handlers be set
-            for name in ("SIGTERM", "SIGBREAK", "SIGINT"):
-                number = getattr(signal, name, None)  # SIGBREAK is of Windows only
-                # Not where the program that calls main() handles it, or its parent wants it to be ignored.
-                if number and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-                    self._previous[number] = signal.signal(number, self._interrupt)
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        import signal
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _interrupt(self, number: int, frame: object) -> None:
+    def interrupt(self, number: int, frame: object) -> None:
         self._interrupts += 1
         if self._is_waiting or self._interrupts == 2:
             self._is_waiting, self._interrupts = False, 2  # what this leads to is not interrupted again
@@ -2912,22 +2988,26 @@ class _Console:
         output = sys.stdout
         if output is None:  # as in a program without a console
             return
-        if isinstance(piece, bytes) and not hasattr(output, "buffer"):
-            raise OSError(0, "it takes text, not bytes", _OUTPUT)
         try:
-            if isinstance(piece, bytes):
-                rest = memoryview(piece)
-                while rest:  # one that is not buffered (python -u) may take only a part
-                    rest = rest[self.wait(output.buffer.write, rest):]
-            else:
+            if isinstance(piece, str):
                 encoding = output.encoding or "utf-8"
                 text = piece.encode(encoding, "backslashreplace").decode(encoding)
                 for start in range(0, len(text), 8000):  # of more, a console that is not buffered would drop the rest
                     self.wait(output.write, text[start:start + 8000])
+            elif not hasattr(output, "buffer"):
+                raise OSError(0, "it takes text, not bytes")
+            else:
+                rest = memoryview(piece)
+                while rest:  # one that is not buffered (python -u) may take only a part
+                    rest = rest[self.wait(output.buffer.write, rest):]
             if flush:
                 self.wait(output.flush)
         except OSError as error:
-            raise _blame(error, _OUTPUT)
+            # A pipe that nothing reads any more, as after `head`; Windows says EINVAL, as for much else.
+            if error.errno == errno.EINVAL and stat.S_ISFIFO(os.fstat(output.fileno()).st_mode):
+                error = BrokenPipeError()
+            sys.stdout = None  # the interpreter would fail to flush it, too, at its end
+            raise _blame(error, "standard output")
 
     def complain(self, text: str) -> None:
         """Write to standard error, if there is one."""
@@ -2938,469 +3018,284 @@ class _Console:
         except OSError:
             sys.stderr = None  # the interpreter would fail to flush it, too, at its end
 
-    def complain_of(self, error: BaseException, name: str | None) -> None:
-        """Say in one line what went wrong."""
-        place, code = getattr(error, "filename", None), getattr(error, "errno", None)
-        cause = str(getattr(error, "strerror", None) or error or _NO_MEMORY)  # a MemoryError has no text
-        if place is _OUTPUT:
-            # A pipe that nothing reads any more, as after `head`, is no error; Windows says EINVAL, as for much else.
-            if code == errno.EPIPE or code == errno.EINVAL and stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode):
-                cause = ""
-            sys.stdout = None  # the interpreter would fail to flush it, too, at its end
-        elif place == name and code == errno.EEXIST:
-            cause += "; info shows what has it open"
-        if cause:
-            cause = cause.replace("\\\\", "\\")  # as a name was before repr()
-            parts = ["namedmap", name, None if place == name else place, cause]
+    def run(self, argv: list[str] | None) -> int:
+        try:
+            try:
+                _, rest = _parser(self).parse_known_args(argv, self)
+                # argparse finds a TEXT only right behind NAME, while people put options in between.
+                is_text = len(rest) == 2 and rest[0] == "--" or len(rest) == 1 and not rest[0].startswith("-")
+                if is_text and vars(self).get("text", "") is None:
+                    self.text = rest[-1]
+                elif rest:
+                    self.wrong("unrecognized arguments: " + " ".join(rest))
+                getattr(self, "_" + self.command)()
+            finally:
+                self.print(flush=True)
+            return 0
+        except BrokenPipeError:
+            return 1
+        except (KeyboardInterrupt, OSError, ValueError, MemoryError, NotImplementedError) as error:
+            if isinstance(error, KeyboardInterrupt) and self._ends_by_interrupt:
+                return 0
+            place, cause = getattr(error, "filename", None), str(getattr(error, "strerror", None) or error)
+            if isinstance(error, FileExistsError) and place == self.name:
+                cause += "; info shows what has it open"
+            cause = cause or ("interrupted" if isinstance(error, KeyboardInterrupt) else _NO_MEMORY)
+            parts = ["namedmap", self.name, None if place == self.name else place, cause.replace("\\\\", "\\")]
             self.complain(": ".join(str(part) for part in parts if part is not None).translate(_CONTROLS) + "\n")
+            return 1
 
-
-def _argument(convert: Callable[[str], Any]) -> Callable[[str], Any]:
-    """A converter for argparse, which by itself does not show why a text is refused."""
-    def converter(text: str) -> Any:
+    def _contents(self) -> Any:
+        """The bytes to store, or None; --size is how many of an input there is room for."""
+        if [self.text, self.from_hex, self.input].count(None) < 2:
+            self.wrong("TEXT, --from-hex and --input exclude each other")
+        if self.input is not None:
+            return self._read_input()
         try:
-            return convert(text)
-        except Exception as error:
-            from argparse import ArgumentTypeError
-            raise ArgumentTypeError(str(error).replace("\\\\", "\\")) from None  # of a quoted name
-    return converter
-
-
-def _bytes(text: str) -> int:
-    import re
-    match = re.fullmatch("(0x[0-9a-f]{1,16}|[0-9]{1,19})([kmg]?)", text, re.IGNORECASE)
-    if not match:
-        raise ValueError(f"not a number of bytes such as 4096, 0x1000, 64K, 16M or 2G: {text!r}")
-    number = int(match[1], 16 if match[1][:2] in ("0x", "0X") else 10)
-    return number << {"": 0, "k": 10, "m": 20, "g": 30}[match[2].lower()]
-
-
-@_argument
-def _seconds(text: str) -> float | None:
-    return _check_timeout(float(text))
-
-
-@_argument
-def _encoding(text: str) -> str:
-    "".encode(text)
-    codecs.getincrementaldecoder(text)("replace").decode(b"", True)
-    return text
-
-
-@_argument
-def _pattern(text: str) -> Callable[[str], bool]:
-    """A function that returns whether a full name matches; its prefix does not count unless the pattern has one."""
-    from fnmatch import fnmatchcase
-    fnmatchcase("", text)
-    return lambda name: fnmatchcase(name if "\\" in text else name.partition("\\")[2], text)
-
-
-@_argument
-class _Record:
-    """A format of the module struct, in which <n>W is text of n units of wchar_t; text ends at its first NUL."""
-
-    def __init__(self, text: str) -> None:
-        import re
-        import struct
-        # 0H aligns where the format does, and has no value.
-        self._struct = struct.Struct(re.sub("([0-9]*)W", lambda match: f"0H{2 * int(match[1] or 1)}s", text))
-        self.size = self._struct.size
-        if not self.size:
-            raise ValueError("a format must have at least one byte")
-        self._wide = "utf-16-be" if text.startswith((">", "!")) else "utf-16-le"
-        self._kinds = "".join(kind if kind in "spW" else kind * int(count or 1)
-                              for count, kind in re.findall("([0-9]*)([A-Za-wyz?])", text))
-
-    def lines(self, octets: bytes) -> Iterator[str]:
-        for values in self._struct.iter_unpack(octets):
-            yield " ".join(map(self._shown, self._kinds, values)) + "\n"
-
-    def _shown(self, kind: str, value: Any) -> str:
-        if kind == "W":
-            return repr(value.decode(self._wide, "replace").partition("\0")[0])
-        return repr(value.partition(b"\0")[0] if kind == "s" else value)
-
-
-def _contents(console: _Console, arguments: Namespace, room: Callable[[], int | None]) -> bytes | None:
-    """What there is to store; `room` returns how many bytes of input are of use."""
-    if [arguments.text, arguments.from_hex, arguments.input].count(None) < 2:
-        arguments.wrong("TEXT, --from-hex and --input exclude each other")
-    contents: bytes | None = arguments.from_hex
-    if arguments.input is not None:
-        contents = _input(console, arguments.input, room())
-    elif arguments.text is not None:
-        try:
-            contents = (arguments.text + "\0").encode(arguments.encoding)
+            return self.from_hex if self.text is None else (self.text + "\0").encode(self.encoding)
         except UnicodeError as error:
-            arguments.wrong(f"TEXT cannot be encoded: {error}")
-    return contents
+            self.wrong(f"TEXT cannot be encoded: {error}")
 
-
-def _input(console: _Console, path: str, room: int | None) -> bytes:
-    """All of a file, or of standard input for "-"; ValueError as soon as it is more than there is room for."""
-    source, octets = "standard input" if path == "-" else path, bytearray()
-    try:
-        with open(0, "rb", closefd=False) if path == "-" else open(path, "rb") as stream:
-            if room is None:
-                found = os.fstat(stream.fileno())
-                room = found.st_size if stat.S_ISREG(found.st_mode) else _MOST_INPUT
-            while len(octets) <= room:
-                piece = console.wait(stream.read1, _CHUNK)  # read() would want the end of a terminal's input twice
-                if not piece:
-                    return bytes(octets)
-                octets += piece
-    except OSError as error:
-        raise _blame(error, source)
-    raise ValueError(f"{source} has more than the {room} bytes that there is room for")
-
-
-def _store(memory: NamedMap, contents: bytes, offset: int) -> None:
-    if contents:
-        with memory.view(offset, len(contents)) as view:
-            view.write(contents)
-
-
-def _create_command(console: _Console, arguments: Namespace) -> None:
-    name, size, seconds = arguments.name, arguments.size, arguments.hold
-    contents = _contents(console, arguments, lambda: size) or b""
-    if size is not None and len(contents) > size:
-        arguments.wrong(f"{len(contents)} bytes do not fit in {size} bytes (--size)")
-    with _made_or_found(arguments, max(_DEFAULT_SIZE, len(contents))) as memory:
-        _store(memory, contents, 0)
-        found = "" if memory.created else " that were there"
-        limit = "" if seconds is None else f"for {seconds:.15g} seconds, or "
-        console.print(f"{name.translate(_CONTROLS)}: {memory.size} bytes{found}, held {limit}until Enter or Ctrl+C\n")
-        _hold(console, float("inf") if seconds is None else seconds)
-
-
-def _made_or_found(arguments: Namespace, needed: int) -> NamedMap:
-    size = arguments.size
-    if size is None and arguments.exist_ok:
+    def _read_input(self) -> bytes:
+        """All of a file, or of standard input for "-"; ValueError as soon as it is more than there is room for."""
+        path, room, octets = self.input, self.size, bytearray()
+        source = "standard input" if path == "-" else path
         try:
-            return NamedMap.open(arguments.name)  # all of it, however large it is
-        except FileNotFoundError:
-            pass
-    if size is None and arguments.file is None:
-        size = needed
-    return NamedMap.create(arguments.name, size, file=arguments.file, exist_ok=arguments.exist_ok, sddl=arguments.sddl)
+            with open(0 if path == "-" else path, "rb", closefd=path != "-") as stream:
+                if room is None:
+                    found = os.fstat(stream.fileno())
+                    room = found.st_size if stat.S_ISREG(found.st_mode) else _MOST_INPUT
+                while len(octets) <= room:
+                    piece = self.wait(stream.read1, _CHUNK)  # read() would want the end of a terminal's input twice
+                    if not piece:
+                        return bytes(octets)
+                    octets += piece
+        except OSError as error:
+            raise _blame(error, source)
+        raise ValueError(f"{source} has more than the {room} bytes that there is room for")
 
+    def _write(self) -> None:
+        with NamedMap.open(self.name) as memory:  # and not held open while a pipe is read, which may take its time
+            self.size = max(memory.size - self.offset, 0)
+        contents = self._contents()
+        if contents is None:
+            self.wrong("nothing to write: give TEXT, --from-hex or --input")
+        with NamedMap.open(self.name) as memory:
+            self._store(memory, contents, self.offset)
 
-def _hold(console: _Console, seconds: float) -> None:
-    """Wait until Enter, Ctrl+C, Ctrl+Break, SIGTERM or for some seconds."""
-    def wait_for_enter() -> None:
-        try:
-            # Not sys.stdin.readline(): its lock, still held when the interpreter ends, is a fatal error.
-            for octet in iter(lambda: os.read(sys.stdin.fileno(), 1), b""):
-                if octet in b"\r\n":
-                    return entered.set()  # and not at the end of the input
-        except (AttributeError, OSError, ValueError):
-            pass  # there is no input
+    def _store(self, memory: NamedMap, contents: bytes, offset: int) -> None:
+        if contents:
+            with memory.view(offset, len(contents)) as view:
+                view.write(contents)
 
-    entered, end = threading.Event(), time.monotonic() + seconds
-    threading.Thread(target=wait_for_enter, daemon=True).start()
-    console.ends_by_interrupt = True
-    console.print(flush=True)  # for a program that waits for it
-    while not entered.is_set() and time.monotonic() < end:
-        console.wait(time.sleep, max(0, min(end - time.monotonic(), 0.1)))
+    def _create(self) -> None:
+        contents, size, found = self._contents() or b"", self.size, None
+        if size is None:
+            if self.file is None:
+                size = max(_DEFAULT_SIZE, len(contents))
+            try:
+                found = NamedMap.open(self.name) if self.exist_ok else None  # all of it, however large it is
+            except FileNotFoundError:
+                pass
+        elif len(contents) > size:
+            self.wrong(f"{len(contents)} bytes do not fit in {size} bytes (--size)")
+        with found or NamedMap.create(
+                self.name, size, file=self.file, exist_ok=self.exist_ok, sddl=self.sddl) as memory:
+            self._store(memory, contents, 0)
+            attached = "" if memory.created else " that were there"
+            limit = "" if self.hold is None else f"for {self.hold:.15g} seconds, or "
+            self.print(f"{self.name.translate(_CONTROLS)}: {memory.size} bytes{attached}, held {limit}until Enter or "
+                       "Ctrl+C\n")
+            self._hold(float("inf") if self.hold is None else self.hold)
 
+    def _hold(self, seconds: float) -> None:
+        """Wait until Enter, Ctrl+C, Ctrl+Break, SIGTERM or for some seconds."""
+        def wait_for_enter() -> None:
+            try:
+                # Not sys.stdin.readline(): its lock, still held when the interpreter ends, is a fatal error.
+                for octet in iter(lambda: os.read(sys.stdin.fileno(), 1), b""):
+                    if octet in b"\r\n":
+                        return entered.set()  # and not at the end of the input
+            except (AttributeError, OSError, ValueError):
+                pass  # there is no input
 
-def _write_command(console: _Console, arguments: Namespace) -> None:
-    def room() -> int:
-        with NamedMap.open(arguments.name) as memory:  # and not held open while a pipe is read, which may take its time
-            return max(memory.size - int(arguments.offset), 0)
+        entered, end = threading.Event(), time.monotonic() + seconds
+        threading.Thread(target=wait_for_enter, daemon=True).start()
+        self._ends_by_interrupt = True
+        self.print(flush=True)  # for a program that waits for it
+        while not entered.is_set() and (left := end - time.monotonic()) > 0:
+            self.wait(time.sleep, min(left, 0.1))
 
-    contents = _contents(console, arguments, room)
-    if contents is None:
-        arguments.wrong("nothing to write: give TEXT, --from-hex or --input")
-    with NamedMap.open(arguments.name) as memory:
-        _store(memory, contents or b"", arguments.offset)
-
-
-def _text(chunks: Iterable[bytes], encoding: str) -> Iterator[str]:
-    """The text up to the first NUL, in pieces; what is not text becomes U+FFFD."""
-    # Ends of lines become "\n", of which standard output makes "\r\n" on Windows.
-    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)("replace"), True)
-    for chunk in chunks:
-        piece, nul, _ = decoder.decode(chunk).partition("\0")
-        yield piece
-        if nul:
-            return
-    yield decoder.decode(b"", True).partition("\0")[0]
-
-
-def _hex_row(offset: int, octets: bytes) -> str:
-    shown = "".join(chr(octet) if 32 <= octet < 127 else "." for octet in octets)
-    return f"{offset:08x}  {octets.hex(' '):<47}  |{shown}|\n"
-
-
-def _hex_dump(chunks: Iterable[bytes], offset: int) -> Iterator[str]:
-    """A dump with offsets and an ASCII column; rows that repeat the one before are folded to one `*`."""
-    previous, folded = b"", False
-    for chunk in chunks:
-        for start in range(0, len(chunk), _ROW):
-            row = chunk[start:start + _ROW]
-            if row != previous:
-                yield _hex_row(offset, row)
-            elif not folded:
-                yield "*\n"
-            folded = row == previous
-            offset, previous = offset + len(row), row
-    yield f"{offset:08x}\n"
-
-
-def _changed_rows(before: list[bytes], after: Iterable[bytes], offset: int) -> Iterator[str]:
-    for old, new in zip(before, after):
-        for start in range(0, 0 if new == old else len(new), _ROW):
-            row = new[start:start + _ROW]
-            if row != old[start:start + _ROW]:
-                yield _hex_row(offset + start, row)
-        offset += len(new)
-
-
-def _read_command(console: _Console, arguments: Namespace) -> None:
-    if arguments.struct and (arguments.size or 0) % arguments.struct.size:
-        arguments.wrong(f"--size {arguments.size} is not a multiple of the {arguments.struct.size} bytes of --struct")
-    console.ends_by_interrupt = arguments.watch is not None
-    _Reader(console, arguments).run()
-
-
-class _Reader:
-    """What `read` does.  With --watch it keeps what it has seen, and prints only changes."""
-
-    def __init__(self, console: _Console, arguments: Namespace) -> None:
-        self._console, self._arguments = console, arguments
-        self._size = -1  # of the memory
-        self._seen: list[bytes] = []  # of a text, only the chunks up to its NUL
-        self._shown = ""  # text or records; what they do not show may change, too
-        self._pause = 0.1  # seconds, unless --watch has some
-
-    def run(self) -> None:
+    def _read(self) -> None:
         """Wait for the memory, and for the first character of a text; look; and with --watch, look again and again."""
-        arguments = self._arguments
-        waits_for_text = not (arguments.hex or arguments.raw or arguments.struct)
-        end = time.monotonic() + arguments.timeout
+        if self.struct and (self.size or 0) % self.struct.size:
+            self.wrong(f"--size {self.size} is not a multiple of the {self.struct.size} bytes of --struct")
+        self._ends_by_interrupt = self.watch is not None
+        is_text = waits_for_text = not (self.hex or self.raw or self.struct)
+        seen: Sequence[Any] = []
+        end = time.monotonic() + self.timeout
         while True:
             pause, is_over = 0.02, time.monotonic() >= end
             try:
                 # Not held open during the pause: a publisher that starts again could not make it anew.
-                with NamedMap.open(arguments.name, access="r") as memory:
-                    if is_over or not waits_for_text or any(_text(self._chunks(memory), arguments.encoding)):
-                        self._look(memory)
-                        if arguments.watch is None:
-                            return
-                        pause, waits_for_text = max(arguments.watch, 0.01) if arguments.watch else self._pause, False
-                        end = time.monotonic() + pause + arguments.timeout
+                with NamedMap.open(self.name, access="r") as memory:
+                    began, looked = time.perf_counter(), self._chunks(memory)
+                    if is_text:
+                        looked = [_text(looked, self.encoding) + "\n"]
+                    if is_over or not waits_for_text or looked != ["\n"]:
+                        if self.watch is None:
+                            return self._show(looked)
+                        before, seen, waits_for_text = seen, [*looked], False
+                        is_same = seen == before
+                        # So, memory of any size takes less than a tenth of a processor while it stays as it is.
+                        pause = max(self.watch, 0.01) if self.watch else max(10 * (time.perf_counter() - began), 0.1)
+                        if not is_same:
+                            self._show(seen, before)
+                        end = time.monotonic() + pause + self.timeout
             except FileNotFoundError:
                 if is_over:
                     raise
-            self._console.wait(time.sleep, pause)
+            self.wait(time.sleep, pause)
 
-    def _look(self, memory: NamedMap) -> None:
-        """Print what the memory has, unless that was printed before."""
-        began, same_size = time.perf_counter(), memory.size == self._size
-        is_same = same_size and all(map(bytes.__eq__, self._seen, self._chunks(memory)))
-        # So, memory of any size takes less than a tenth of a processor while it stays as it is.
-        self._pause = max(10 * (time.perf_counter() - began), 0.1)
-        if not is_same:
-            before, self._seen, self._size = self._seen, [], memory.size
-            for piece in self._changes(before, self._chunks(memory, note=True), same_size):
-                self._console.print(piece)
-            self._console.print(flush=True)
-
-    def _changes(self, before: list[bytes], chunks: Iterator[bytes], same_size: bool) -> Iterator[str | bytes]:
-        """What to print of memory that is new, or not as it was before."""
-        arguments = self._arguments
-        if arguments.hex and same_size:
-            rows, now = "".join(_changed_rows(before, chunks, arguments.offset)), time.time()
-            yield f"{time.strftime('%H:%M:%S', time.localtime(now))}{f'{now % 1:.3f}'[1:]}\n{rows}" if rows else ""
-        elif arguments.watch is None or arguments.hex or arguments.raw:
-            yield from self._pieces(chunks)
-        else:
-            text = "".join(map(str, self._pieces(chunks)))
-            if text != self._shown:
-                yield text
-            self._shown = text
-
-    def _pieces(self, chunks: Iterable[bytes]) -> Iterator[str | bytes]:
-        arguments, strange = self._arguments, False
-        if arguments.raw:
-            yield from chunks
-        elif arguments.hex:
-            yield from _hex_dump(chunks, arguments.offset)
-        elif arguments.struct:
-            for chunk in chunks:
-                yield from arguments.struct.lines(chunk)
-        else:
-            for text in _text(chunks, arguments.encoding):
-                strange = strange or not _STRANGE.isdisjoint(text)
-                yield text
-            yield "\n"
-        if strange and arguments.watch is None:
-            self._console.complain(f"namedmap: this is hardly text in {arguments.encoding}: --hex shows the bytes\n")
-
-    def _chunks(self, memory: NamedMap, note: bool = False) -> Iterator[bytes]:
+    def _chunks(self, memory: NamedMap) -> Any:
         """The bytes to look at, up to the end of the memory, in pieces of whole rows and records."""
-        start, record = self._arguments.offset, self._arguments.struct
-        room, unit = memory.size - start, record.size if record else 1
+        room, unit = memory.size - self.offset, self.struct.size if self.struct else 1
         if room <= 0:
-            raise ValueError(f"offset {start} is not inside the memory, which has {memory.size} bytes")
-        size = min(self._arguments.size or (unit if record else room), room)
-        end = start + max(size // unit, 1) * unit  # one record that does not fit is an error of view()
+            raise ValueError(f"offset {self.offset} is not inside the memory, which has {memory.size} bytes")
+        size = min(self.size or (unit if self.struct else room), room)
+        end = self.offset + max(size // unit, 1) * unit  # one record that does not fit is an error of view()
         step = max(_CHUNK // unit, 1) * unit
-        for position in range(start, end, step):
+        for position in range(self.offset, end, step):
             with memory.view(position, min(step, end - position)) as view:
-                octets = self._console.wait(view.read)
-            if note and self._arguments.watch is not None:
-                self._seen.append(octets)
+                octets = self.wait(view.read)
             yield octets
 
+    def _show(self, looked: Iterable[Any], before: Sequence[Any] = ()) -> None:
+        """Print what there is, or what has changed since `before`."""
+        if before and [*map(len, before)] != [*map(len, looked)]:
+            before = ()  # the memory has another size
+        pieces = looked
+        if self.struct:
+            pieces = self.struct.lines(looked)
+            if before and [*self.struct.lines(before)] == [*self.struct.lines(looked)]:
+                return  # what records do not show may change, too
+        elif self.hex:
+            pieces = _hex_dump(looked, self.offset, before)
+            if before:
+                now = time.time()
+                self.print(f"{time.strftime('%H:%M:%S', time.localtime(now))}{f'{now % 1:.3f}'[1:]}\n")
+        for piece in pieces:
+            self.print(piece)
+        self.print(flush=True)
+        if not (self.hex or self.raw or self.struct or self.watch is not None or _STRANGE.isdisjoint(*looked)):
+            self.complain(f"namedmap: this is hardly text in {self.encoding}: --hex shows the bytes\n")
 
-def _info_command(console: _Console, arguments: Namespace) -> None:
-    name = arguments.name
-    kind = _layer.kind_of_name(name) or _MAPPING  # if nothing has the name, opening it says so
-    facts = {"name": name.translate(_CONTROLS), "kind": kind}
-    try:
-        if kind == _MAPPING:
-            facts.update(_memory_facts(name))
-        facts["open"] = _layer.holders(name, kind)
-    except PermissionError as error:
-        facts["access"] = f"none: {error.strerror}"
-    for key, value in facts.items():
-        console.print(f"{key + ':':<7} {value}\n")
-
-
-def _memory_facts(name: str) -> dict[str, str]:
-    size, attributes, access = _layer.section_facts(name)
-    facts = {"size": f"{size} bytes", "pages": "of a file", "access": access}
-    if attributes is None:
-        facts["pages"] = "unknown: the security descriptor does not let one ask"
-    elif not attributes & SEC_FILE:
-        facts["size"] += "; the system rounds sizes up to whole pages"
-        facts["pages"] = "only reserved, until they are mapped" if attributes & SEC_RESERVE else "committed"
-    return facts
-
-
-def _list_command(console: _Console, arguments: Namespace) -> None:
-    for name, kind in _layer.named_objects():
-        if not arguments.pattern(name) or not (arguments.all or kind == _MAPPING):
-            continue
+    def _info(self) -> None:
+        kind = _layer.kind_of_name(self.name) or _MAPPING  # if nothing has the name, opening it says so
+        facts = {"name": self.name.translate(_CONTROLS), "kind": kind}
         try:
-            size = str(_layer.section_facts(name)[0]) if kind == _MAPPING else "-"
-        except FileNotFoundError:
-            continue  # it has gone meanwhile
-        except OSError:
-            size = "-"  # this process may not read it
-        shown_kind = f"{kind:<19}  " if arguments.all else ""
-        console.print(f"{shown_kind}{size:>12}  {name.translate(_CONTROLS)}\n")
+            if kind == _MAPPING:
+                size, attributes, access = _layer.section_facts(self.name)
+                facts.update(size=f"{size} bytes", pages="of a file", access=access)
+                if attributes is None:
+                    facts["pages"] = "unknown: the security descriptor does not let one ask"
+                elif not attributes & SEC_FILE:
+                    facts["size"] += "; the system rounds sizes up to whole pages"
+                    facts["pages"] = "only reserved, until they are mapped" if attributes & SEC_RESERVE else "committed"
+            facts["open"] = _layer.holders(self.name, kind)
+        except PermissionError as error:
+            facts["access"] = f"none: {error.strerror}"
+        for key, value in facts.items():
+            self.print(f"{key + ':':<7} {value}\n")
+
+    def _list(self) -> None:
+        for name, kind in _layer.named_objects():
+            if not self.pattern(name) or not (self.all or kind == _MAPPING):
+                continue
+            try:
+                size = str(_layer.section_facts(name)[0]) if kind == _MAPPING else "-"
+            except FileNotFoundError:
+                continue  # it has gone meanwhile
+            except OSError:
+                size = "-"  # this process may not read it
+            shown_kind = f"{kind:<19}  " if self.all else ""
+            self.print(f"{shown_kind}{size:>12}  {name.translate(_CONTROLS)}\n")
 
 
 _ARGUMENTS: dict[str, dict[str, Any]] = {
-    "NAME": dict(metavar="NAME", type=_argument(lambda text: _check_name(text, opening=True)),
-                 help="may have the prefix Local\\ or Global\\"),
-    "TEXT": dict(metavar="TEXT", nargs="?", help="what to write, with a NUL behind it"),
-    "PATTERN": dict(metavar="PATTERN", type=_pattern, nargs="?", default="*",
-                    help="of names, with *, ? and [...]; a pattern with a backslash is compared with prefixes, too"),
+    "NAME": _option("NAME", lambda text: _check_name(text, opening=True), "may have the prefix Local\\ or Global\\"),
+    "TEXT": _option("TEXT", str, "what to write, with a NUL behind it", nargs="?"),
+    "PATTERN": _option("PATTERN", _pattern, "of names, with *, ? and [...]; a pattern with a backslash is compared "
+                       "with prefixes, too", nargs="?", default="*"),
     "--all": dict(action="store_true", help="list mutexes, events, semaphores, timers and jobs, too"),
-    "--encoding": dict(metavar="E", type=_encoding, default="utf-16-le",
-                       help="of the text; default %(default)s, the wide characters of Windows"),
+    "--encoding": _option("E", _encoding, "of the text; default %(default)s, the wide characters of Windows",
+                          default="utf-16-le"),
     "--exist-ok": dict(action="store_true", help="attach to the memory if the name is taken"),
-    "--file": dict(metavar="PATH", help="a file to map; --size makes it, or makes it larger"),
-    "--from-hex": dict(metavar="HEX", type=_argument(bytes.fromhex), help="bytes to write, such as 0aff"),
+    "--file": _option("PATH", str, "a file to map; --size makes it, or makes it larger"),
+    "--from-hex": _option("HEX", bytes.fromhex, "bytes to write, such as 0aff"),
     "--hex": dict(action="store_true", help="print a hexadecimal dump instead of text"),
-    "--hold": dict(metavar="SECONDS", type=_seconds,
-                   help="how long to hold the memory, unless Enter or Ctrl+C ends it before"),
-    "--input": dict(metavar="PATH", help="a file to write instead of TEXT, - for standard input"),
-    "--offset": dict(metavar="N", default=0, help="bytes to skip (4096, 0x1000, 64K, 16M, 2G); default 0",
-                     type=_argument(lambda text: _check_number(
-                         "an offset", _bytes(text), 0, _MAX_SIZE, "0 to 2**63-1 bytes"))),
+    "--hold": _option("SECONDS", _seconds, "how long to hold the memory, unless Enter or Ctrl+C ends it before"),
+    "--input": _option("PATH", str, "a file to write instead of TEXT, - for standard input"),
+    "--offset": _option("N", lambda text: _check_number("an offset", _bytes(text), 0, _MAX_SIZE, "0 to 2**63-1 bytes"),
+                        "bytes to skip (4096, 0x1000, 64K, 16M, 2G); default 0", default=0),
     "--raw": dict(action="store_true", help="write the bytes themselves, for a pipe or a file"),
-    "--sddl": dict(metavar="S", help="on Windows: security descriptor, D:(A;;GA;;;OW)(A;;GR;;;WD) to let others read"),
-    "--size": dict(metavar="N", type=_argument(lambda text: _check_size(_bytes(text))),
-                   help=f"bytes (4096, 0x1000, 64K, 16M, 2G): of new memory, default {_DEFAULT_SIZE}, or what the "
-                        "contents need, or the whole file; or to read at most, default all, or one record of --struct"),
-    "--struct": dict(metavar="FORMAT", type=_Record,
-                     help='print records in a format of the module struct, such as "<4sIId", in which <n>W is n units '
-                          "of wchar_t; text ends at its first NUL"),
-    "--timeout": dict(metavar="SECONDS", type=_seconds, default=0.0,
-                      help="how long to wait for the name and, for text, for its first character; default 0. With "
-                           "--watch also how long to wait, each time, for a publisher that starts again"),
-    "--watch": dict(metavar="SECONDS", type=_seconds, nargs="?", const=0.0,
-                    help="print again what changes (with --hex the time of day and the rows), until Ctrl+C or until it "
-                         "is gone; look every SECONDS, default 0.1, or rarer if that takes a tenth of a processor"),
+    "--sddl": _option("S", str, "on Windows: security descriptor, D:(A;;GA;;;OW)(A;;GR;;;WD) to let others read"),
+    "--size": _option("N", lambda text: _check_size(_bytes(text)),
+                      f"bytes (4096, 0x1000, 64K, 16M, 2G): of new memory, default {_DEFAULT_SIZE}, or what the "
+                      "contents need, or the whole file; or to read at most, default all, or one record of --struct"),
+    "--struct": _option("FORMAT", _Record, 'print records in a format of the module struct, such as "<4sIId", in which '
+                        "<n>W is n units of wchar_t; text ends at its first NUL"),
+    "--timeout": _option("SECONDS", _seconds, "how long to wait for the name and, for text, for its first character; "
+                         "default 0. With --watch also how long to wait, each time, for a publisher that starts again",
+                         default=0.0),
+    "--watch": _option("SECONDS", _seconds, "print again what changes (with --hex the time of day and the rows), until "
+                       "Ctrl+C or until it is gone; look every SECONDS, default 0.1, or rarer if that takes a tenth of "
+                       "a processor", nargs="?", const=0.0),
 }
-# What runs each, its summary, an example, and its arguments; those with a bar in between exclude each other.
-_COMMANDS: dict[str, tuple[Callable[[_Console, Namespace], None], str, str, str]] = {
-    "create": (_create_command, "Create memory, write to it, and hold it.", 'demo "Message from first process."',
+# Of each command its summary, an example, and its arguments; those with a bar in between exclude each other.
+_COMMANDS = {
+    "create": ("Create memory, write to it, and hold it.", 'demo "Message from first process."',
                "NAME TEXT --encoding|--from-hex|--input --size --file --exist-ok --sddl --hold"),
-    "read": (_read_command, "Print what is in memory, as text up to its first NUL, or otherwise.",
-             "demo --timeout 10 --watch", "NAME --offset --size --encoding|--hex|--raw|--struct --timeout --watch"),
-    "write": (_write_command, "Write to memory that exists.", 'demo "New message."',
+    "read": ("Print what is in memory, as text up to its first NUL, or otherwise.", "demo --timeout 10 --watch",
+             "NAME --offset --size --encoding|--hex|--raw|--struct --timeout --watch"),
+    "write": ("Write to memory that exists.", 'demo "New message."',
               "NAME TEXT --encoding|--from-hex|--input --offset"),
-    "info": (_info_command, "Show what has a name, what has it open, and what this process may do with it.", "demo",
-             "NAME"),
-    "list": (_list_command, "List the memory of this session and of Global\\ with its size in bytes; - stands for one "
-                            "that is not known.", '"*demo*" --all', "PATTERN --all"),
+    "info": ("Show what has a name, what has it open, and what this process may do with it.", "demo", "NAME"),
+    "list": ("List the memory of this session and of Global\\ with its size in bytes; - stands for one that is not "
+             "known.", '"*demo*" --all', "PATTERN --all"),
 }
 
 
-def _program() -> str:
-    """How this program was started: `namedmap`, `python -m namedmap`, `_namedmap.py`."""
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    name = spec.name.replace(".__main__", "") if spec else "__main__"
-    return os.path.basename(sys.argv[0]) if name == "__main__" else f"python -m {name}"
-
-
-def _parser(console: _Console) -> ArgumentParser:
+def _parser(command: _Command) -> ArgumentParser:
     from argparse import ArgumentParser, RawDescriptionHelpFormatter
+    # How this program was started: `namedmap`, `python -m namedmap`, `_namedmap.py`.
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    module = spec.name.replace(".__main__", "") if spec else "__main__"
+    program = os.path.basename(sys.argv[0]) if module == "__main__" else f"python -m {module}"
 
     class Parser(ArgumentParser):
         """One that needs no standard streams."""
 
         def _print_message(self, message: str, file: object = None) -> None:
-            (console.print if file is sys.stdout else console.complain)(message)
+            (command.print if file is sys.stdout else command.complain)(message)
 
     parser = Parser(
-        prog=_program(), description="Look at named shared memory, write to it, and make some.",
+        prog=program, description="Look at named shared memory, write to it, and make some.",
         epilog='example: %(prog)s create demo "Message from first process."\n\n'
                "exit status: 0, 1 after an error, 2 for a wrong command line\n"
                r"In sh and PowerShell, names with $ need single quotes: 'Local\$name'",
         formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"namedmap {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command, (run, summary, example, arguments) in _COMMANDS.items():
-        sub = commands.add_parser(command, help=summary, description=summary, epilog=f"example: %(prog)s {example}",
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
+    for name, (summary, example, arguments) in _COMMANDS.items():
+        sub = commands.add_parser(name, help=summary, description=summary, epilog=f"example: %(prog)s {example}",
                                   formatter_class=RawDescriptionHelpFormatter)
-        sub.set_defaults(run=run, wrong=sub.error)
+        sub.set_defaults(wrong=sub.error)
         for alternatives in arguments.split(" "):
             group = sub.add_mutually_exclusive_group() if "|" in alternatives else sub
             for key in alternatives.split("|"):
                 group.add_argument(key.lower(), **_ARGUMENTS[key])
     return parser
-
-
-def _run(console: _Console, argv: list[str] | None) -> int:
-    from argparse import Namespace
-    arguments = Namespace(name=None)
-    try:
-        try:
-            _, rest = _parser(console).parse_known_args(argv, arguments)
-            # argparse finds a TEXT only right behind NAME, while people put options in between.
-            is_text = len(rest) == 2 and rest[0] == "--" or len(rest) == 1 and not rest[0].startswith("-")
-            if is_text and getattr(arguments, "text", "") is None:
-                arguments.text = rest[-1]
-            elif rest:
-                arguments.wrong("unrecognized arguments: " + " ".join(rest))
-            arguments.run(console, arguments)
-        finally:
-            console.print(flush=True)
-        return 0
-    except KeyboardInterrupt:
-        if console.ends_by_interrupt:
-            return 0
-        console.complain_of(KeyboardInterrupt("interrupted"), arguments.name)
-    except (OSError, ValueError, MemoryError, NotImplementedError) as error:
-        console.complain_of(error, arguments.name)
-    return 1
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -3409,9 +3304,20 @@ def main(argv: list[str] | None = None) -> int:
     `argv` are the arguments without the name of the program; None takes those of this process.  Raises SystemExit for
     ``--help`` and ``--version`` (0) and for a wrong command line (2).
     """
+    import signal
+    command, previous = _Command(), {}
     try:
-        with _Console() as console:
-            return _run(console, argv)
+        try:
+            if threading.current_thread() is threading.main_thread():  # only there can handlers be set
+                for name in ("SIGTERM", "SIGBREAK", "SIGINT"):
+                    number = getattr(signal, name, None)  # SIGBREAK is of Windows only
+                    # Not where the program that calls main() handles it, or its parent wants it to be ignored.
+                    if number and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                        previous[number] = signal.signal(number, command.interrupt)
+            return command.run(argv)
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
     except KeyboardInterrupt:  # before Ctrl+C was taken over, or after it was given back
         return 1
 
