@@ -2916,8 +2916,8 @@ class _Record:
 
     def lines(self, chunks: Iterable[bytes]) -> Iterator[str]:
         for chunk in chunks:
-            for values in self._struct.iter_unpack(chunk):
-                yield " ".join(map(self._shown, self._kinds, values)) + "\n"
+            yield "".join(" ".join(map(self._shown, self._kinds, values)) + "\n"
+                          for values in self._struct.iter_unpack(chunk))
 
     def _shown(self, kind: str, value: Any) -> str:
         if kind == "W":
@@ -2936,21 +2936,19 @@ def _text(chunks: Iterable[bytes], encoding: str) -> str:
 
 
 def _hex_dump(chunks: Iterable[bytes], offset: int, before: Sequence[bytes] = ()) -> Iterator[str]:
-    """Rows with offsets and an ASCII column; of those that repeat the one above, one `*`.
-
-    If there are the chunks of the same memory as they were before, only the rows that have changed.
-    """
+    """Rows with offsets and an ASCII column, of those that repeat the one above one `*`; or what is not as `before`."""
     above, folded = b"", False
     for number, chunk in enumerate(chunks):
-        old = before[number] if before else None
+        old, rows = before[number] if before else None, []
         for start in range(0, 0 if chunk == old else len(chunk), _ROW):
             row = chunk[start:start + _ROW]
             if row != (above if old is None else old[start:start + _ROW]):
                 shown = "".join(chr(octet) if 32 <= octet < 127 else "." for octet in row)
-                yield f"{offset + start:08x}  {row.hex(' '):<47}  |{shown}|\n"
+                rows.append(f"{offset + start:08x}  {row.hex(' '):<47}  |{shown}|\n")
             elif old is None and not folded:
-                yield "*\n"
+                rows.append("*\n")
             folded, above = row == above, row
+        yield "".join(rows)
         offset += len(chunk)
     if not before:
         yield f"{offset:08x}\n"
@@ -2983,7 +2981,7 @@ class _Command(Namespace):
         finally:
             self._is_waiting = False
 
-    def print(self, piece: str | bytes = "", flush: bool = False) -> None:
+    def print(self, piece: str | bytes) -> None:
         """Write to standard output, if there is one; what its encoding lacks is shown as an escape sequence."""
         output = sys.stdout
         if output is None:  # as in a program without a console
@@ -3000,8 +2998,7 @@ class _Command(Namespace):
                 rest = memoryview(piece)
                 while rest:  # one that is not buffered (python -u) may take only a part
                     rest = rest[self.wait(output.buffer.write, rest):]
-            if flush:
-                self.wait(output.flush)
+            self.wait(output.flush)
         except OSError as error:
             # A pipe that nothing reads any more, as after `head`; Windows says EINVAL, as for much else.
             if error.errno == errno.EINVAL and stat.S_ISFIFO(os.fstat(output.fileno()).st_mode):
@@ -3020,17 +3017,14 @@ class _Command(Namespace):
 
     def run(self, argv: list[str] | None) -> int:
         try:
-            try:
-                _, rest = _parser(self).parse_known_args(argv, self)
-                # argparse finds a TEXT only right behind NAME, while people put options in between.
-                is_text = len(rest) == 2 and rest[0] == "--" or len(rest) == 1 and not rest[0].startswith("-")
-                if is_text and vars(self).get("text", "") is None:
-                    self.text = rest[-1]
-                elif rest:
-                    self.wrong("unrecognized arguments: " + " ".join(rest))
-                getattr(self, "_" + self.command)()
-            finally:
-                self.print(flush=True)
+            _, rest = _parser(self).parse_known_args(argv, self)
+            # argparse finds a TEXT only right behind NAME, while people put options in between.
+            is_text = len(rest) == 2 and rest[0] == "--" or len(rest) == 1 and not rest[0].startswith("-")
+            if is_text and vars(self).get("text", "") is None:
+                self.text = rest[-1]
+            elif rest:
+                self.wrong("unrecognized arguments: " + " ".join(rest))
+            getattr(self, "_" + self.command)()
             return 0
         except BrokenPipeError:
             return 1
@@ -3122,7 +3116,6 @@ class _Command(Namespace):
         entered, end = threading.Event(), time.monotonic() + seconds
         threading.Thread(target=wait_for_enter, daemon=True).start()
         self._ends_by_interrupt = True
-        self.print(flush=True)  # for a program that waits for it
         while not entered.is_set() and (left := end - time.monotonic()) > 0:
             self.wait(time.sleep, min(left, 0.1))
 
@@ -3144,7 +3137,10 @@ class _Command(Namespace):
                         looked = [_text(looked, self.encoding) + "\n"]
                     if is_over or not waits_for_text or looked != ["\n"]:
                         if self.watch is None:
-                            return self._show(looked)
+                            self._show(looked)
+                            if is_text and not _STRANGE.isdisjoint(*looked):
+                                self.complain(f"namedmap: this is hardly text in {self.encoding}: --hex shows the bytes\n")
+                            return
                         before, seen, waits_for_text = seen, [*looked], False
                         is_same = seen == before
                         # So, memory of any size takes less than a tenth of a processor while it stays as it is.
@@ -3167,8 +3163,7 @@ class _Command(Namespace):
         step = max(_CHUNK // unit, 1) * unit
         for position in range(self.offset, end, step):
             with memory.view(position, min(step, end - position)) as view:
-                octets = self.wait(view.read)
-            yield octets
+                yield self.wait(view.read)
 
     def _show(self, looked: Iterable[Any], before: Sequence[Any] = ()) -> None:
         """Print what there is, or what has changed since `before`."""
@@ -3186,9 +3181,6 @@ class _Command(Namespace):
                 self.print(f"{time.strftime('%H:%M:%S', time.localtime(now))}{f'{now % 1:.3f}'[1:]}\n")
         for piece in pieces:
             self.print(piece)
-        self.print(flush=True)
-        if not (self.hex or self.raw or self.struct or self.watch is not None or _STRANGE.isdisjoint(*looked)):
-            self.complain(f"namedmap: this is hardly text in {self.encoding}: --hex shows the bytes\n")
 
     def _info(self) -> None:
         kind = _layer.kind_of_name(self.name) or _MAPPING  # if nothing has the name, opening it says so
@@ -3305,19 +3297,17 @@ def main(argv: list[str] | None = None) -> int:
     ``--help`` and ``--version`` (0) and for a wrong command line (2).
     """
     import signal
-    command, previous = _Command(), {}
+    from contextlib import ExitStack
+    command = _Command()
     try:
-        try:
+        with ExitStack() as stack:
             if threading.current_thread() is threading.main_thread():  # only there can handlers be set
-                for name in ("SIGTERM", "SIGBREAK", "SIGINT"):
+                for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
                     number = getattr(signal, name, None)  # SIGBREAK is of Windows only
                     # Not where the program that calls main() handles it, or its parent wants it to be ignored.
                     if number and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-                        previous[number] = signal.signal(number, command.interrupt)
+                        stack.callback(signal.signal, number, signal.signal(number, command.interrupt))
             return command.run(argv)
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
     except KeyboardInterrupt:  # before Ctrl+C was taken over, or after it was given back
         return 1
 
