@@ -2925,35 +2925,6 @@ class _Record:
         return repr(value.partition(b"\0")[0] if kind == "s" else value)
 
 
-def _text(chunks: Iterable[bytes], encoding: str) -> str:
-    """The text up to the first NUL; what is not text becomes U+FFFD, and ends of lines "\\n", as print() takes them."""
-    decoder, text = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)("replace"), True), ""
-    for chunk in chunks:
-        text += decoder.decode(chunk)
-        if "\0" in text:
-            break
-    return (text + decoder.decode(b"", True)).partition("\0")[0]
-
-
-def _hex_dump(chunks: Iterable[bytes], offset: int, before: Sequence[bytes] = ()) -> Iterator[str]:
-    """Rows with offsets and an ASCII column, of those that repeat the one above one `*`; or what is not as `before`."""
-    above, folded = b"", False
-    for number, chunk in enumerate(chunks):
-        old, rows = before[number] if before else None, []
-        for start in range(0, 0 if chunk == old else len(chunk), _ROW):
-            row = chunk[start:start + _ROW]
-            if row != (above if old is None else old[start:start + _ROW]):
-                shown = "".join(chr(octet) if 32 <= octet < 127 else "." for octet in row)
-                rows.append(f"{offset + start:08x}  {row.hex(' '):<47}  |{shown}|\n")
-            elif old is None and not folded:
-                rows.append("*\n")
-            folded, above = row == above, row
-        yield "".join(rows)
-        offset += len(chunk)
-    if not before:
-        yield f"{offset:08x}\n"
-
-
 class _Command(Namespace):
     """A run of the command line: its arguments, which argparse stores here, the standard streams, and the signals.
 
@@ -3050,7 +3021,7 @@ class _Command(Namespace):
         except UnicodeError as error:
             self.wrong(f"TEXT cannot be encoded: {error}")
 
-    def _read_input(self) -> bytes:
+    def _read_input(self) -> bytearray:
         """All of a file, or of standard input for "-"; ValueError as soon as it is more than there is room for."""
         path, room, octets = self.input, self.size, bytearray()
         source = "standard input" if path == "-" else path
@@ -3059,14 +3030,14 @@ class _Command(Namespace):
                 if room is None:
                     found = os.fstat(stream.fileno())
                     room = found.st_size if stat.S_ISREG(found.st_mode) else _MOST_INPUT
-                while len(octets) <= room:
-                    piece = self.wait(stream.read1, _CHUNK)  # read() would want the end of a terminal's input twice
-                    if not piece:
-                        return bytes(octets)
+                # Not read(), which would want the end of a terminal's input twice.
+                for piece in iter(lambda: self.wait(stream.read1, _CHUNK), b""):
                     octets += piece
+                    if len(octets) > room:
+                        raise ValueError(f"{source} has more than the {room} bytes that there is room for")
+                return octets
         except OSError as error:
             raise _blame(error, source)
-        raise ValueError(f"{source} has more than the {room} bytes that there is room for")
 
     def _write(self) -> None:
         with NamedMap.open(self.name) as memory:  # and not held open while a pipe is read, which may take its time
@@ -3134,12 +3105,13 @@ class _Command(Namespace):
                 with NamedMap.open(self.name, access="r") as memory:
                     began, looked = time.perf_counter(), self._chunks(memory)
                     if is_text:
-                        looked = [_text(looked, self.encoding) + "\n"]
+                        looked = [self._text(looked) + "\n"]
                     if is_over or not waits_for_text or looked != ["\n"]:
                         if self.watch is None:
                             self._show(looked)
                             if is_text and not _STRANGE.isdisjoint(*looked):
-                                self.complain(f"namedmap: this is hardly text in {self.encoding}: --hex shows the bytes\n")
+                                self.complain(f"namedmap: this is hardly text in {self.encoding}: "
+                                              "--hex shows the bytes\n")
                             return
                         before, seen, waits_for_text = seen, [*looked], False
                         is_same = seen == before
@@ -3165,6 +3137,15 @@ class _Command(Namespace):
             with memory.view(position, min(step, end - position)) as view:
                 yield self.wait(view.read)
 
+    def _text(self, chunks: Iterable[bytes]) -> str:
+        """The text up to its first NUL; what is not text becomes U+FFFD, and ends of lines "\n", as for print()."""
+        decoder, text = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(self.encoding)("replace"), True), ""
+        for chunk in chunks:
+            text += decoder.decode(chunk)
+            if "\0" in text:
+                break
+        return (text + decoder.decode(b"", True)).partition("\0")[0]
+
     def _show(self, looked: Iterable[Any], before: Sequence[Any] = ()) -> None:
         """Print what there is, or what has changed since `before`."""
         if before and [*map(len, before)] != [*map(len, looked)]:
@@ -3175,12 +3156,30 @@ class _Command(Namespace):
             if before and [*self.struct.lines(before)] == [*self.struct.lines(looked)]:
                 return  # what records do not show may change, too
         elif self.hex:
-            pieces = _hex_dump(looked, self.offset, before)
+            pieces = self._hex_dump(looked, before)
             if before:
                 now = time.time()
                 self.print(f"{time.strftime('%H:%M:%S', time.localtime(now))}{f'{now % 1:.3f}'[1:]}\n")
         for piece in pieces:
             self.print(piece)
+
+    def _hex_dump(self, chunks: Iterable[bytes], before: Sequence[bytes]) -> Iterator[str]:
+        """Rows with offsets and an ASCII column, `*` for those that repeat the one above; or what is not as before."""
+        offset, above, folded = self.offset, b"", False
+        for number, chunk in enumerate(chunks):
+            old, rows = before[number] if before else None, []
+            for start in range(0, 0 if chunk == old else len(chunk), _ROW):
+                row = chunk[start:start + _ROW]
+                if row != (above if old is None else old[start:start + _ROW]):
+                    shown = "".join(chr(octet) if 32 <= octet < 127 else "." for octet in row)
+                    rows.append(f"{offset + start:08x}  {row.hex(' '):<47}  |{shown}|\n")
+                elif old is None and not folded:
+                    rows.append("*\n")
+                folded, above = row == above, row
+            yield "".join(rows)
+            offset += len(chunk)
+        if not before:
+            yield f"{offset:08x}\n"
 
     def _info(self) -> None:
         kind = _layer.kind_of_name(self.name) or _MAPPING  # if nothing has the name, opening it says so
@@ -3280,8 +3279,7 @@ def _parser(command: _Command) -> ArgumentParser:
     parser.add_argument("--version", action="version", version=f"namedmap {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
     for name, (summary, example, arguments) in _COMMANDS.items():
-        sub = commands.add_parser(name, help=summary, description=summary, epilog=f"example: %(prog)s {example}",
-                                  formatter_class=RawDescriptionHelpFormatter)
+        sub = commands.add_parser(name, help=summary, description=summary, epilog=f"example: %(prog)s {example}")
         sub.set_defaults(wrong=sub.error)
         for alternatives in arguments.split(" "):
             group = sub.add_mutually_exclusive_group() if "|" in alternatives else sub
