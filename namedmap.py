@@ -3069,6 +3069,7 @@ class _Command(Namespace):
             self._store(memory, contents, 0)
             attached = "" if memory.created else " that were there"
             limit = "" if self.hold is None else f"for {self.hold:.15g} seconds, or "
+            self._ends_by_interrupt = True
             self.print(f"{self.name.translate(_CONTROLS)}: {memory.size} bytes{attached}, held {limit}until Enter or "
                        "Ctrl+C\n")
             self._hold(float("inf") if self.hold is None else self.hold)
@@ -3086,7 +3087,6 @@ class _Command(Namespace):
 
         entered, end = threading.Event(), time.monotonic() + seconds
         threading.Thread(target=wait_for_enter, daemon=True).start()
-        self._ends_by_interrupt = True
         while not entered.is_set() and (left := end - time.monotonic()) > 0:
             self.wait(time.sleep, min(left, 0.1))
 
