@@ -3011,7 +3011,7 @@ class _Command(Namespace):
             return 1
 
     def _contents(self) -> Any:
-        """The bytes to store, or None; --size is how many of an input there is room for."""
+        """The bytes to store, if any are given."""
         if [self.text, self.from_hex, self.input].count(None) < 2:
             self.wrong("TEXT, --from-hex and --input exclude each other")
         if self.input is not None:
@@ -3023,6 +3023,9 @@ class _Command(Namespace):
 
     def _read_input(self) -> bytearray:
         """All of a file, or of standard input for "-"; ValueError as soon as it is more than there is room for."""
+        if self.command == "write":
+            with NamedMap.open(self.name) as memory:  # and not held open while a pipe is read, which may take its time
+                self.size = max(memory.size - self.offset, 0)
         path, room, octets = self.input, self.size, bytearray()
         source = "standard input" if path == "-" else path
         try:
@@ -3040,8 +3043,6 @@ class _Command(Namespace):
             raise _blame(error, source)
 
     def _write(self) -> None:
-        with NamedMap.open(self.name) as memory:  # and not held open while a pipe is read, which may take its time
-            self.size = max(memory.size - self.offset, 0)
         contents = self._contents()
         if contents is None:
             self.wrong("nothing to write: give TEXT, --from-hex or --input")
