@@ -4793,19 +4793,21 @@ def test_a_part_of_a_huge_object_is_used_without_mapping_the_rest(name, capsys, 
 def test_readers_let_their_publisher_start_again(name, cli):
     def publish():
         try:
-            return made.append(NamedMap.create(name, 12 + 4 * number)) or True
+            return made.append(NamedMap.create(name, PAGE * number)) or True
         except FileExistsError:
             return False  # a reader is just looking at what had the name before
 
     made = []
-    watching = cli("read", name, "--struct", "<I", "--watch", "--timeout", "60")
+    watching, dumping = (cli("read", name, "--watch", "--timeout", "60", *form) for form in (
+        ["--struct", "<I"], ["--hex"]))
     waiting = cli("read", name, "--offset", "4", "--timeout", "60")
     for number in range(1, 5):
         eventually(publish, 60)
         with made.pop() as m:
             m.overlay(ctypes.c_uint32).value = number
-            while watching.line() != str(number):
-                pass
+            for process, last in (watching, str(number)), (dumping, f"{PAGE * number:08x}"):
+                while process.line() != last:
+                    assert process.popen.poll() is None
             if number == 4:
                 m.write_text("end", 4)
                 assert waiting.end() == (0, ["end"], "")
