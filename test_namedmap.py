@@ -4811,6 +4811,10 @@ def test_readers_let_their_publisher_start_again(name, cli):
             if number == 4:
                 m.write_text("end", 4)
                 assert waiting.end() == (0, ["end"], "")
+                brief = cli("read", name, "--offset", "4", "--watch")
+                assert brief.line() == "end"
+    status, lines, err = brief.end()  # without --timeout
+    assert (status, lines) == (1, []) and "nothing has this name now" in err
 
 
 def test_watch_of_much_that_stays_as_it_is_takes_little_time(name, capsys, monkeypatch):
