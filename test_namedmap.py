@@ -560,87 +560,130 @@ class Index:
         return self.value
 
 
-def args(*arguments, **named):
-    return arguments, named
-
-
 UNUSED = f"unused {os.getpid()}"
-NO_INDEX = [-1.0, -math.inf, math.nan, 1.5, fractions.Fraction(-1, 2), "1", b"1"]
-NO_INDEX_OR_NONE = [None, *NO_INDEX]
-BAD_NAMES = [
-    ("empty", ["", "Local\\", "Global\\"]), ("only a prefix", ["Local", "Global", "Session"]),
-    ("backslash", ["a\\b", "\\x", "x\\", "local\\x", "GLOBAL\\x", "Local\\a\\b", "Local\\\\x", "Local\\Local\\x"]),
-    ("NUL", ["a\0b", "Local\\a\0"]), ("259", ["x" * 260, "Global\\" + "x" * 253, "\U0001f600" * 130])]
-# A class, or an object of 100 bytes; a method, the exception, a part of its text, and the arguments, each refused.
-BAD_CALLS = [
-    *[(kind.cls, method, ValueError, text, [args(name, *[100] * (kind is MEMORY)) for name in names])
-      for kind in KINDS for method in ("create", "open") for text, names in BAD_NAMES],
-    *[(kind.cls, method, TypeError, "a name must be a str, not ", [
-        args(bad, *[100] * (kind is MEMORY)) for bad in (b"x", 5, 1.5, object(), *[None] * (method == "open"))])
-      for kind in KINDS for method in ("create", "open")],
-    *[(kind.cls, "open", error, "a timeout must be", [args(UNUSED, timeout=bad) for bad in values]) for kind in KINDS
-      for error, values in ((ValueError, [-1, -0.001, math.nan, math.inf, 1e300]), (TypeError, ["1", [1], b""]))],
-    *[(cls, "__new__", TypeError, rf"\.create\(\) .* {text}\.open\(\)", [args(cls), args(cls, UNUSED)])
-      for cls, text in [(View, "NamedMap"), *((kind.cls, str(kind)) for kind in KINDS)]],
-    *[(NamedMap, method, *row) for method in ("create", "open") for row in (
-        (ValueError, "a size must be 1 to 2", [args(UNUSED, bad) for bad in (0, -1, 2 ** 63, 2 ** 70)]),
-        (TypeError, "a size must be an int", [args(UNUSED, bad) for bad in (1.5, "1", b"1")]),
-        (ValueError, "access must be", [args(UNUSED, 10, access=bad) for bad in ("", "w", "wr", "R", "rwc")]),
-        (TypeError, "access must be", [args(UNUSED, 10, access=bad) for bad in (None, 1, ["r"], b"r")]))],
-    (NamedMap, "create", ValueError, "needs a size", [args(UNUSED), args(None, exist_ok=True)]),
-    (NamedMap, "create", ValueError, 'made with access="rw"', [
-        args(UNUSED, 10, access="r"), args(UNUSED, 10, access="c"), args(UNUSED, 10, access="r", exist_ok=True)]),
-    (NamedMap, "create", ValueError, "paging file, not for a file", [args(UNUSED, 10, file=__file__, reserve=True)]),
-    (NamedMap, "create", ValueError, "empty or contain NUL", [args(UNUSED, 10, sddl=bad) for bad in ("", "D:\0")]),
-    (NamedMap, "create", TypeError, "a str in SDDL, not", [args(UNUSED, 10, sddl=bad) for bad in (5, b"D:")]),
-    (NamedMap, "view", ValueError, None, [args(*each) for each in (
-        (0, 101), (100, 1), (99, 2), (-1,), (-1, 1), (100,), (200,), (2 ** 70, 1), (0, 0), (0, -1), (0, 2 ** 70))]),
-    (NamedMap, "view", ValueError, "access must be", [args(access="w"), args(access="")]),
-    (NamedMap, "view", TypeError, None, [*map(args, NO_INDEX_OR_NONE), *(args(0, bad) for bad in NO_INDEX)]),
-    *[(cls, *row) for cls in (NamedMap, View) for row in (
-        *[("__getitem__", IndexError, None, [args(bad)]) for bad in (100, -101, 2 ** 70)],
-        *[("__setitem__", IndexError, None, [args(bad, 0)]) for bad in (100, -101, 2 ** 70)],
-        *[("__getitem__", TypeError, None, [args(bad)]) for bad in ("a", None, 1.5, slice(1.5, None), (), (0, 1))],
-        ("__setitem__", TypeError, None, [args(bad, b"x") for bad in ("a", None, 0, slice(1.5, None), (), (0, 1))]),
-        ("__setitem__", TypeError, "bytes-like", [args(slice(0, 4), bad) for bad in ("abcd", 5, None, [1, 2, 3, 4])]),
-        ("__setitem__", ValueError, None, [args(0, bad) for bad in (256, -1, 2 ** 70)]),
-        ("__setitem__", ValueError, "do not fit a slice of", [args(*each) for each in (
-            (slice(0, 4), b"12345"), (slice(0, 4), b""), (slice(98, 200), b"123"), (slice(5, 2), b"x"),
-            (slice(0, 4), array.array("I", [1, 2])), (slice(0, 10, 3), b"123"))]),
-        ("read", ValueError, "an offset must not be negative: -", [args(1, -1), args(-1, -2 ** 70)]),
-        ("read", TypeError, None, [args(1, None), *map(args, NO_INDEX), *(args(1, bad) for bad in NO_INDEX)]),
-        ("write", ValueError, "not inside the memory, which has 100 bytes", [args(*each) for each in (
-            (b"y" * 101, 0), (b"yy", 99), (b"y", 100), (b"y", -1), (b"y", -10), (b"", 101), (b"", -1), (b"y", 2 ** 70),
-            (array.array("I", [1]), 97), (array.array("I", [1]), -4))]),
-        ("write", TypeError, "bytes-like", [args(bad) for bad in (5, None, [1], 1.5)]),
-        ("write", TypeError, "encode the text first", [args("text"), args("")]),
-        ("write", TypeError, None, [args(data, bad) for data in (b"y", b"") for bad in NO_INDEX_OR_NONE]),
-        ("flush", ValueError, "not inside", [args(*each) for each in (
-            (-1,), (101,), (0, 101), (50, 51), (0, -1), (-1, 1), (50, -10), (2 ** 70,))]),
-        ("flush", TypeError, None, [*map(args, NO_INDEX_OR_NONE), *(args(0, bad) for bad in NO_INDEX)]),
-        *[(method, *rest) for method in ("overlay", "snapshot") for rest in (
-            (ValueError, "not inside", [args(Point, 100 - ctypes.sizeof(Point) + 1), args(Point, 100), args(Point, -1),
-                                        args(ctypes.c_char * 101), args(ctypes.c_char, 2 ** 70)]),
-            (TypeError, "a ctypes type is required, not", [args(bad) for bad in (5, None, "Point", Point())]),
-            (TypeError, None, [args(int), args(object), *(args(ctypes.c_char, bad) for bad in NO_INDEX_OR_NONE)]),
-            (TypeError, "is a pointer to what only one process has", [
-                args(ctypes.c_char_p), args(ctypes.c_wchar_p), args(ctypes.py_object)]))])]]
+BYTES, KERNEL, LOCKS = [NamedMap, View], [NamedMap, Mutex, Event, Semaphore], [Mutex, Semaphore]
+NO_INT, HUGE = [-1.0, 1.5, "1"], 2 ** 70
+TOP = 2 ** (47 if sys.maxsize > 2 ** 32 else 32)  # of the addresses that programs may use
+BAD_NAMES = [  # a part of the text of the error, and names
+    ("empty or only a prefix", ["", "Local\\", "Global\\", "Local", "Global", "Session"]),
+    ("a backslash may only follow", ["a\\b", "\\x", "x\\", "local\\x", "GLOBAL\\x", "Local\\a\\b", "Local\\\\x",
+                                     "Session\\x\\a", "Session\\\\a", "Session\\1\\a\\b", "Session\\\u0663\\a"]),
+    ("must not contain NUL", ["a\0b", "Local\\a\0"]),
+    ("at most 259 UTF-16 units", ["x" * 260, "Global\\" + "x" * 253, "\U0001f600" * 130]),
+    ('write r"Global\\test"', ["Global\test"]), ('write r"Local\\name"', ["Local\name"]),
+    ('write r"Global\\x"', ["Global/x"]), ('write r"Local\\x1fx"', ["Local\x1fx"]),
+    ('write r"Local\\x7f"', ["Local\x7f"])]
 
 
-@pytest.mark.parametrize("cls, method", sorted({row[:2] for row in BAD_CALLS}, key=str))
-def test_call_with_a_bad_argument_is_refused_and_changes_nothing(cls, method, name):
+def make(thing, name, **arguments):
+    """A new object of the class of another one."""
+    return thing.create(name, *[100] * isinstance(thing, NamedMap), **arguments)
+
+
+BAD_CALLS = [  # classes; a use of an object, and bad values for it; the exception, and a part of its text
+    *[(KERNEL, use, names, ValueError, text) for text, names in BAD_NAMES
+      for use in (make, lambda x, bad: x.open(bad))],
+    (KERNEL, make, ["Session\\1\\x"], ValueError, "a backslash may only follow"),
+    (KERNEL, lambda x, bad: x.open(bad), ["Session\\1\\"], ValueError, "empty or only a prefix"),
+    (KERNEL, make, [b"x", 5], TypeError, "a name must be a str, not "),
+    (KERNEL, lambda x, bad: x.open(bad), [b"x", 5, None], TypeError, "a name must be a str, not "),
+    (KERNEL, lambda x, bad: make(x, UNUSED, sddl=bad), ["", "D:\0"], ValueError, "must not be empty or contain NUL"),
+    (KERNEL, lambda x, bad: make(x, UNUSED, sddl=bad), [5, b"D:"], TypeError, "must be a str in SDDL, not "),
+    *[([cls], lambda x, bad: type(x)(*bad), [(), (UNUSED,)], TypeError, f"{maker}.create() makes one, and {maker}.o")
+      for cls, maker in [(View, "NamedMap"), *((each, each.__name__) for each in KERNEL)]],
+    *[(classes, use, values, error, "a timeout must be ") for classes, use in (
+        (KERNEL, lambda x, bad: x.open(UNUSED, timeout=bad)), (LOCKS, lambda x, bad: x.acquire(timeout=bad)),
+        ([Event], lambda x, bad: x.wait(bad)), ([Event], lambda x, bad: wait_any([x], bad)))
+      for values, error in (([-0.001, math.nan, math.inf, 1e300], ValueError), (["1", b""], TypeError))],
+    (LOCKS, lambda x, bad: x.acquire(False, bad), [0, 1], ValueError, "takes no timeout"),
+    ([Event], lambda x, bad: wait_any([x] * bad), [0, 65], ValueError, "1 to 64 objects, not for "),
+    ([Event], lambda x, bad: wait_any([x, bad]), ["e", 5, Event], TypeError, "not for "),
+    ([Event], lambda x, bad: wait_any(bad), [5], TypeError, "not iterable"),
+    ([Semaphore], lambda x, bad: x.release(bad), [0, -1, 2 ** 31], ValueError, "n must be 1 to "),
+    ([Semaphore], lambda x, bad: x.release(bad), NO_INT, TypeError, "n must be an int"),
+    ([Semaphore], lambda x, bad: x.create(None, *bad), [(-1,), (3, 2)], ValueError, "a value must be 0 to "),
+    ([Semaphore], lambda x, bad: x.create(None, 0, bad), [0, 2 ** 31], ValueError, "a maximum must be 1 to "),
+    ([Semaphore], lambda x, bad: x.create(None, bad), NO_INT, TypeError, "a value must be an int"),
+    *[([NamedMap], lambda x, bad, use=use: getattr(x, use)(UNUSED, bad), values, error, text)
+      for use in ("create", "open") for values, error, text in (
+          ([0, -1, 2 ** 63, HUGE], ValueError, "a size must be 1 to 2"), (NO_INT, TypeError, "a size must be an int"))],
+    *[([NamedMap], lambda x, bad, use=use: getattr(x, use)(UNUSED, 10, access=bad), values, error, "access must be ")
+      for use in ("create", "open") for values, error in (
+          (["", "w", "wr", "R"], ValueError), ([None, 1, ["r"], b"r"], TypeError))],
+    ([NamedMap], lambda x, bad: x.create(bad), [UNUSED, None], ValueError, "needs a size"),
+    ([NamedMap], lambda x, bad: x.create(UNUSED, 9, access=bad), ["r", "c"], ValueError, 'is made with access="rw"'),
+    ([NamedMap], lambda x, bad: x.create(UNUSED, 9, file=bad, reserve=1), [__file__], ValueError, "not for a file"),
+    ([NamedMap], lambda x, bad: x.view(*bad), [(0, 101), (100, 1), (-1,), (-1, 1), (HUGE, 1), (100,)], ValueError,
+     "not inside the memory, which has 100 bytes"),
+    ([NamedMap], lambda x, bad: x.view(0, bad), [0, -1, HUGE], ValueError, "a size must be 1 to 2"),
+    ([NamedMap], lambda x, bad: x.view(access=bad), ["w", ""], ValueError, "access must be "),
+    ([NamedMap], lambda x, bad: x.view(0, 10, address=bad), [0, -65536, HUGE, TOP - 9, TOP - 65536 + 2 ** 48],
+     ValueError, "which programs may use"),
+    ([NamedMap], lambda x, bad: x.view(bad, 9, address=0x10000001), [0, 2], ValueError, "congruent modulo"),
+    *[([NamedMap], use, NO_INT, TypeError, "") for use in (
+        lambda x, bad: x.view(bad), lambda x, bad: x.view(0, bad), lambda x, bad: x.view(address=bad))],
+    *[(BYTES, use, [None, *NO_INT], TypeError, "") for use in (
+        lambda x, bad: x.read(1, bad), lambda x, bad: x.read_text(1, bad), lambda x, bad: x.write(b"y", bad),
+        lambda x, bad: x.write(b"", bad), lambda x, bad: x.write_text("a", bad), lambda x, bad: x.flush(bad),
+        lambda x, bad: x.overlay(ctypes.c_char, bad), lambda x, bad: x.snapshot(ctypes.c_char, bad))],
+    *[(BYTES, use, NO_INT, TypeError, "") for use in (
+        lambda x, bad: x.read(bad), lambda x, bad: x.read_text(bad), lambda x, bad: x.write_text("a", 0, bad),
+        lambda x, bad: x.flush(0, bad))],
+    (BYTES, lambda x, bad: x[bad], [100, -101, HUGE], IndexError, ""),
+    (BYTES, lambda x, bad: x[bad], [None, *NO_INT, slice(1.5, None), (), (0, 1)], TypeError, ""),
+    (BYTES, lambda x, bad: x.__setitem__(bad, 0), [100, -101, HUGE], IndexError, ""),
+    (BYTES, lambda x, bad: x.__setitem__(bad, b"x"), ["a", None, 0, slice(1.5, None), (), (0, 1)], TypeError, ""),
+    (BYTES, lambda x, bad: x.__setitem__(0, bad), [256, -1, HUGE], ValueError, ""),
+    (BYTES, lambda x, bad: x.__setitem__(slice(0, 4), bad), ["abcd", 5, [1, 2, 3, 4]], TypeError, "bytes-like"),
+    (BYTES, lambda x, bad: x.__setitem__(slice(0, 4), bad), [b"12345", b"", array.array("I", [1, 2])], ValueError,
+     "do not fit a slice of 4"),
+    (BYTES, lambda x, bad: x.__setitem__(bad, b"xyz"), [slice(98, 200), slice(5, 2), slice(0, 10, 3)], ValueError,
+     "3 bytes do not fit a slice of "),
+    (BYTES, lambda x, bad: x.__delitem__(bad), [0, slice(None)], TypeError, "has a fixed size"),
+    (BYTES, lambda x, bad: x.read(1, bad), [-1, -HUGE], ValueError, "an offset must not be negative: -"),
+    (BYTES, lambda x, bad: x.read_text(1, bad), [-1, -HUGE], ValueError, "an offset must not be negative: -"),
+    (BYTES, lambda x, bad: x.write(b"y", bad), [100, -1, -10, HUGE], ValueError, "not inside the memory"),
+    (BYTES, lambda x, bad: x.write(b"", bad), [101, -1], ValueError, "not inside the memory"),
+    (BYTES, lambda x, bad: x.write(array.array("I", [1]), bad), [97, -4], ValueError, "not inside the memory"),
+    (BYTES, lambda x, bad: x.write(bad), [b"y" * 101], ValueError, "101 bytes at offset 0 are not inside the memory"),
+    (BYTES, lambda x, bad: x.write(bad), [5, None, [1], (ctypes.py_object * 1)(1)], TypeError, ""),
+    (BYTES, lambda x, bad: x.write(bad), ["text", ""], TypeError, "encode the text first"),
+    (BYTES, lambda x, bad: x.write_text("x", *bad), [(97,), (98, 2), (HUGE,), (-4,), (0, 3), (0, 0), (97, 4)],
+     ValueError, ""),
+    (BYTES, lambda x, bad: x.write_text("", *bad), [(99,), (100,), (101,), (0, 1)], ValueError, ""),
+    (BYTES, lambda x, bad: x.write_text(bad), ["a\0", "\0", "a\0b"], ValueError, "has a NUL"),
+    (BYTES, lambda x, bad: x.write_text(bad), ["a\ud800"], UnicodeEncodeError, ""),
+    (BYTES, lambda x, bad: x.write_text(bad), [b"ab", None], TypeError, "write() takes bytes"),
+    (BYTES, lambda x, bad: x.write_text("a", encoding=bad), ["no-such"], LookupError, ""),
+    (BYTES, lambda x, bad: x.read_text(encoding=bad), ["no-such", "hex"], LookupError, ""),
+    (BYTES, lambda x, bad: x.read_text(encoding=bad), [8], TypeError, ""),
+    (BYTES, lambda x, bad: x.flush(*bad), [(-1,), (101,), (0, 101), (50, 51), (0, -1), (-1, 1), (HUGE,)], ValueError,
+     "not inside the memory"),
+    *[(BYTES, lambda x, bad, use=use: getattr(x, use)(*bad), values, error, text) for use in ("overlay", "snapshot")
+      for values, error, text in (
+          ([(Point, 101 - ctypes.sizeof(Point)), (Point, -1), (ctypes.c_char * 101,)], ValueError, "not inside"),
+          ([(ctypes.c_char, HUGE)], ValueError, "not inside the memory"),
+          ([(5,), (None,), (Point(),)], TypeError, "a ctypes type is required, not "),
+          ([(int,), (object,)], TypeError, ""),
+          ([(ctypes.c_char_p,), (ctypes.c_wchar_p,), (ctypes.py_object,)], TypeError, "is a pointer to what only "))]]
+
+
+@pytest.mark.parametrize("classes, use, values, error, text", BAD_CALLS)
+def test_call_with_a_bad_argument_is_refused_and_changes_nothing(classes, use, values, error, text, name):
+    def refuse():
+        for thing, bad in itertools.product(things, values):
+            with pytest.raises(error) as caught:
+                use(thing, bad)
+            assert text in str(caught.value)
+
     with NamedMap.create(name, 300) as whole, whole.view(101, 100) as view, NamedMap.open(name, 100) as m:
         whole[:] = before = bytes(range(250)) + bytes(50)
-        target = cls if method == "__new__" else {NamedMap: m, View: view}.get(cls, cls)
-
-        def refuse():
-            for _, _, error, text, cases in [row for row in BAD_CALLS if row[:2] == (cls, method)]:
-                for arguments, named in cases:
-                    with pytest.raises(error, match=text):
-                        getattr(target, method)(*arguments, **named)
-
+        waitables = [kind for kind in WAITABLES if kind.cls in classes]
+        things = [each for each in (m, view) if type(each) in classes] + [kind.ready() for kind in waitables]
         assert_no_growth(refuse, 3)
         assert whole[:] == before and gone(UNUSED)
+        for kind, thing in zip(waitables, things[-len(waitables):]):
+            assert in_thread(kind.take, thing) and (kind is MUTEX or not in_thread(kind.take, thing))
 
 
 def test_create_with_any_object_as_a_flag_takes_its_truth(name):
@@ -656,100 +699,75 @@ def test_call_with_what_has_index_alone_takes_it_for_an_int(name):
         memory[10:14] = b"1234"
         assert (m.size, m[Index(10)], m.read(Index(2), Index(10)), m.write(b"ab", Index(10))) == (100, 49, b"12", 2)
         assert m.overlay(ctypes.c_char, Index(10)).value == m.snapshot(ctypes.c_char, Index(10)).value == b"a"
-        assert m.view(Index(10), Index(2))[:] == b"ab"
+        assert m.view(Index(10), Index(2))[:] == b"ab" and m.write_text("a", Index(10), Index(4)) == 4
         m.flush(Index(10), Index(2))
 
 
-# ---------------------------------------------------------------- strange arguments
-
-STRANGE_VALUES = [
-    None, True, False, -1, 0, 1, 2, 99, 100, 101, 2 ** 31, 2 ** 32, 2 ** 63 - 1, 2 ** 63, 2 ** 64, 10 ** 30, -10 ** 30,
-    0.001, 1.5, math.nan, math.inf, -math.inf, fractions.Fraction(1, 2), 1j, "", "x", "\0", "a\\b", "Local\\", "r", "c",
-    "\ud800", "x" * 300, b"", b"x", b"x" * 101, bytearray(b"x"), memoryview(b"xyzt")[::2],
-    memoryview(array.array("d", [1.5])), array.array("I", [1, 2]), object(), object, [], [1], {}, (), int, type, print,
-    Ellipsis, Index(0), Index(2 ** 64), ctypes.c_int, ctypes.c_int(1), ctypes.c_char * 0, ctypes.c_void_p,
-    ctypes.c_char * 2 ** 20, ctypes.py_object, ctypes.c_char_p, ctypes.Structure, ctypes.Array, ctypes.CFUNCTYPE(None),
-    ctypes.POINTER(ctypes.c_int), namedmap.MEMORY_BASIC_INFORMATION, slice(None), slice(None, None, 0), slice("a"),
-    slice(None, None, -7), slice(1.5, None), slice(2 ** 64, -2 ** 64, 3), slice(10 ** 30, None, -10 ** 30)]
+STRANGE = [
+    None, True, -1, 0, 101, 2 ** 63, 10 ** 30, -10 ** 30, 0.001, math.nan, math.inf, 1j, "", "x", "Local", "r",
+    "\ud800", b"", b"x" * 101, memoryview(b"xyzt")[::2], array.array("d", [1.5]), object(), object, [1], {}, (), print,
+    Index(2 ** 64), fractions.Fraction(1, 2), ctypes.c_int, ctypes.c_int(1), ctypes.c_char * 0, ctypes.c_char * 2 ** 20,
+    ctypes.c_void_p, ctypes.py_object, ctypes.Structure, ctypes.Array, ctypes.CFUNCTYPE(None), slice("a"),
+    ctypes.POINTER(ctypes.c_int), slice(None, None, 0), slice(None, None, -7), slice(10 ** 30, None, -9)]
 with memoryview(b"x") as released_memoryview:
-    STRANGE_VALUES.append(released_memoryview)
-# For every parameter of whatever is public, what does no harm; one that is missing here is not tested, and a KeyError.
-USUAL = {
-    "access": "rw", "address": None, "blocking": True, "ctype": ctypes.c_uint8, "data": b"x", "encoding": "utf-16-le",
-    "exc_info": None, "exist_ok": False, "file": None, "flags": 0, "handle": 0, "inheritable": False,
-    "initial_state": True, "key": 0, "manual_reset": True, "maximum": 4, "n": 1, "objects": [], "offset": 0, "pid": 0,
-    "reserve": False, "sddl": None, "size": 100, "text": "x", "timeout": 0.001, "value": 1}
-MAKERS = {View: lambda: NamedMap.create(None, 100).view(), **{kind.cls: kind.create for kind in KINDS}}
+    STRANGE.append(released_memoryview)
+USUAL = {"ctype": ctypes.c_uint8, "data": b"x", "flags": 0, "handle": 0, "key": 0, "objects": [], "pid": 0, "size": 100,
+         "text": "x", "timeout": 0.001, "value": 1}  # what is not here has a default
 
 
-def is_harmless(parameter, value):
-    """Whether it neither waits for long nor may be what something else has."""
-    if parameter == "timeout":
-        return value is not None and not (isinstance(value, (int, float)) and 0.01 < value <= threading.TIMEOUT_MAX)
-    return parameter not in ("handle", "pid") or not (isinstance(value, int) and 0 < value < 2 ** 31)
-
-
-def call_everything(cls, name):
-    """Call all that a class has with strange arguments, and return how many calls that were."""
-    chance, tried, thing = random.Random(6), 0, MAKERS[cls]()
-    own = set(dir(cls)) - set(dir(object)) - {"__getattr__"} | {"__reduce__", "__repr__"}
-    for entry in sorted(entry for entry in own if entry[0] != "_" or entry.endswith("__")):
-        if not callable(getattr(cls, entry)):
+def call_everything(new, name):
+    """Call each method of a class with strange arguments, and return an object that has survived them."""
+    chance, thing = random.Random(6), new()
+    for entry in sorted(set(dir(type(thing))) - set(dir(object))):
+        if not callable(getattr(type(thing), entry)) or entry[0] == "_" and not entry.endswith("__"):
             continue
         parameters = inspect.signature(getattr(thing, entry)).parameters
-        cases = [{}, *({parameter: value} for parameter in parameters for value in STRANGE_VALUES)]
-        cases += [{parameter: chance.choice(STRANGE_VALUES) for parameter in chance.sample(list(parameters), 2)}
-                  for _ in range(100 * ROUNDS) if len(parameters) > 1]
-        for case in cases:
-            thing = MAKERS[cls]() if thing.closed else thing
-            if not all(is_harmless(*each) for each in case.items()):
-                continue
-            values = {each: {**USUAL, "name": name, **case}[each] for each in parameters}
-            named = {each: values.pop(each) for each in parameters if parameters[each].kind.name == "KEYWORD_ONLY"}
-            with contextlib.suppress(TypeError, ValueError, LookupError, OSError, RuntimeError):
-                getattr(thing, entry)(*values.values(), **named)
-            tried += 1
+        usual = {each: {"name": name, **USUAL}.get(each, parameters[each].default) for each in parameters
+                 if each != "exc_info"}
+        cases = [{each: value} for each in usual for value in STRANGE]
+        cases += [{each: chance.choice(STRANGE) for each in chance.sample(list(usual), 2)}
+                  for _ in range(100 * ROUNDS) if len(usual) > 1]
+        for case in [{}, *cases]:
+            risky = [value for each, value in case.items() if each in ("handle", "pid", "timeout")]
+            if not any(value is None or isinstance(value, (int, float)) for value in risky):
+                with contextlib.suppress(TypeError, ValueError, LookupError, OSError, RuntimeError):
+                    getattr(thing, entry)(**{**usual, **case})
+            thing = new() if thing.closed else thing
         with contextlib.suppress(RuntimeError):
-            while cls is Mutex and not thing.closed:
+            while isinstance(thing, Mutex):
                 thing.release()
-        thing = MAKERS[cls]() if thing.closed else thing
-        if cls in (NamedMap, View):
+    return thing
+
+
+@pytest.mark.parametrize("new", [lambda: NamedMap.create(None, 100).view(), *(kind.create for kind in KINDS)])
+def test_call_with_strange_arguments_does_no_harm(new, name, tmp_path, monkeypatch):
+    def work():
+        thing = call_everything(new, name)
+        if isinstance(thing, (NamedMap, View)):
             assert thing.write(b"ab", 98) == 2 and thing[98:] == b"ab" and len(list(thing)) == 100
-        elif cls is Event:
+        elif isinstance(thing, Event):
             thing.set()
             assert thing.wait(0)
         else:
-            assert thing.acquire(timeout=0) or cls is Semaphore
+            assert thing.acquire(timeout=0) or isinstance(thing, Semaphore)
             thing.release()
-    return tried
 
-
-@pytest.mark.parametrize("cls", MAKERS, ids=lambda cls: cls.__name__)
-def test_call_with_strange_arguments_does_no_harm(cls, name, tmp_path, monkeypatch):
-    def allocate(descriptor, start, size, real=getattr(os, "posix_fallocate", None)):
-        if start + size > 2 ** 24:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        real(descriptor, start, size)
-
-    monkeypatch.setattr(os, "posix_fallocate", allocate, raising=False)  # not gigabytes of memory
     monkeypatch.chdir(tmp_path)  # where files are made
-    tried = []
-    assert_no_growth(lambda: tried.append(call_everything(cls, name)), 2)
-    assert min(tried) > 1000
+    assert_no_growth(work, 2)
 
 
 # ---------------------------------------------------------------- names
 
-@pytest.mark.parametrize("text", [" a b ", "$x$", "\u00fc\u00f6\u00e4", "\u00df" * 200, "\u65e5\u672c\u8a9e", "x" * 252,
-                                  "\U0001f600", "a/b:c*?<>|\"'", "..", "\t\x7f", "\ud800"])
+@pytest.mark.parametrize("text", [
+    " a ", "\u65e5\u672c\U0001f600", "x" * 252, "a/b:c*?<>|\"'..", "\t\x7f\ud800", "Global/x", "Local\tx", "Localx/"])
 @pytest.mark.parametrize("prefix", ["Local\\", ""])
 def test_open_finds_a_name_with_any_characters_and_no_other(prefix, text, name):
-    bare = (name[len("Local\\"):] + text)[:252]
+    bare = (("" if prefix else "x") + text + name[len("Local\\"):])[:252]
     with NamedMap.create(prefix + bare, 10) as m, NamedMap.open(prefix + bare) as other:
         m[0] = 5
         assert (other[0], other.name) == (5, prefix + bare)
-        assert not gone(bare) and not gone("Local\\" + bare) and (gone("Global\\" + bare) or session() == 0)
-        assert gone(prefix + bare.replace("namedmap", "NAMEDMAP")) and gone(prefix + bare[:-1])
+        assert not gone("Local\\" + bare) and (gone("Global\\" + bare) or session() == 0)
+        assert gone(prefix + bare.swapcase()) and gone(prefix + bare[:-1])
 
 
 @every_kind
@@ -766,38 +784,16 @@ def test_name_of_another_kind_is_refused_and_leaks_nothing(kind, name):
         assert_no_growth(refuse, 5)
 
 
-# ---------------------------------------------------------------- names that were meant otherwise
-
-@every_kind
-@pytest.mark.parametrize("bad, meant", [
-    ("Global\test", r"Global\test"), ("Local\name", r"Local\name"), ("Global/x", r"Global\x"),
-    ("Local/a b", r"Local\a b"), ("Local\x01x", r"Local\x01x"), ("Global\x1f", r"Global\x1f"), ("Local\r", r"Local\r")])
-def test_name_with_a_typing_error_after_local_or_global_is_refused(bad, meant, kind):
-    for use in kind.create, kind.open:
-        with pytest.raises(ValueError, match=re.escape(f'r"{meant}"')):
-            use(bad)
-    bare = f"{bad} {os.getpid()}"
-    for name in "Local\\" + bare, "Local\\Locals/x" + bare, "Globally/" + bare, "x" + bare:  # who means it
-        with contextlib.closing(kind.create(name)), contextlib.closing(kind.open(name)):
-            pass
-
-
 @every_kind
 def test_open_of_a_name_in_another_session(kind, name):
-    bare = name[len("Local\\"):]
     with contextlib.closing(kind.create(name)):
-        there = f"Session\\{session()}\\{bare}"
+        there = name.replace("Local", f"Session\\{session()}")
         if ON_WINDOWS and session():
             kind.open(there).close()
-        for missing in there + " x", f"Session\\4000000000\\{bare}":
+        for missing in there + " x", name.replace("Local", "Session\\4000000000"):
             with pytest.raises(OSError) as caught:
                 kind.open(missing)
             assert caught.value.filename == missing
-        with pytest.raises(ValueError):
-            kind.create(there)
-    for bad in "Session\\1", "Session\\1\\", "Session\\x\\a", "Session\\\\a", "Session\\-1\\a", "Session\\1\\a\\b":
-        with pytest.raises(ValueError):
-            kind.open(bad)
 
 
 @every_kind
@@ -2239,47 +2235,43 @@ def test_reserved_memory_is_taken_when_it_is_mapped(name):
             assert view[:] == bytes(1 << 20)
 
 
-# ---------------------------------------------------------------- create and open
-
-PUBLISHER = """
-import sys, namedmap
-m = namedmap.NamedMap.create(sys.argv[1], 256)
-m.write(b'Message from first process.')
-print('ready', flush=True)
-sys.stdin.readline()
-print(m[:6].decode())
-"""
-
+# ---------------------------------------------------------------- kernel objects
 
 def test_create_in_another_process_lives_as_long_as_one_has_it_open(name, python):
-    other = python(PUBLISHER, name)
-    assert other.line() == "ready"
-    with NamedMap.open(name) as m:
-        assert m.read(27) == b"Message from first process." and not m.created
-        m.write(b"Answer")
-        other.enter()
-        assert other.end() == (0, ["Answer"], "") and m.read(6) == b"Answer" and not gone(name)
-    assert gone(name)
-    other = python(PUBLISHER, name)
-    assert other.line() == "ready" and not gone(name)
-    other.kill()
-    eventually(lambda: gone(name))
+    code = ("import sys, namedmap\n"
+            "m = namedmap.NamedMap.create(sys.argv[1], 256)\n"
+            "m.write(b'Message')\n"
+            "print('ready', flush=True)\n"
+            "sys.stdin.readline()\n"
+            "print(m[:6].decode())\n")
+    for is_killed in False, True:
+        other = python(code, name)
+        assert other.line() == "ready"
+        with NamedMap.open(name) as m:
+            assert m.read(7) == b"Message" and not m.created
+            m.write(b"Answer")
+            if is_killed:
+                other.kill()
+            else:
+                other.enter()
+                assert other.end() == (0, ["Answer"], "")
+            assert m.read(6) == b"Answer" and not gone(name)
+        eventually(lambda: gone(name))
 
 
 def test_size_is_exact_where_created_and_whole_pages_where_opened(name):
-    size = PAGE + 904
-    with NamedMap.create(name, size) as m, NamedMap.open(name) as whole, NamedMap.open(name, size - 1) as part:
-        for each, expected in (m, size), (whole, 2 * PAGE), (part, size - 1):
-            assert (each.size, len(each), len(each.buf), each[:]) == (expected, expected, expected, bytes(expected))
-        for use in (lambda: NamedMap.open(name, 2 * PAGE + 1),
-                    lambda: NamedMap.create(name, 2 * PAGE + 1, exist_ok=True)):
-            with pytest.raises(ValueError, match=f"has {2 * PAGE} bytes, and {2 * PAGE + 1} were asked for"):
-                use()
+    for size, covered in (PAGE, PAGE), (PAGE + 904, 2 * PAGE):
+        with NamedMap.create(name, size) as m, NamedMap.open(name) as whole, NamedMap.open(name, size - 1) as part:
+            for each, expected in (m, size), (whole, covered), (part, size - 1):
+                assert each.size == len(each) == len(each.buf) == expected and each[:] == bytes(expected)
+            for use in NamedMap.open, lambda *arguments: NamedMap.create(*arguments, exist_ok=True):
+                with pytest.raises(ValueError, match=f"has {covered} bytes, and {covered + 1} were asked for"):
+                    use(name, covered + 1)
 
 
 def test_create_of_a_taken_name_raises_or_attaches(name):
     def refuse():
-        with pytest.raises(FileExistsError, match="a reader counts") as caught:
+        with pytest.raises(FileExistsError, match=r"a reader counts; exist_ok=True \(--exist-ok\) attaches") as caught:
             NamedMap.create(name, 100)
         assert told(caught) == (183, name)
 
@@ -2304,7 +2296,7 @@ def test_create_without_a_name_makes_memory_of_its_own():
 
 def test_open_of_a_missing_name_waits_for_its_publisher_as_long_as_it_shall(name):
     for timeout in 0, 0.2:
-        with pytest.raises(FileNotFoundError, match="nothing has this name now") as caught:
+        with pytest.raises(FileNotFoundError, match="nothing has this name now: ") as caught:
             NamedMap.open(name, timeout=timeout)
         assert told(caught) == (2, name)
     for timeout in 30, None:
@@ -2338,69 +2330,56 @@ def test_create_with_the_documented_security_descriptors_can_be_read(name):
             assert other[0] == 1
 
 
-# ---------------------------------------------------------------- passing objects on
-
 UNPICKLER = """
 import pickle, sys
-m = pickle.load(sys.stdin.buffer)
-print(m.name, m.size, m.access, m.created, m[:5])
-if m.access != "r": m[0] = 74
+for m in pickle.load(sys.stdin.buffer):
+    print(m.name, m.size, m.access, m.created, m[:5])
+    if m.access != "r": m[0] = 74
 """
 
 
-@pytest.mark.parametrize("access", ["r", "rw", "c"])
-def test_pickle_opens_the_name_again_with_the_same_size_and_access(access, name):
-    with NamedMap.create(name, 5000) as made, NamedMap.open(name, 100, access=access) as m:
+def test_pickle_opens_the_name_again_with_the_same_size_and_access(name):
+    with NamedMap.create(name, 5000) as made, made.view() as view, NamedMap.create(None, 100) as nameless:
         made[:5] = b"hello"
-        child = subprocess.run([sys.executable, "-c", UNPICKLER], cwd=HERE, input=pickle.dumps(m),
-                               stdout=subprocess.PIPE, timeout=60, check=True, env={**os.environ, "PYTHONUTF8": "1"})
-        assert child.stdout.decode().strip() == f"{name} 100 {access} False b'hello'"
-        assert made[:5] == (b"Jello" if access == "rw" else b"hello")
-    with pytest.raises(ValueError, match="closed"):
-        pickle.dumps(m)
+        maps = [NamedMap.open(name, 100, access=access) for access in ("c", "r", "rw")]
+        child = subprocess.run([sys.executable, "-c", UNPICKLER], cwd=HERE, input=pickle.dumps(maps),
+                               stdout=subprocess.PIPE, timeout=60, check=True)
+        assert child.stdout.decode().splitlines() == [f"{name} 100 {m.access} False b'hello'" for m in maps]
+        assert made[:5] == b"Jello"
+        for thing, text in (nameless, "without a name cannot be pickled"), (view, "pickle its NamedMap"):
+            with pytest.raises(TypeError, match=text):
+                pickle.dumps(thing)
+        data = pickle.dumps(made)
+    for thing in made, nameless:
+        with pytest.raises(ValueError, match="closed"):
+            pickle.dumps(thing)
+    del maps
+    with NamedMap.create(name, 10), pickle.loads(data) as m, pytest.raises(ValueError, match="and 5000 were asked for"):
+        m.read(1)
 
 
-def test_pickle_without_a_name_or_of_a_view_raises_type_error(memory):
-    with NamedMap.create(None, 100) as m, pytest.raises(TypeError, match="without a name"):
-        pickle.dumps(m)
-    with memory.view() as view, pytest.raises(TypeError, match="pickle its NamedMap"):
-        pickle.dumps(view)
+class Unpickled:
+    """What becomes the result of a function where it is unpickled."""
 
-
-# ---------------------------------------------------------------- passing objects to children
-
-class Pickled:
-    """What unpickles to what was pickled before."""
-
-    def __init__(self, thing):
-        self.data = pickle.dumps(thing)
-
-    def __reduce__(self):
-        return pickle.loads, (self.data,)
-
-
-class Killer:
-    """What ends the process that unpickles it."""
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
 
     def __reduce__(self):
-        return os._exit, (3,)
+        return self.call
 
 
-def use_in_child(things, go):
+def use_in_child(was_forked, things, go):
     """Use two objects of each class, of which the second one is there twice, and close them."""
     assert go.wait(60)
     for first, second, again in things:
-        assert second is again and first is not second and first.name == second.name
+        assert second is again and first is not second and first.name == second.name and first.created == was_forked
         for thing in (first, second):
             if isinstance(thing, NamedMap):
                 thing[0] += 1
                 assert (thing.size, thing[50:60]) == (100, b"0123456789")
-            elif isinstance(thing, Event):
-                thing.set()
-                assert thing.wait(0)
             else:
-                assert thing.acquire(timeout=30)
-                thing.release()
+                assert wait_any([thing], 30) is thing
+                thing.set() if isinstance(thing, Event) else thing.release()
             thing.close()
     del first, second, again, thing
     with open(__file__) as file:  # which gets the number of a descriptor that was closed
@@ -2411,35 +2390,34 @@ def use_in_child(things, go):
 
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
 def test_process_gets_objects_that_its_parent_does_not_keep(method, name, tmp_path):
-    context = multiprocessing.get_context(method)
-    names, rounds = [f"{name} {kind}" for kind in KINDS], []
+    context, counts = multiprocessing.get_context(method), itertools.count(1)
+    names, files = [f"{name} {kind}" for kind in KINDS], [tmp_path / "1", tmp_path / "2"]
 
-    def made(kind, name, attach):
+    def pair(kind, name):
         if kind is not MEMORY:
-            return kind.open(name) if name and attach else kind.ready(name)
-        thing = NamedMap.open(name, 100) if name and attach else NamedMap.create(
-            name, 100, file=None if name else tmp_path / str(attach))
-        thing[50:60] = b"0123456789"
-        return thing
+            return [kind.ready(name), kind.open(name) if name else kind.ready()]
+        made = [NamedMap.create(name, 100), NamedMap.open(name, 100)] if name else [
+            NamedMap.create(None, 100, file=file) for file in files]
+        for each in made:
+            each[50:60] = b"0123456789"
+        return made
 
-    def started(function, *arguments):
-        things = [[made(kind, each, False), made(kind, each, True)] for kind in KINDS
-                  for each in (None, f"{name} {kind}")]
-        process = context.Process(target=function, args=(*arguments, [[*pair, pair[1]] for pair in things], go))
+    def started(function, argument):
+        things = [pair(kind, each) for kind in KINDS for each in (None, f"{name} {kind}")]
+        process = context.Process(target=function, args=(argument, [[*each, each[1]] for each in things], go))
         process.start()
         return process
 
     def work():
-        process = started(use_in_child)
+        process = started(use_in_child, method == "fork")
         assert not any(map(gone, names))
         go.set()
         process.join(60)
         assert process.exitcode == 0
         eventually(lambda: all(map(gone, names)))  # although the parent still has the Process
-        rounds.append(1)
-        assert [(tmp_path / file).read_bytes()[0] for file in ("False", "True")] == [len(rounds)] * 2
+        assert [file.read_bytes()[0] for file in files] == [next(counts)] * 2
         if method != "fork":  # which does not unpickle
-            process = started(print, Killer())
+            process = started(print, Unpickled(os._exit, 3))
             process.join(60)
             assert process.exitcode == 3
             del process
@@ -2454,56 +2432,53 @@ def keep(thing):
     keep.thing = thing
 
 
-def count(position):
-    keep.thing[position] += 1
-    return keep.thing[position]
-
-
-def read_first(m):
-    return m[0]
+def count():
+    keep.thing[1] += 1
+    return keep.thing[1]
 
 
 def test_pool_and_executor_take_objects_as_initargs_and_named_ones_as_arguments(name):
     context = multiprocessing.get_context("spawn")
     with NamedMap.create(name, 10) as m:
-        lost = Pickled(m)
+        lost = Unpickled(pickle.loads, pickle.dumps(m))
     with NamedMap.create(None, 10) as kept:
         with ProcessPoolExecutor(1, context, keep, (kept,)) as executor, context.Pool(1, keep, (kept,)) as pool:
-            for number, call in enumerate((lambda *arguments: executor.submit(*arguments).result(60),
-                                           lambda function, *arguments: pool.apply_async(function, arguments).get(60))):
+            calls = [lambda *arguments: executor.submit(*arguments).result(60),
+                     lambda function, *arguments: pool.apply_async(function, arguments).get(60)]
+            for number, call in enumerate(calls, 1):
                 with NamedMap.create(name, 10) as named:
                     named[0] = 7
-                    assert call(read_first, named) == 7
-                assert call(count, 1) == kept[1] == number + 1
+                    assert call(NamedMap.read, named, 1) == b"\7"
+                assert call(count) == kept[1] == number
                 with pytest.raises(FileNotFoundError, match="unpickled"):
-                    call(read_first, lost)
+                    call(NamedMap.read, lost)
 
 
-LOST_USES = {MEMORY: FIRST_USES, MUTEX: [Mutex.acquire, lambda m: m.acquire(False), Mutex.release, Mutex.__enter__],
-             EVENT: [Event.set, Event.clear, Event.is_set, Event.wait],
-             SEMAPHORE: [Semaphore.acquire, lambda s: s.acquire(False), Semaphore.release, Semaphore.__enter__]}
+LOST_USES = {MEMORY: FIRST_USES, EVENT: [Event.set, Event.clear, Event.is_set, Event.wait],
+             **{kind: [kind.cls.acquire, lambda x: x.acquire(False), kind.cls.release, kind.cls.__enter__]
+                for kind in (MUTEX, SEMAPHORE)}}
 
 
 @every_kind
-@pytest.mark.parametrize("code", [2, 5, 8])
+@pytest.mark.parametrize("code", [2, 5])
 def test_unpickled_object_that_cannot_be_opened_raises_that_at_each_use(code, kind, name, fault, monkeypatch):
     with contextlib.closing(kind.create(name)) as made:
         data = pickle.dumps(made)
-        if code != 2:
-            fault("open_file_mapping" if kind is MEMORY else "open_waitable", code=code)
+        if code == 5:
+            fault("open_file_mapping" if kind is MEMORY else "open_waitable", code=5)
             lost = pickle.loads(data)
             monkeypatch.undo()
     if code == 2:
         lost = pickle.loads(data)
-    caught, uses = [], LOST_USES[kind] + [lambda x: x.handle, *[lambda x: wait_any([x], 0)] * (kind is not MEMORY)]
+    caught, uses = [], [*LOST_USES[kind], lambda x: x.handle, *[lambda x: wait_any([x], 0)] * (kind is not MEMORY)]
     with contextlib.closing(kind.create(name)):  # which changes nothing
         for use in uses * 2:
-            with pytest.raises(OSError, match="unpickled.*open" if code == 2 else "injected") as each:
+            with pytest.raises(OSError, match="unpickled.*open" if code == 2 else "injected: ") as each:
                 use(lost)
             assert told(each) == (code, name)
-            caught.append(each)
-    assert len({id(each.value) for each in caught}) == len(caught)
-    assert (lost.name, lost.closed) == (name, False) and repr(name) in repr(lost)
+            caught.append(each.value)
+    assert len(set(map(id, caught))) == len(caught)
+    assert (lost.name, lost.closed) == (name, False) and f"{name!r}, not opened>" in repr(lost)
     if kind in (MEMORY, EVENT):
         with lost as same:
             assert same is lost
@@ -2515,7 +2490,7 @@ def test_unpickled_object_that_cannot_be_opened_raises_that_at_each_use(code, ki
             use(lost)
 
 
-# ---------------------------------------------------------------- reading and writing
+# ---------------------------------------------------------------- memory and views
 
 @pytest.fixture(params=["map", "view", "opened"])
 def either(request, name):
@@ -2526,39 +2501,37 @@ def either(request, name):
             assert m[:101] + m[201:] == bytes(200)
 
 
-KEYS = [slice(None), slice(0, 5), slice(-3, None), slice(90, 200), slice(200, 300), slice(5, 2), slice(None, None, 7),
-        slice(10, 20, 3), slice(20, 10, -3), slice(None, None, -1), slice(2 ** 64, -2 ** 64, -9), 0, 4, -1, -100]
+KEYS = [slice(None), slice(-3, None), slice(90, 200), slice(200, 300), slice(5, 2), slice(10, 20, 3),
+        slice(20, 10, -3), slice(None, None, -1), slice(2 ** 64, -2 ** 64, -9), 0, 4, -1, -100]
 
 
 def test_index_slice_and_read_are_those_of_a_bytearray(either):
-    model, chance = bytearray(100), random.Random(1)
+    model, chance, live = bytearray(100), random.Random(1), iter(either)
+    assert next(live) == 0
     for key in KEYS:
         either[key] = model[key] = (bytes(chance.choices(range(256), k=len(model[key]))) if isinstance(key, slice)
                                     else chance.randrange(256))
         assert either[:] == either.read() == bytes(either.buf) == model
         for key in KEYS:
             assert either[key] == model[key] and type(either[key]) is (bytes if isinstance(key, slice) else int)
-    assert list(either) == list(model) and list(reversed(either)) == list(reversed(model))
+    assert [0, *live] == [0, *model[1:]] and list(reversed(either)) == list(reversed(model))
     assert [byte in either for byte in range(256)] == [byte in model for byte in range(256)]
-    for size, offset in itertools.product((-1, None, 0, 1, 3, 100, 2 ** 70, -2 ** 70), (0, 5, 98, 100, 2 ** 70)):
+    for size, offset in itertools.product((-1, None, 0, 1, 100, HUGE, -HUGE), (0, 5, 98, 100, HUGE)):
         assert either.read(size, offset) == model[offset:][:size if size is not None and size >= 0 else None]
-    with pytest.raises(TypeError, match="fixed size"):
-        del either[0]
 
 
 def test_write_and_slice_assignment_take_all_that_is_bytes_like(either):
-    for data in (b"1234", bytearray(b"1234"), memoryview(b"1234"), array.array("I", [0x34333231]),
-                 memoryview(b"11223344")[::2], memoryview(array.array("H", [0x3231, 0, 0x3433, 0]))[::2],
-                 memoryview(b"1234").cast("B", (2, 2)), memoryview(b"4321")[::-1],
-                 ctypes.create_string_buffer(b"1234", 4), (ctypes.c_uint32 * 1)(0x34333231)):
+    for data in (b"1234", bytearray(b"1234"), array.array("I", [0x34333231]), memoryview(b"11223344")[::2],
+                 memoryview(array.array("H", [0x3231, 0, 0x3433, 0]))[::2], memoryview(b"1234").cast("B", (2, 2)),
+                 memoryview(b"4321")[::-1], (ctypes.c_uint32 * 1)(0x34333231)):
         for store in either.write, lambda data: either.__setitem__(slice(0, 4), data):
             either[:5] = b"    x"
             assert store(data) in (4, None) and either[:5] == b"1234x"
-    for empty in (b"", memoryview(b"").cast("B"), array.array("d")):
+    for empty in b"", memoryview(b"").cast("B"), array.array("d"):
         assert either.write(empty) == either.write(empty, 100) == 0
     either[0:8] = array.array("I", [1, 2])
     either[2:10] = either.buf[0:8]  # which overlaps
-    assert either[:11] == b"\1\0\1\0\0\0\2\0\0\0\0"
+    assert either[:11] == b"\1\0\1\0\0\0\2\0\0\0\0" and either.write(array.array("I", [3])) == 4
     assert either.write(b"x" * 100) == 100 and either.write(b"ab", 98) == 2 and either[:] == b"x" * 98 + b"ab"
 
 
@@ -2566,45 +2539,19 @@ def test_buf_is_one_memoryview_and_what_is_made_of_it_is_independent(either):
     assert either.buf is either.buf
     with either.buf[:] as part:
         part[0] = 7
+    if sys.version_info >= (3, 12):
+        with memoryview(either) as part:
+            part[0] += 1
+            assert (part.nbytes, part.format) == (100, "B")
+    else:
+        assert not hasattr(either, "__buffer__")
+        either[0] += 1
     with either.buf as buf:
-        assert (buf[0], buf.nbytes, buf.format, buf.readonly) == (7, 100, "B", False)
+        assert (buf[0], buf.nbytes, buf.format, buf.readonly) == (8, 100, "B", False)
     with pytest.raises(ValueError, match="released"):
         either.buf[0]
     either[0] += 1
-    assert either[0] == either.read(1)[0] == either.snapshot(ctypes.c_uint8).value == 8
-
-
-STORES = [lambda m: m.write(b"x"), lambda m: m.__setitem__(0, 1), lambda m: m.__setitem__(slice(0, 1), b"x"),
-          lambda m: m.__setitem__(slice(0, 2), array.array("H", [1])), lambda m: m.write(array.array("H", [1])),
-          lambda m: m.buf.__setitem__(0, 1), lambda m: m.overlay(ctypes.c_int),
-          lambda m: ctypes.c_int.from_buffer(m.buf)]
-
-
-@pytest.mark.parametrize("over_a_file", [False, True], ids=["memory", "file"])
-@pytest.mark.parametrize("access", ["r", "c"])
-def test_access_that_is_not_rw_leaves_the_memory_alone(access, over_a_file, name, path):
-    refusal = pytest.raises(TypeError) if access == "r" else contextlib.nullcontext()
-    with NamedMap.create(name, 10, file=path if over_a_file else None) as memory:
-        memory[:] = b"0123456789"
-        with NamedMap.open(name, 10, access=access) as m, memory.view(access=access) as view, m.view() as part:
-            for each, store in itertools.product((m, view, part), STORES):
-                with refusal:
-                    store(each)
-                each.flush()
-                assert (each.access, each.buf.readonly, memory[:]) == (access, access == "r", b"0123456789")
-                assert each.snapshot(ctypes.c_char).value == each[:1] and (each[:] == memory[:]) == (access == "r")
-            with m.view(access={"r": "c", "c": "r"}[access]) as narrower:
-                assert narrower[:] == b"0123456789"
-            with pytest.raises(ValueError, match=f"wider than its map, which has access='{access}'"):
-                m.view(access="rw")
-    for store in STORES * over_a_file:
-        with NamedMap.create(name, file=path, access=access) as m, m.view() as view:
-            for each in m, view:
-                with refusal:
-                    store(each)
-                each.flush()
-            assert NamedMap.open(name, access="r")[:] == b"0123456789"
-    assert path.read_bytes() == b"0123456789"
+    assert either[0] == either.read(1)[0] == either.snapshot(ctypes.c_uint8).value == 9
 
 
 def test_overlay_lives_in_the_memory_and_snapshot_does_not(either):
@@ -2616,18 +2563,45 @@ def test_overlay_lives_in_the_memory_and_snapshot_does_not(either):
     assert list(either.overlay(ctypes.c_uint8 * 3, 97)) == [0, 0, 0]
 
 
-# ---------------------------------------------------------------- text
+STORES = [lambda m: m.write(b"x"), lambda m: m.__setitem__(0, 1), lambda m: m.__setitem__(slice(0, 1), b"x"),
+          lambda m: m.write(array.array("H", [1])), lambda m: m.write_text("x"), lambda m: m.buf.__setitem__(0, 1),
+          lambda m: m.overlay(ctypes.c_int), lambda m: ctypes.c_int.from_buffer(m.buf)]
+
+
+@pytest.mark.parametrize("over_a_file", [False, True], ids=["memory", "file"])
+@pytest.mark.parametrize("access", ["r", "c"])
+def test_access_that_is_not_rw_leaves_the_memory_alone(access, over_a_file, name, path):
+    def try_to_store(*memories):
+        for each, store in itertools.product(memories, STORES):
+            with pytest.raises(TypeError) if access == "r" else contextlib.nullcontext():
+                store(each)
+            each.flush()
+            assert (each.access, each.buf.readonly) == (access, access == "r")
+            assert each.snapshot(ctypes.c_char).value == each[:1] and (each[0] == 48) == (access == "r")
+
+    with NamedMap.create(name, 10, file=path if over_a_file else None) as memory:
+        memory[:] = b"0123456789"
+        with NamedMap.open(name, 10, access=access) as m, memory.view(access=access) as view, m.view() as part:
+            try_to_store(m, view, part)
+            with m.view(access={"r": "c", "c": "r"}[access]) as narrower:
+                assert narrower[:] == memory[:] == b"0123456789"
+            with pytest.raises(ValueError, match=f"access='rw' is wider than its map, which has access='{access}'"):
+                m.view(access="rw")
+    if over_a_file:
+        with NamedMap.create(name, file=path, access=access) as m, m.view() as view:
+            try_to_store(m, view)
+            assert NamedMap.open(name, access="r")[:] == b"0123456789"
+    assert path.read_bytes() == b"0123456789"
+
 
 TEXTS = [  # an encoding, bytes of memory, and the text in front of their first NUL
     ("utf-16-le", b"a\0b\0\0\0\x3d\xd8", "ab"),  # half a surrogate pair of an older text
-    ("utf-16-le", "\u00fc\U0001f600".encode("utf-16-le"), "\u00fc\U0001f600"), ("utf-16-le", b"\0\0a\0", ""),
-    ("utf-16-le", b"\x3d\xd8a\0\0\0", "\ufffda"), ("utf-16-le", b"a\0\x3d\xd8\0\0", "a\ufffd"),
-    ("utf-16-le", b"\x3d\xd8", "\ufffd"), ("utf-16-le", b"a\0b", "a\ufffd"), ("utf-16-le", b"\x3d", "\ufffd"),
-    ("utf-16-le", b"", ""), ("utf-16-le", b"\1\0\0\1\0\0x\0", "\1\u0100"), ("utf-16-le", b"a\0\0\0b", "a"),
-    ("utf-16-be", b"a\0\0b\0\0\xd8\x3d", "\u6100b"), ("utf-8", b"caf\xc3\xa9\0\xff", "caf\u00e9"),
-    ("utf-8", b"a\xffb\xc3", "a\ufffdb\ufffd"), ("utf-8", b"a\xe2\x82\0b", "a\ufffd"), ("ascii", b"\x80a", "\ufffda"),
+    ("utf-16-le", b"\xfc\0\x3d\xd8\0\xde", "\u00fc\U0001f600"), ("utf-16-le", b"\0\0a\0", ""),
+    ("utf-16-le", b"\x3d\xd8a\0\0\0", "\ufffda"), ("utf-16-le", b"a\0b", "a\ufffd"), ("utf-16-le", b"", ""),
+    ("utf-16-le", b"\1\0\0\1\0\0x\0", "\1\u0100"), ("utf-16-be", b"a\0\0b\0\0\xd8\x3d", "\u6100b"),
+    ("utf-8", b"caf\xc3\xa9\0\xff", "caf\u00e9"), ("utf-8", b"a\xffb\xe2\x82\0b", "a\ufffdb\ufffd"),
     ("cp1252", b"caf\xe9\x81\0\x81", "caf\u00e9\ufffd"), ("utf-8-sig", b"\xef\xbb\xbfx\0\xff", "x"),
-    ("utf-32-le", "a\U0001f600\0".encode("utf-32-le") + b"\xff" * 4, "a\U0001f600"), ("utf-32-le", b"a\0\0", "\ufffd"),
+    ("utf-16", b"a\0\0\0\xff", "a"), ("utf-32", b"a\0\0\0\0\0\0\0\xff\xff\xff\xff", "a"),
     ("utf-32-le", b"\0\0\0\1a\0\0\0\0\0\0\0", "\ufffda"), ("shift_jis", b"\x93\xfa\0\x93", "\u65e5")]
 
 
@@ -2637,26 +2611,26 @@ def test_read_text_ends_at_the_first_nul_or_with_the_range(encoding, data, text,
     either.write(data, 7)
     assert either.read_text(len(data), 7, encoding) == text
     either.write(data, 100 - len(data))
-    for size in {len(data), -1, 2 ** 70} - {0} | {len(data)}:
+    for size in [len(data), -1, None, HUGE] if data else [0]:
         assert either.read_text(size, 100 - len(data), encoding=encoding) == text
-    assert either.read_text(offset=100) == either.read_text(offset=2 ** 70) == either.read_text(0) == ""
+    assert either.read_text(offset=100) == either.read_text(offset=HUGE) == either.read_text(0) == ""
 
 
-@pytest.mark.parametrize("text", ["", "a", "caf\u00e9", "x" * 20])
-@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16", "utf-32-le", "utf-8", "utf-8-sig", "cp1252",
-                                      "utf-7", "latin-1", "cp037"])
-def test_write_text_writes_the_text_and_a_nul_and_nothing_else(text, encoding, either):
-    either[:] = b"\xdd" * 100
-    data = (text + "\0").encode(encoding)
-    for named in {"size": len(data)}, {"size": None}, {}:
-        assert either.write_text(text, 3, encoding=encoding, **named) == len(data)
-        assert either[:] == b"\xdd" * 3 + data + b"\xdd" * (97 - len(data))
-        assert either.read_text(97, 3, encoding=encoding) == either.read_text(-1, 3, encoding=encoding) == text
-    assert either.write_text(text, 100 - len(data), encoding=encoding) == len(data)
-    assert either.read_text(offset=100 - len(data), encoding=encoding) == text
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16", "utf-8", "utf-8-sig", "utf-7", "cp1252", "cp037"])
+def test_write_text_writes_the_text_and_a_nul_and_nothing_else(encoding, either):
+    for text in "", "caf\u00e9", "x" * 20:
+        data = (text + "\0").encode(encoding)
+        for named in {"size": len(data)}, {"size": None}, {}:
+            either[:] = b"\xdd" * 100
+            assert either.write_text(text, 3, encoding=encoding, **named) == len(data)
+            assert either[:] == b"\xdd" * 3 + data + b"\xdd" * (97 - len(data))
+            assert either.read_text(97, 3, encoding=encoding) == either.read_text(-1, 3, encoding=encoding) == text
+        assert either.write_text(text, 100 - len(data), encoding=encoding) == len(data)
+        assert either.read_text(offset=100 - len(data), encoding=encoding) == text
+    assert either.write_text("a") == 4 and either[:4] == b"a\0\0\0" and either.read_text() == "a"
 
 
-@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-8", "utf-32-le", "gb18030"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-8", "gb18030"])
 def test_read_text_of_a_long_text_is_whole(encoding):
     with NamedMap.create(None, 50000) as m:
         for shift in range(4):  # so that each byte of a character ends what is decoded at once
@@ -2664,116 +2638,6 @@ def test_read_text_of_a_long_text_is_whole(encoding):
             written = m.write_text(text, shift, encoding=encoding)
             m[shift + written:shift + written + 4] = b"\xff" * 4
             assert m.read_text(offset=shift, encoding=encoding) == m.read_text(written, shift, encoding) == text
-
-
-BAD_TEXTS = [
-    ("read_text", LookupError, [args(encoding="no-such"), args(encoding="hex")]),
-    ("read_text", ValueError, [args(1, -1)]), ("write_text", LookupError, [args("a", encoding="no-such")]),
-    ("read_text", TypeError, [args(encoding=8), *map(args, NO_INDEX), *(args(1, bad) for bad in NO_INDEX_OR_NONE)]),
-    ("write_text", TypeError, [*map(args, (b"ab", None, 5, ["a"])), args("a", encoding=8)]),
-    ("write_text", TypeError, [args("a", bad) for bad in NO_INDEX_OR_NONE] + [args("a", 0, bad) for bad in NO_INDEX]),
-    ("write_text", UnicodeEncodeError, [args("a\u20ac", encoding="latin-1"), args("a\ud800"),
-                                        args("\u00e9", encoding="ascii"), args("\ud800", encoding="utf-8")]),
-    ("write_text", ValueError, [*map(args, ("a\0", "\0", "a\0b")), *(args(*each) for each in (
-        ("x" * 50,), ("x", 97), ("", 99), ("", 100), ("", 101), ("x", 2 ** 70), ("x", -4), ("xx", 0, 5), ("xx", 0, 4),
-        ("", 0, 1), ("", 0, 0), ("x", 97, 4)))])]
-
-
-@pytest.mark.parametrize("method, error, cases", BAD_TEXTS)
-def test_text_that_is_refused_changes_nothing(method, error, cases, either):
-    either[:] = before = bytes(range(100))
-    for arguments, named in cases:
-        with pytest.raises(error):
-            getattr(either, method)(*arguments, **named)
-        assert either[:] == before
-    with NamedMap.create(None, 10) as closed, closed.view(access="r") as reader:
-        for text in "x", "":
-            with pytest.raises(TypeError):
-                reader.write_text(text)
-    for each in closed, reader:
-        for use in each.read_text, lambda: each.write_text("x"):
-            with pytest.raises(ValueError, match="is closed"):
-                use()
-
-
-class Record(ctypes.Structure):
-    _layout_, _pack_ = "ms", 1
-    _fields_ = [("packet", ctypes.c_uint8), ("track", ctypes.c_uint16 * 16), ("speed", ctypes.c_double)]
-
-
-C_PROGRAM = r"""
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-#pragma pack(push, 1)
-typedef struct { uint8_t packet; uint16_t track[16]; double speed; } Record;
-#pragma pack(pop)
-#include <fcntl.h>
-#include <sys/mman.h>
-static Record *opened(const char *path)
-{ return mmap(NULL, sizeof(Record), PROT_READ | PROT_WRITE, MAP_SHARED, open(path, O_RDWR), 0); }
-static void store(Record *record, const char *text)
-{
-    size_t i = 0;
-    do record->track[i] = (uint8_t)text[i]; while (text[i++]);
-}
-int main(int argc, char **argv)
-{
-    Record *record = opened(argv[1]);
-    if (argc > 2) {
-        store(record, argv[2]);
-        memset(record->track, 0xDD, sizeof record->track);
-        store(record, argv[3]);
-        return 0;
-    }
-    printf("%d ", record->packet);
-    for (int i = 0; i < 16 && record->track[i]; i++) printf("%04x ", record->track[i]);
-    printf("%.2f\n", record->speed);
-    return 0;
-}
-"""
-
-
-@linux
-def test_text_in_a_field_is_exchanged_with_a_program_in_c(name, tmp_path, start):
-    program, file = str(tmp_path / "record"), tmp_path / "memory"
-    if not shutil.which("gcc"):
-        pytest.skip("no gcc for a program in C")
-    (tmp_path / "record.c").write_text(C_PROGRAM)
-    subprocess.run(["gcc", "-o", program, str(tmp_path / "record.c")], check=True)
-    with NamedMap.create(name, 100, file=file) as m:
-        m[:] = b"\xee" * 100
-        assert start(program, file, "Nuerburgring GP", "Spa").end() == (0, [], "")
-        assert m.read_text(Record.track.size, Record.track.offset) == "Spa"
-        assert m[:1] + m[33:] == b"\xee" * 68 and m[9:33] == b"\xdd" * 24
-        record = m.overlay(Record)
-        record.packet, record.speed = 200, 12.25
-        for text in "N\u00fcrburgring", "\U0001f600 Spa":
-            assert m.write_text(text, Record.track.offset, Record.track.size) == len(text.encode("utf-16-le")) + 2
-        with pytest.raises(ValueError):
-            m.write_text("x" * 16, Record.track.offset, Record.track.size)
-        assert start(program, file).end() == (0, ["200 d83d de00 0020 0053 0070 0061 12.25"], "")
-
-
-# ---------------------------------------------------------------- iterating, the buffer protocol, and hints
-
-def test_iter_is_live_and_yields_ints(either):
-    octets = iter(either)
-    assert next(octets) == 0
-    either[1:3] = b"\5\xff"
-    assert [next(octets), next(octets)] == [5, 255] and iter(octets) is octets
-    assert list(octets) == [0] * 97 and all(type(byte) is int for byte in either)
-
-
-def test_buffer_protocol_is_there_from_python_3_12_on(either):
-    if sys.version_info < (3, 12):
-        assert not hasattr(either, "__buffer__")
-        with pytest.raises(TypeError):
-            memoryview(either)
-        return
-    with memoryview(either) as view:
-        view[5] = 7
-        assert (view.nbytes, view.format, either[5]) == (100, "B", 7)
 
 
 @pytest.mark.skipif(sys.version_info < (3, 10), reason="the hints are written for Python 3.10")
@@ -2787,18 +2651,16 @@ def test_type_hints_of_all_that_is_public_can_be_evaluated():
                 typing.get_type_hints(function)
 
 
-# ---------------------------------------------------------------- views
-
 def test_views_of_a_thousand_ranges_show_the_same_memory(name):
     size, chance = 300000, random.Random(2)
-    ranges = [(0, 1), (1, 10), (65535, 2), (65536, 100), (65537, 70000), (size - 1, 1), (0, size), (131073, None)]
+    ranges = [(0, 1), (65535, 2), (65536, 100), (65537, 70000), (size - 1, 1), (0, size), (131073, None)]
     ranges += [(chance.randrange(size - 100), chance.randrange(1, 100)) for _ in range(1000)]
     with contextlib.ExitStack() as stack, NamedMap.create(name, size) as m:
         m[:] = model = bytearray(index * 7 % 251 for index in range(size))
         for (offset, length), view in [(each, stack.enter_context(m.view(*each))) for each in ranges]:
             length = size - offset if length is None else length
             view[-1] = model[offset + length - 1] = chance.randrange(256)
-            assert (view.size, len(view), bool(view), view[:]) == (length, length, True, model[offset:offset + length])
+            assert view.size == len(view) == length and bool(view) and view[:] == model[offset:offset + length]
             assert (view.address - m.address - offset) % mmap.ALLOCATIONGRANULARITY == 0
         assert m[:] == model
 
@@ -2814,7 +2676,10 @@ def test_view_keeps_its_map_and_outlives_its_close(name):
     address = view.address
     assert gone(name) and view[:2] == b"\1\0" and not is_free(address)
     view.close()
-    assert is_free(address)
+    assert is_free(address) and bool(view) and bool(m)
+    for use in lambda: len(m), lambda: len(view), m.read_text, lambda: view.write_text("x"), view.__enter__:
+        with pytest.raises(ValueError, match="is closed"):
+            use()
 
 
 def test_memory_is_not_mapped_before_it_is_used(name, fault):
@@ -2828,16 +2693,13 @@ def test_memory_is_not_mapped_before_it_is_used(name, fault):
 
 @pytest.mark.skipif(sys.maxsize < 2 ** 32, reason="more than 4 GiB do not fit a 32-bit process")
 def test_memory_beyond_4_gib_is_read_and_written(name):
-    size = 2 ** 32 + 65536 + 5
+    size = 2 ** 32 + 65541
     if free_memory() < size + 2 ** 30:
         pytest.skip("this machine cannot commit 5 GiB")
     with NamedMap.create(name, size) as m, NamedMap.open(name) as other:
         m[2 ** 32 + 1] = 77
         m.write(b"end", size - 3)
-        assert m.address > 2 ** 32 and m[1] == 0  # so that a truncated pointer would crash
-        assert (other.size, other[2 ** 32 + 1], other.read(3, size - 3)) == (-(-size // PAGE) * PAGE, 77, b"end")
-        with other.view(2 ** 32 + 65536, 5) as view:
-            assert view[:] == b"\0\0end"
+        assert m[1] == 0 and (other[2 ** 32 + 1], other.read(3, size - 3)) == (77, b"end")
 
 
 def test_view_of_a_huge_object_takes_only_its_own_pages(name):
@@ -2855,7 +2717,7 @@ def test_view_at_an_address_begins_there_or_is_refused(name):
     free = 0x20000000000 if sys.maxsize > 2 ** 32 else 0x10000000  # above 4 GiB, a truncated pointer would crash
     while not is_free(free) or region_at(free).RegionSize < 0x400000:
         free = region_at(free).BaseAddress + region_at(free).RegionSize + 0xFFFF & ~0xFFFF
-    above, highest = free + 0x100000 + 70001 % 65536, 2 ** (47 if sys.maxsize > 2 ** 32 else 32)
+    above = free + 0x100000 + 70001 % 65536
     with NamedMap.create(name, 300000) as m:
         with m.view(0, 70000, address=free) as view, m.view(70001, 10, address=above) as other:
             assert (view.address, other.address) == (free, above)
@@ -2866,35 +2728,25 @@ def test_view_at_an_address_begins_there_or_is_refused(name):
                     m.view(0, 10, access=access, address=free)
                 assert told(caught) == (487, name)
         assert is_free(free)
-        for offset, address, error, text in [
-                *((0, far, ValueError, "which programs may use") for far in (
-                    0, -65536, 2 ** 64, 2 ** 70, highest + 1, highest + 1 - 65536 + 2 ** 48)),
-                *((*each, ValueError, "congruent modulo") for each in ((0, free + 1), (1, free), (1, free + 4097))),
-                *((0, bad, TypeError, None) for bad in (1.5, "1", b"")), (299991, free, ValueError, "not inside")]:
-            with pytest.raises(error, match=text):
-                m.view(offset, 10, address=address)
 
 
-# ---------------------------------------------------------------- files
+# ---------------------------------------------------------------- file mapping objects
 
 FILE = "caf\u00e9 file.bin"  # of the fixture `path`
 
 
 @pytest.mark.parametrize("form", [str, os.fsencode, lambda path: path, lambda path: path.name])
-def test_create_over_a_path_of_any_form_reads_and_writes_the_file(form, name, path, python, monkeypatch):
+def test_create_over_a_path_of_any_form_reads_and_writes_the_file(form, name, path, monkeypatch):
     monkeypatch.chdir(path.parent)
-    with NamedMap.create(name, 20, file=form(path)) as m:
+    with NamedMap.create(name, 20, file=form(path)) as m, NamedMap.open(name) as other:
         assert (m.size, m.access, m.created, m[:]) == (20, "rw", True, b"0123456789" + bytes(10))
-        other = python("import sys, namedmap\n"
-                       "with namedmap.NamedMap.open(sys.argv[1]) as m:\n"
-                       "    print(m.size, m[:10].decode())\n"
-                       "    m[15:20] = b'there'\n", name)
-        assert other.end() == (0, ["20 0123456789"], "")  # the size of a file is exact
+        other[15:20] = b"there"
+        assert (other.size, other[:10]) == (20, b"0123456789")  # the size of a file is exact
     assert path.read_bytes() == b"0123456789" + bytes(5) + b"there"
 
 
-@pytest.mark.parametrize("mode, access", [(mode, access) for mode in ("r+b", "a+b", "rb") for access in ("r", "rw", "c")
-                                          if (mode, access) != ("rb", "rw")])
+@pytest.mark.parametrize("mode, access", [("r+b", "r"), ("r+b", "rw"), ("r+b", "c"), ("a+b", "rw"), ("rb", "r"),
+                                          ("rb", "c")])
 def test_create_over_an_open_file_duplicates_it(mode, access, path, name):
     with path.open(mode) as file:
         file.seek(3)
@@ -2917,53 +2769,49 @@ def test_create_with_a_size_makes_a_file_larger_and_never_smaller(path):
         with NamedMap.create(None, 50000, file=file) as m:
             assert m.created and m.size == 50000 and is_committed(m) and m[:] == before + bytes(50000 - len(before))
             m[49999] = 1
-        for access in "r", "rw", "c":
-            with NamedMap.create(None, 12, file=file, access=access) as m:
-                assert m.size == 12 and m[:] == (before + bytes(12))[:12]
+        for size, access in (12, "r"), (12, "rw"), (12, "c"), (50000, "r"):
+            with NamedMap.create(None, size, file=file, access=access) as m:
+                assert m.size == size and m[:12] == (before + bytes(12))[:12]
         assert file.read_bytes() == before + bytes(49999 - len(before)) + b"\1"
 
 
+# What is given as the file, or opens it, other arguments, the exception, a part of its text, and the Win32 code.
 no_descriptor = ValueError if ON_WINDOWS else NotImplementedError  # for a malformed security descriptor
-# What is given as the file, or makes it, other arguments, the exception, a part of its text, and the Win32 code.
 REFUSED_FILES = [
     *[("missing", {"access": access, "size": size}, FileNotFoundError, 'a file is made if a size is given, with ', 2)
-      for access, size in (("r", None), ("rw", None), ("c", None), ("r", 10), ("c", 10))],
-    *[(file, {"size": 10}, FileNotFoundError, None, None) for file in (os.path.join("missing folder", "file"), "")],
-    *[("empty", {"access": access}, OSError, "the file is empty; a size", 1006) for access in ("r", "rw", "c")],
+      for access, size in (("rw", None), ("r", None), ("r", 10), ("c", 10))],
+    *[(file, {"size": 10}, FileNotFoundError, "", None) for file in (os.path.join("missing folder", "file"), "")],
+    *[("empty", {"access": access}, OSError, "the file is empty; a size", 1006) for access in ("r", "rw")],
     *[(file, {"access": access, "size": 11}, ValueError, 'bytes, 11 were asked for, and only access="rw"', None)
-      for file in ("empty", FILE, lambda: open(FILE, "rb")) for access in ("r", "c")],
-    *[("folder", {"access": access, "size": 10}, OSError, None, None) for access in ("r", "rw", "c")],
+      for file, access in ((FILE, "r"), ("empty", "c"), (lambda: open(FILE, "rb"), "r"))],
+    *[("folder", {"access": access, "size": 10}, OSError, "", None) for access in ("r", "rw")],
     *[(os.devnull, {"size": size}, OSError, "this is not a file on a disk", None) for size in (None, 10)],
     *[(file, {"size": 10}, ValueError, "a path must not contain NUL", None) for file in ("a\0b", b"a\0b")],
-    *[(file, {}, TypeError, None, None) for file in (5, object())],
-    *[(file, {"size": size}, OSError, "no room|too large", None) for file in (FILE, "new") for size in (
-        2 ** 60, 2 ** 63 - 1)],
-    *[("locked", {"size": size}, PermissionError, 'access="r" may be allowed', 5) for size in (None, 5, 5000)],
+    (5, {}, TypeError, "", None),
+    *[(file, {"size": size}, OSError, "no room|too large", None) for file in (FILE, "new")
+      for size in (2 ** 60, 2 ** 63 - 1)],
+    *[("locked", {"size": size}, PermissionError, 'access="r" may be allowed', 5) for size in (5, 5000)],
     (lambda: io.BytesIO(b"abc"), {}, TypeError, "a path or a file of the system is required, not BytesIO", None),
-    *[(lambda number=number: types.SimpleNamespace(fileno=lambda: number, name="a descriptor", close=int), {}, error,
-       text, None) for number, error, text in ((2 ** 40, ValueError, "no file has the descriptor 1099511627776"),
-                                               (-2 ** 70, ValueError, "no file has"), (987, OSError, None))],
-    (lambda: (file := open(FILE, "rb")).close() or file, {}, ValueError, "closed file", None),
+    (types.SimpleNamespace(fileno=lambda: 2 ** 40), {}, ValueError, "no file has the descriptor 1099511627776", None),
+    (types.SimpleNamespace(fileno=lambda: 987, name="a"), {}, OSError, "", None),
     (lambda: open(os.devnull, "r+b", buffering=0), {"size": 10}, OSError, "this is not a file on a disk", None),
     (lambda: open("empty", "r+b"), {}, OSError, "the file is empty", 1006),
-    *[(lambda mode=mode: open(FILE, mode), {"access": access}, PermissionError, "not opened for access=", 5)
-      for mode, refused in (("rb", ["rw"]), ("ab", ["r", "rw", "c"])) for access in refused],
-    *[(file, {"size": 100, "sddl": "D:(A;;GA;;;WD"}, no_descriptor, None, None) for file in (FILE, "new")]]
+    *[(lambda mode=mode: open(FILE, mode), {"access": access}, PermissionError, f"not opened for access='{access}'", 5)
+      for mode, access in (("rb", "rw"), ("ab", "r"), ("ab", "rw"), ("ab", "c"))],
+    *[(file, {"size": 100, "sddl": "D:(A;;GA;;;WD"}, no_descriptor, "", None) for file in (FILE, "new")]]
 
 
 @pytest.mark.parametrize("file, arguments, error, text, code", REFUSED_FILES)
 def test_create_over_a_file_that_cannot_be_mapped_leaves_it_alone(file, arguments, error, text, code, name, path,
                                                                   monkeypatch):
     def refuse():
-        given = file() if callable(file) else file
         for named in name, None:
-            with pytest.raises(error, match=text) as caught:
-                NamedMap.create(named, file=given, **arguments)
+            with file() if callable(file) else contextlib.nullcontext(file) as opened:
+                with pytest.raises(error, match=text) as caught:
+                    NamedMap.create(named, file=opened, **arguments)
             if isinstance(caught.value, OSError):
-                assert caught.value.filename == getattr(given, "name", given)
+                assert caught.value.filename == getattr(opened, "name", opened)
             assert code is None or told(caught)[0] == code
-        if callable(file):
-            given.close()
 
     monkeypatch.chdir(path.parent)
     path.with_name("empty").write_bytes(b"")
@@ -2983,49 +2831,30 @@ FULL = """
 import os, sys, namedmap
 os.chdir(sys.argv[1])
 with open("file", "wb") as file: file.write(b"0123456789")
-before = len(os.listdir("/dev/fd"))
-def refuse(name, size, file):
-    try: namedmap.NamedMap.create(name, size, file=file)
-    except OSError as error: print(error.strerror, error.filename == getattr(file, "name", file))
-for name in None, sys.argv[2]:
-    for given in "file", open("file", "r+b"), "new":
-        refuse(name, 1 << 20, given)
-del given
-os.chmod("file", 0o444)
-os.seteuid(65534)
-for size in None, 5000: refuse(None, size, "file")
-print(len(os.listdir("/dev/fd")) - before, os.path.getsize("file"), os.listdir("."))
+for given in "file", open("file", "r+b"), "new":
+    try: namedmap.NamedMap.create(sys.argv[2], 1 << 20, file=given)
+    except OSError as error: print(error.strerror, os.path.getsize("file"), os.listdir("."))
 """
 
 
 @linux
-def test_create_over_a_file_on_a_full_disk_or_of_another_user_leaves_it_alone(name, tmp_path):
+def test_create_over_a_file_on_a_full_disk_leaves_it_alone(name, tmp_path):
     lines = in_namespace(f"mount -t tmpfs -o size=64k tmpfs '{tmp_path}'", FULL, str(tmp_path), name)
-    denied = 'Permission denied; opening it for reading with access="r" may be allowed True'
-    assert lines == 6 * ["No space left on device True"] + 2 * [denied] + ["0 10 ['file']"]
+    assert lines == 3 * ["No space left on device 10 ['file']"]
 
 
-@pytest.mark.parametrize("access", ["r", "rw", "c"])
-def test_create_over_a_path_has_the_file_for_itself_on_windows(access, path, name, python):
+@pytest.mark.parametrize("access", ["r", "rw"])
+def test_create_over_a_path_has_the_file_for_itself_on_windows(access, path, name):
     def refuse():
         for named, size in ((None, None), (name + " 2", 5)) if ON_WINDOWS else ():
             with pytest.raises(PermissionError, match="the file is open elsewhere") as caught:
                 NamedMap.create(named, size, file=path, access=access)
             assert told(caught) == (32, str(path)) and "access=" not in str(caught.value)
 
-    other = python("import sys\n"
-                   "with open(sys.argv[1], 'r+b') as file:\n"
-                   "    print('ready', flush=True)\n"
-                   "    sys.stdin.readline()\n"
-                   "    print(file.read().decode())\n", str(path))
-    assert other.line() == "ready"
-    refuse()
-    with path.open("r+b") as file, NamedMap.create(name, file=file if ON_WINDOWS else path, access=access) as m:
-        assert m[:] == b"0123456789"
-        if access == "rw":
-            m[0] = 65
-    other.enter()
-    assert other.end() == (0, [("A" if access == "rw" else "0") + "123456789"], "")
+    with path.open("r+b") as file:
+        refuse()
+        with NamedMap.create(name, file=file if ON_WINDOWS else path, access=access) as m:
+            assert m[:] == b"0123456789"
     m = NamedMap.create(name, file=path, access=access)
     with pytest.raises(PermissionError) if ON_WINDOWS else contextlib.nullcontext():
         path.open("rb").close()
@@ -3046,24 +2875,18 @@ def test_create_over_a_file_that_another_program_has_open_for_a_moment_waits_for
 
 RACER = """
 import sys, namedmap
-created = done = 0
+done = 0
 while done < 60:
     try:
-        with namedmap.NamedMap.create(sys.argv[1], 4096, file=sys.argv[2], exist_ok=True) as m:
-            created += m.created
-            done += 1
-            m[0] = 1
-    except PermissionError as error:
-        if getattr(error, "winerror", None) != namedmap.ERROR_SHARING_VIOLATION:  # the others had it at each attempt
-            raise
-print(created, flush=True)
+        with namedmap.NamedMap.create(sys.argv[1], 4096, file=sys.argv[2], exist_ok=True): done += 1
+    except PermissionError as error:  # the others had it at each attempt
+        if getattr(error, "winerror", None) != namedmap.ERROR_SHARING_VIOLATION: raise
 """
 
 
 def test_create_over_the_same_file_in_processes_at_once_succeeds_in_all(name, path, python):
-    ended = [racer.end() for racer in [python(RACER, name, str(path.parent / "new")) for _ in range(3)]]
-    assert [(status, err) for status, _, err in ended] == [(0, "")] * 3
-    assert sum(int(lines[0]) for _, lines, _ in ended) > 0
+    racers = [python(RACER, name, str(path.with_name("new"))) for _ in range(3)]
+    assert [racer.end() for racer in racers] == [(0, [], "")] * 3
 
 
 def test_create_over_a_file_looks_at_the_name_first(path, name):
@@ -3074,7 +2897,7 @@ def test_create_over_a_file_looks_at_the_name_first(path, name):
             with pytest.raises(FileExistsError):
                 NamedMap.create(name, 2 * PAGE, file=file)
             with NamedMap.create(name, 10, file=file, exist_ok=True) as m:
-                assert (m.created, m[:5]) == (False, b"there")
+                assert (m.created, m.size, m[:5]) == (False, 10, b"there")
             with NamedMap.create(name, file=file, exist_ok=True, access="r") as m:
                 assert (m.created, m.access, m.size) == (False, "r", PAGE)
             with pytest.raises(ValueError, match=f"has {PAGE} bytes, and {2 * PAGE} were asked for"):
@@ -3127,19 +2950,27 @@ def test_create_over_a_file_that_fails_takes_back_only_its_own_growth(opened, si
         os.write(calls[-1][5].value, bytes(grown) + added)
 
     calls = fault("create_file_mapping", before=grow, code=8)
-    with path.open("r+b") if opened else contextlib.nullcontext(path) as file:
+    with path.open("r+b") as file:
+        opened or file.close()
         with pytest.raises(OSError, match="injected") as caught:
-            NamedMap.create(name, size, file=file)
+            NamedMap.create(name, size, file=file if opened else path)
     assert told(caught) == (8, str(path)) and path.read_bytes() == (b"0123456789" + bytes(grown) + added)[:left]
 
 
 @pytest.mark.parametrize("found", [b"", bytes(10), b"added", bytes(10) + b"added"])
-def test_create_over_a_new_file_that_fails_deletes_it_unless_others_have_written(found, name, path, fault):
-    new = path.with_name("new")
-    calls = fault("create_file_mapping", before=lambda: os.write(calls[-1][5].value, found), code=8)
-    with pytest.raises(OSError, match="injected"):
-        NamedMap.create(name, 10, file=new)
-    assert new.read_bytes() == found if b"added" in found else not new.exists()
+def test_create_over_a_new_file_that_fails_deletes_it_unless_others_have_written(found, name, path, fault, monkeypatch):
+    def meddle():
+        os.write(calls[-1][5].value, found)
+        os.chdir(str(path.parent / "other"))
+
+    path.with_name("other").mkdir()
+    (path.parent / "other" / "new").write_bytes(b"another file")
+    monkeypatch.chdir(path.parent)
+    calls = fault("create_file_mapping", before=meddle, code=8)
+    with pytest.raises(OSError, match="injected") as caught:
+        NamedMap.create(name, 10, file="new")
+    assert caught.value.filename == "new" and open("new", "rb").read() == b"another file"
+    assert path.with_name("new").read_bytes() == found if b"added" in found else not path.with_name("new").exists()
 
 
 @linux
@@ -3150,69 +2981,32 @@ def test_create_over_a_new_file_that_fails_deletes_no_file_that_has_replaced_it(
     assert path.with_name("new").read_bytes() == b"0123456789"
 
 
-def test_create_over_a_new_file_that_fails_deletes_it_wherever_the_process_is_now(name, path, fault, monkeypatch):
-    other = path.parent / "other"
-    other.mkdir()
-    (other / "new").write_bytes(b"another file")
-    monkeypatch.chdir(path.parent)
-    fault("create_file_mapping", before=lambda: os.chdir(str(other)), code=8)
-    with pytest.raises(OSError, match="injected") as caught:
-        NamedMap.create(name, 10, file="new")
-    assert caught.value.filename == "new"
-    assert (other / "new").read_bytes() == b"another file" and not (path.parent / "new").exists()
+HINT = 'injected; opening it for reading with access="r" may be allowed'
+MADE = 'injected; a file is made if a size is given, with access="rw"'
 
 
-# ---------------------------------------------------------------- errors of the system, and flush
-
-HINT = '; opening it for reading with access="r" may be allowed'
-MADE = '; a file is made if a size is given, with access="rw"'
-
-
-def flush_file(_):
-    with NamedMap.create(None, file=FILE) as m:
-        m.flush()
+@pytest.mark.parametrize("access, code, text", [("rw", 5, HINT), ("rw", 2, MADE), ("rw", 8, "injected"),
+                                                ("r", 5, "injected"), ("c", 5, "injected")])
+def test_create_over_a_file_that_cannot_be_opened_says_what_would_help(access, code, text, path, fault):
+    fault("open_file", code=code)
+    with pytest.raises(OSError) as caught:
+        NamedMap.create(None, file=path, access=access)
+    assert told(caught)[0] == code and caught.value.strerror == text
 
 
-def flush_view_of_file(_):
-    with NamedMap.create(None, file=FILE) as m, m.view(3) as view:
-        view.flush()
+@pytest.mark.parametrize("use", FIRST_USES)
+def test_first_use_of_memory_that_cannot_be_mapped_raises_that_and_leaks_nothing(use, name, fault):
+    def refuse():
+        for code in 5, 8:
+            calls = fault("map_view", code=code)
+            with NamedMap.create(name, 100) as m:
+                for _ in range(2):
+                    with pytest.raises(OSError, match="injected") as caught:
+                        use(m)
+                    assert told(caught) == (code, name)
+            assert gone(name) and len(calls) == 2
 
-
-# A use of a map, or of the file a method of the layer, or of os, with which it fails, the error, the text
-# of the exception, and what is in its filename.
-INJECTED = [
-    *[(use, "map_view", *error, "name") for use, error in zip(FIRST_USES, itertools.cycle((
-        (2, "injected"), (5, "injected"), (8, "injected"), (OSError(errno.ENODEV, "no map"), "no map"))))],
-    *[(lambda m, access=access: NamedMap.create(None, file=FILE, access=access), "open_file", code, text, None)
-      for access, code, text in (("rw", 5, "injected" + HINT), ("rw", 2, "injected" + MADE), ("rw", 8, "injected"),
-                                 ("r", 5, "injected"), ("c", 5, "injected"))],
-    *[(use, method, *error, "file") for use in (flush_file, flush_view_of_file) for method, *error in (
-        ("flush_view", 8, "injected"), ("fsync", OSError(errno.EIO, "bad disk"), "bad disk"))]]
-
-
-@pytest.mark.parametrize("use, method, error, text, blamed", INJECTED)
-def test_call_that_fails_in_the_system_says_why_and_changes_nothing(use, method, error, text, blamed, name, path, fault,
-                                                                    monkeypatch):
-    def fail(_):
-        raise OSError(*error.args)
-
-    def work():
-        monkeypatch.chdir(path.parent)
-        with NamedMap.create(name, 100) as m:
-            if method == "fsync":
-                monkeypatch.setattr(os, "fsync", fail)
-            else:
-                fault(method, **{"code": error} if isinstance(error, int) else {"raises": OSError(*error.args)})
-            with pytest.raises(OSError) as caught:
-                use(m)
-            monkeypatch.undo()
-            monkeypatch.chdir(path.parent)
-            assert (caught.value.strerror, caught.value.filename) == (text, {"name": name, "file": FILE}.get(blamed))
-            assert told(caught)[0] == error if isinstance(error, int) else caught.value.errno == error.errno
-            assert m[:] == bytes(100)
-        assert gone(name) and os.listdir(".") == [FILE] and path.read_bytes() == b"0123456789"
-
-    assert_no_growth(work, 3)
+    assert_no_growth(refuse, 3)
 
 
 @linux
@@ -3226,11 +3020,28 @@ def test_first_use_of_what_the_system_cannot_map_raises_its_errno(name):
             assert m.view(2 ** 61, 10)[:] == bytes(10)
     finally:
         os.unlink(huge)
-    device = "/sys/kernel/mm/transparent_hugepage/enabled"  # a file that cannot be mapped
-    if os.path.exists(device):
-        with NamedMap.create(name, 1, file=device, access="r") as m, pytest.raises(OSError) as caught:
-            m.read()
-        assert (caught.value.errno, caught.value.filename) == (errno.ENODEV, name)
+
+
+def test_flush_that_fails_blames_the_file(name, path, fault, monkeypatch):
+    def fsync(_):
+        raise OSError(errno.EIO, "bad disk")
+
+    def refuse():
+        with NamedMap.create(name, file=path) as m, m.view(3) as view:
+            for each in m, view:
+                fault("flush_view", code=8)
+                with pytest.raises(OSError, match="injected") as caught:
+                    each.flush()
+                assert told(caught) == (8, str(path))
+                monkeypatch.undo()
+                monkeypatch.setattr(os, "fsync", fsync)
+                with pytest.raises(OSError, match="bad disk") as caught:
+                    each.flush()
+                assert (caught.value.errno, caught.value.filename) == (errno.EIO, str(path))
+                monkeypatch.undo()
+        path.open("r+b").close()
+
+    assert_no_growth(refuse, 3)
 
 
 @pytest.mark.parametrize("opened", [False, True], ids=["path", "open file"])
@@ -3253,7 +3064,7 @@ def test_flush_hands_over_its_pages_and_then_syncs_the_file(opened, path, name, 
         opened or file.close()
         with NamedMap.create(name, size, file=file if opened else path) as m, NamedMap.open(name) as other:
             m[size - 1] = m[0] = 65
-            for part in (), (PAGE - 1, 2), (5 * PAGE,), (PAGE, PAGE), (PAGE - 1, 1), (size - 1,):
+            for part in (), (PAGE - 1, 2), (5 * PAGE,), (PAGE, PAGE), (size - 1,):
                 assert synced(m, *part) == [True] and synced(other, *part) == []  # which has no file
             view, reader, private = m.view(3 * PAGE - 7, 2 * PAGE), m.view(access="r"), m.view(access="c")
             assert synced(view, 10) == synced(view, 7, PAGE) == synced(reader) == synced(private) == [True]
@@ -3268,28 +3079,23 @@ def test_flush_hands_over_its_pages_and_then_syncs_the_file(opened, path, name, 
     assert path.read_bytes()[::size - 1] == b"AA"
 
 
-def dirty(address):
-    """How many KiB of the mapping at an address are still to be written."""
-    with open("/proc/self/smaps") as file:
-        for line in file:
-            if re.match("[0-9a-f]+-", line):
-                start, end = (int(number, 16) for number in line.split(" ")[0].split("-"))
-            elif "_Dirty" in line and start <= address < end:
-                yield int(line.split()[1])
-
-
 @linux
 def test_flush_writes_its_pages_to_the_disk(path, name):
+    def is_dirty():
+        with open("/proc/self/smaps") as file:
+            facts = file.read().split(f"\n{m.address:x}-")[1].split("VmFlags")[0]
+        return any(map(int, re.findall(r"_Dirty: *(\d+)", facts)))
+
     with NamedMap.create(name, 4 * PAGE, file=path), NamedMap.open(name) as m:  # which has no file to sync
-        with path.open("r+b") as file, mmap.mmap(file.fileno(), PAGE) as other:
-            other[0] = 1
-            other.flush()
-            if any(dirty(ctypes.addressof(ctypes.c_char.from_buffer(other)))):
-                pytest.skip("a file system in memory: what is written stays dirty")
+        m[0] = 1
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+        if is_dirty():
+            pytest.skip("a file system in memory: what is written stays dirty")
         m[PAGE - 1:PAGE + 1] = b"xx"
-        assert any(dirty(m.address))
+        assert is_dirty()
         m.flush(PAGE - 1, 2)
-        assert not any(dirty(m.address))
+        assert not is_dirty()
 
 
 # ---------------------------------------------------------------- mutexes, events and semaphores: their lives
