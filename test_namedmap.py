@@ -707,50 +707,32 @@ STRANGE = [
     None, True, -1, 0, 101, 2 ** 63, 10 ** 30, -10 ** 30, 0.001, math.nan, math.inf, 1j, "", "x", "Local", "r",
     "\ud800", b"", b"x" * 101, memoryview(b"xyzt")[::2], array.array("d", [1.5]), object(), object, [1], {}, (), print,
     Index(2 ** 64), fractions.Fraction(1, 2), ctypes.c_int, ctypes.c_int(1), ctypes.c_char * 0, ctypes.c_char * 2 ** 20,
-    ctypes.c_void_p, ctypes.py_object, ctypes.Structure, ctypes.Array, ctypes.CFUNCTYPE(None), slice("a"),
-    ctypes.POINTER(ctypes.c_int), slice(None, None, 0), slice(None, None, -7), slice(10 ** 30, None, -9)]
-with memoryview(b"x") as released_memoryview:
-    STRANGE.append(released_memoryview)
-USUAL = {"ctype": ctypes.c_uint8, "data": b"x", "flags": 0, "handle": 0, "key": 0, "objects": [], "pid": 0, "size": 100,
-         "text": "x", "timeout": 0.001, "value": 1}  # what is not here has a default
-
-
-def call_everything(new, name):
-    """Call each method of a class with strange arguments, and return an object that has survived them."""
-    chance, thing = random.Random(6), new()
-    for entry in sorted(set(dir(type(thing))) - set(dir(object))):
-        if not callable(getattr(type(thing), entry)) or entry[0] == "_" and not entry.endswith("__"):
-            continue
-        parameters = inspect.signature(getattr(thing, entry)).parameters
-        usual = {each: {"name": name, **USUAL}.get(each, parameters[each].default) for each in parameters
-                 if each != "exc_info"}
-        cases = [{each: value} for each in usual for value in STRANGE]
-        cases += [{each: chance.choice(STRANGE) for each in chance.sample(list(usual), 2)}
-                  for _ in range(100 * ROUNDS) if len(usual) > 1]
-        for case in [{}, *cases]:
-            risky = [value for each, value in case.items() if each in ("handle", "pid", "timeout")]
-            if not any(value is None or isinstance(value, (int, float)) for value in risky):
-                with contextlib.suppress(TypeError, ValueError, LookupError, OSError, RuntimeError):
-                    getattr(thing, entry)(**{**usual, **case})
-            thing = new() if thing.closed else thing
-        with contextlib.suppress(RuntimeError):
-            while isinstance(thing, Mutex):
-                thing.release()
-    return thing
+    ctypes.c_void_p, ctypes.Structure, ctypes.CFUNCTYPE(None), ctypes.POINTER(ctypes.c_int), slice("a"),
+    slice(None, None, 0), slice(None, None, -7), slice(10 ** 30, None, -9)]
+USUAL = {"ctype": ctypes.c_uint8, "data": b"x", "flags": 0, "handle": 0, "key": 0, "pid": 0, "size": 100, "text": "x",
+         "timeout": 0.001, "value": 1}  # what is not here has a default
 
 
 @pytest.mark.parametrize("new", [lambda: NamedMap.create(None, 100).view(), *(kind.create for kind in KINDS)])
 def test_call_with_strange_arguments_does_no_harm(new, name, tmp_path, monkeypatch):
     def work():
-        thing = call_everything(new, name)
+        thing = new()
+        for entry in sorted(set(dir(type(thing))) - set(dir(object))):
+            if callable(getattr(type(thing), entry)) and (entry[0] != "_" or entry.endswith("__")):
+                parameters = inspect.signature(getattr(thing, entry)).parameters
+                usual = {each: {"name": name, **USUAL}.get(each, parameters[each].default) for each in parameters
+                         if each != "exc_info"}
+                for parameter, value in itertools.product(usual, STRANGE):
+                    if isinstance(value, (int, float, type(None))) and parameter in ("handle", "pid", "timeout"):
+                        continue  # it may be what something else has, or wait for long
+                    with contextlib.suppress(TypeError, ValueError, LookupError, OSError, RuntimeError):
+                        getattr(thing, entry)(**{**usual, parameter: value})
+                with contextlib.suppress(RuntimeError):
+                    while isinstance(thing, Mutex):
+                        thing.release()
+                thing = new() if thing.closed else thing
         if isinstance(thing, (NamedMap, View)):
             assert thing.write(b"ab", 98) == 2 and thing[98:] == b"ab" and len(list(thing)) == 100
-        elif isinstance(thing, Event):
-            thing.set()
-            assert thing.wait(0)
-        else:
-            assert thing.acquire(timeout=0) or isinstance(thing, Semaphore)
-            thing.release()
 
     monkeypatch.chdir(tmp_path)  # where files are made
     assert_no_growth(work, 2)
@@ -2816,8 +2798,6 @@ REFUSED_FILES = [
     (lambda: io.BytesIO(b"abc"), {}, TypeError, "a path or a file of the system is required, not BytesIO", None),
     (types.SimpleNamespace(fileno=lambda: 2 ** 40), {}, ValueError, "no file has the descriptor 1099511627776", None),
     (types.SimpleNamespace(fileno=lambda: 987, name="a"), {}, OSError, None, None),
-    (lambda: open(os.devnull, "r+b", buffering=0), {"size": 10}, OSError, "this is not a file on a disk", None),
-    (lambda: open("empty", "r+b"), {}, OSError, "the file is empty", 1006),
     *[(lambda mode=mode: open(FILE, mode), {"access": access}, PermissionError, f"not opened for access='{access}'", 5)
       for mode, access in (("rb", "rw"), ("ab", "r"), ("ab", "rw"), ("ab", "c"))],
     *[(file, {"size": 100, "sddl": "D:(A;;GA;;;WD"}, no_descriptor, None, None) for file in (FILE, "new")]]
@@ -2955,8 +2935,9 @@ def test_create_over_a_file_closes_it_if_another_process_has_just_made_the_memor
         assert not m.created
         path.open("r+b").close()
     others[0].close()
-    with pytest.raises(FileExistsError):
+    with pytest.raises(FileExistsError) as caught:
         NamedMap.create(name, 10, file=path)
+    assert told(caught) == (183, name)
     others[1].close()
     path.open("r+b").close()
 
