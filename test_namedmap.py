@@ -2349,6 +2349,7 @@ def use_in_child(was_forked, things, go):
     for first, second, again in things:
         assert second is again and first is not second and first.name == second.name and first.created == was_forked
         for thing in (first, second):
+            assert thing.name is None or not gone(thing.name)
             if isinstance(thing, NamedMap):
                 thing[0] += 1
                 assert (thing.size, thing[50:60]) == (100, b"0123456789")
