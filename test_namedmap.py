@@ -2831,7 +2831,10 @@ def test_create_over_a_file_that_cannot_be_mapped_leaves_it_alone(file, argument
 
 
 @linux
-def test_create_over_a_link_that_leads_nowhere_makes_nothing(path):
+def test_create_over_a_fifo_or_a_link_that_leads_nowhere_raises_at_once(path):
+    os.mkfifo(path.with_name("fifo"))
+    with pytest.raises(OSError, match="this is not a file on a disk"):
+        NamedMap.create(None, 10, file=path.with_name("fifo"), access="r")
     path.with_name("link").symlink_to("nowhere")
     with pytest.raises(FileNotFoundError):
         NamedMap.create(None, 10, file=path.with_name("link"))
