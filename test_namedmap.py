@@ -2771,13 +2771,14 @@ def test_create_with_a_size_makes_a_file_larger_and_never_smaller(path):
     missing, empty = path.with_name("missing"), path.with_name("empty")
     empty.write_bytes(b"")
     for file, before in (path, b"0123456789"), (missing, b""), (empty, b""):
-        with NamedMap.create(None, 50000, file=file) as m:
-            assert m.created and m.size == 50000 and is_committed(m) and m[:] == before + bytes(50000 - len(before))
-            m[49999] = 1
-        for size, access in (12, "r"), (12, "rw"), (12, "c"), (50000, "r"):
+        with NamedMap.create(None, 70000, file=file) as m:
+            assert m.created and m.size == 70000 and is_committed(m) and m[:] == before + bytes(70000 - len(before))
+            m[69999] = 1
+            assert m.view(69998)[:] == b"\0\1"
+        for size, access in (12, "r"), (12, "rw"), (12, "c"), (70000, "r"):
             with NamedMap.create(None, size, file=file, access=access) as m:
                 assert m.size == size and m[:12] == (before + bytes(12))[:12]
-        assert file.read_bytes() == before + bytes(49999 - len(before)) + b"\1"
+        assert file.read_bytes() == before + bytes(69999 - len(before)) + b"\1"
 
 
 no_descriptor = ValueError if ON_WINDOWS else NotImplementedError  # for a malformed security descriptor
@@ -3032,6 +3033,11 @@ def test_first_use_of_what_the_system_cannot_map_raises_its_errno(name):
             assert m.view(2 ** 61, 10)[:] == bytes(10)
     finally:
         os.unlink(huge)
+    device = "/sys/kernel/mm/transparent_hugepage/enabled"  # a file that cannot be mapped
+    if os.path.exists(device):
+        with NamedMap.create(name, 1, file=device, access="r") as m, pytest.raises(OSError) as caught:
+            m.read()
+        assert (caught.value.errno, caught.value.filename) == (errno.ENODEV, name)
 
 
 @pytest.mark.parametrize("method", ["flush_view", "fsync"])
