@@ -886,12 +886,13 @@ def test_first_use_that_fails_uses_what_another_thread_has_mapped(memory, fault)
     (SEMAPHORE, Semaphore.release), (SEMAPHORE, lambda s: Semaphore.create(s.name))])
 def test_refused_call_leaks_nothing_and_its_exception_keeps_no_name(kind, call, name):
     def work():
+        handles, regions = handle_count(), mapped_regions()
         thing = kind.create(name) if kind is MEMORY else kind.ready(name)
-        regions = mapped_regions()
         with pytest.raises((OSError, ValueError, TypeError, IndexError, RuntimeError)) as caught:
             call(thing)
         thing.close()
-        assert caught.value.__traceback__ and gone(name) and mapped_regions() <= regions
+        assert caught.value.__traceback__ and gone(name)
+        assert handle_count() <= handles and (kind is not MEMORY or mapped_regions() <= regions)
 
     assert_no_growth(work, 5)
 
@@ -4652,7 +4653,7 @@ def run_detached(*command):
     return subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command], cwd=HERE, timeout=60).returncode
 
 
-def test_program_without_streams_uses_memory_and_the_command_line(name):
+def test_program_without_streams_uses_memory_and_the_command_line(name, monkeypatch):
     answer = answer_of(name, lambda: run_detached(sys.executable, "-c", PROGRAM, "namedmap", name))
     assert answer == f"namedmap {namedmap.__version__} by SourceFileLoader without streams"
     with NamedMap.create(name, 100) as m:
@@ -4661,6 +4662,8 @@ def test_program_without_streams_uses_memory_and_the_command_line(name):
                                   (["read"], 2), (["--help"], 0)):
             assert run_detached(sys.executable, "-m", "namedmap", *arguments) == status, arguments
         assert m.read_text() == "text"
+        monkeypatch.setattr(sys, "stderr", None)
+        assert namedmap.main(["create", name]) == 1
 
 
 def test_program_without_docstrings_shows_the_same_help_and_errors(name, start):
