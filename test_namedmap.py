@@ -95,21 +95,17 @@ def path(tmp_path):
 # ---------------------------------------------------------------- the four classes
 
 class Kind:
-    """What the tests need to know of one class."""
+    """What the tests need to know of one class.
+
+    ready() makes a mutex, event or semaphore that one thread, and no second one, can get at once, which take() does.
+    """
 
     def __init__(self, cls, what, ready=None, take=None):
-        self.cls, self.what, self._ready, self.take = cls, what, ready, take
+        self.cls, self.what, self.open, self.ready, self.take = cls, what, cls.open, ready, take
 
     def create(self, name=None, **arguments):
         """A new object, with the usual arguments."""
         return self.cls.create(name, *[100] * (self.cls is NamedMap), **arguments)
-
-    def open(self, name, **arguments):
-        return self.cls.open(name, **arguments)
-
-    def ready(self, name=None):
-        """A mutex, event or semaphore that one thread, and no second one, can get at once."""
-        return self._ready(name)
 
     @contextlib.contextmanager
     def busy(self, name=None):
@@ -140,9 +136,9 @@ class Kind:
 
 MEMORY = Kind(NamedMap, "a file mapping object")
 MUTEX = Kind(Mutex, "a mutex", Mutex.create, lambda thing, timeout=0: thing.acquire(timeout=timeout))
-EVENT = Kind(Event, "an event", lambda name: Event.create(name, manual_reset=False, initial_state=True),
+EVENT = Kind(Event, "an event", lambda name=None: Event.create(name, manual_reset=False, initial_state=True),
              lambda thing, timeout=0: thing.wait(timeout))
-SEMAPHORE = Kind(Semaphore, "a semaphore", lambda name: Semaphore.create(name, 1, 1), MUTEX.take)
+SEMAPHORE = Kind(Semaphore, "a semaphore", lambda name=None: Semaphore.create(name, 1, 1), MUTEX.take)
 WAITABLES = [MUTEX, EVENT, SEMAPHORE]
 KINDS = [MEMORY, *WAITABLES]
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=repr)
