@@ -936,9 +936,10 @@ holder, sys.kept = Holder(), everything(name + "0")
 Holder()
 sys.kept[4].acquire()
 """,
-    "atexit": """
-kept = [everything(name)]
+    "a thread that ends late, and atexit": """
+kept, things, end = [everything(name)], everything(name), threading.main_thread().join
 atexit.register(lambda: [use(*kept[0]), close(kept[0]), use(*everything(name)), kept.append(everything(name))])
+threading.Thread(target=lambda: [end(), use(*things), use(*everything(name)), close(things)]).start()
 """,
     "daemons": """
 def repeat(started):
@@ -951,12 +952,10 @@ def repeat(started):
 shared, started = everything(name), [threading.Event() for _ in range(3)]
 for event in started:
     threading.Thread(target=repeat, args=[event], daemon=True).start()
-[event.wait() for event in started]
+for event in started:
+    event.wait()
 """,
-    "a thread that ends later": """
-things, end = everything(name), threading.main_thread().join
-threading.Thread(target=lambda: [end(), use(*things), use(*everything(name)), close(things)]).start()
-"""}
+}
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
