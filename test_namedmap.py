@@ -833,7 +833,7 @@ USES_OF_MAP = USES + [lambda m: m.view(1, 2)[0], lambda m: m.handle, pickle.dump
 def test_use_after_close_raises_value_error(uses, name):
     m = NamedMap.create(name, 100)
     thing = m if uses is USES_OF_MAP else m.view()
-    thing[0]
+    thing.flush()
     thing.close()
     for use in uses:
         with pytest.raises(ValueError, match="is closed") as caught:
