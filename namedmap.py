@@ -83,7 +83,7 @@ from ctypes import c_int, c_long, c_size_t as SIZE_T
 from ctypes.wintypes import (
     BOOL, BOOLEAN, DWORD, HANDLE, LARGE_INTEGER, LONG, LPCVOID, LPCWSTR, LPVOID, ULONG, USHORT)
 from functools import lru_cache
-from math import ceil
+from math import ceil, inf
 from operator import index
 
 TYPE_CHECKING = bool()  # typing is not imported at run time; some editors would pass over what stands under False
@@ -181,9 +181,9 @@ def _check_access(access: str) -> str:
     return access
 
 
-def _check_timeout(timeout: float | None) -> float | None:
+def _check_timeout(timeout: float | None) -> float:
     if timeout is None:
-        return None
+        return inf
     if not isinstance(timeout, (int, float)):
         raise TypeError(f"a timeout must be a number of seconds or None, not {type(timeout).__name__}")
     if not 0 <= timeout <= threading.TIMEOUT_MAX:  # false for NaN, too
@@ -1702,11 +1702,7 @@ if sys.platform == "linux":
 # ---------------------------------------------------------------- kernel objects
 
 class _OwnedHandle(_Owned):
-    __slots__ = ("file",)
-
-    def __init__(self, value: int) -> None:
-        super().__init__(value)
-        self.file: _OwnedFile | None = None  # behind memory that was created over one
+    file: _OwnedFile | None = None  # behind memory that was created over one
 
     def __del__(self, layer: Layer = _layer) -> None:
         layer.close_handle(self.value)
@@ -1728,17 +1724,17 @@ class _Lost:
         raise self._class(*self._arguments)
 
 
-def _wait_until_there(name: str, timeout: float | None, call: Callable[[], int]) -> int:
-    """Repeat a call that opens by name until something has the name, for at most `timeout` seconds."""
-    end = None if timeout is None else time.monotonic() + timeout
-    pause = 0.001
+def _opened(name: str, timeout: float | None, call: Callable[..., int], *arguments: Any) -> int:
+    """What a call that opens by name returns, as soon as something has the name; this waits for that."""
+    _check_name(name, opening=True)
+    end, pause = time.monotonic() + _check_timeout(timeout), 0.001
     while True:
         try:
-            return call()
+            return call(*arguments)
         except FileNotFoundError as error:
             if error.strerror != _NAME_CAUSES[ERROR_FILE_NOT_FOUND]:
                 raise  # something else is missing, such as the file behind memory
-            left = pause if end is None else end - time.monotonic()
+            left = end - time.monotonic()
             if left <= 0:
                 scope, _, rest = name.rpartition("\\")
                 other = f"Local\\{rest}" if scope == "Global" else f"Global\\{rest}"
@@ -1757,9 +1753,9 @@ def _checked_handle(handle: int, kind: str) -> int:
     try:
         found = _layer.handle_kind(handle)
     except OSError as error:
-        if error.errno != errno.EBADF:
-            raise
-        raise _os_error(ERROR_INVALID_HANDLE, f"handle {handle:#x} is closed, or belongs to another process") from None
+        if error.errno == errno.EBADF:
+            error.strerror = f"handle {handle:#x} is closed, or belongs to another process"
+        raise
     if found != kind:
         raise _os_error(ERROR_INVALID_HANDLE, f"handle {handle:#x} belongs to another kind of object: {found}")
     return handle
@@ -1792,6 +1788,7 @@ class _Closable:
     # What the object needs; None after close().  A call refers to it meanwhile, so that close() in another thread, in a
     # signal handler or in a __del__ never closes a handle under the call.
     _owned: Any
+    _arguments: tuple[str, ...] = ()  # what open() needs besides the name, and repr() shows
 
     def __new__(cls, *args: object, **kwargs: object) -> Any:
         """Raise TypeError: create(), open() and from_handle() make objects, and view() of a NamedMap makes Views."""
@@ -1813,9 +1810,24 @@ class _Closable:
         """
         self._owned = None
 
-    def _check_open(self) -> None:
-        if self._owned is None:
+    def _check_open(self) -> Any:
+        """What the object needs; ValueError if it is closed."""
+        owned = self._owned
+        if owned is None:
             raise ValueError(f"{type(self).__name__} {self._name!r} is closed")
+        return owned
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a function with the handle, which stays open meanwhile."""
+        owned = self._owned
+        try:
+            if owned is None:
+                self._check_open()
+            return function(owned.value, *arguments)
+        except OSError as error:
+            raise _blame(error, self._name)
+        finally:
+            del owned  # a traceback would keep it, and with it the name
 
     def __enter__(self: Closable) -> Closable:
         """Return the object itself; ValueError if it is closed."""
@@ -1827,7 +1839,7 @@ class _Closable:
         self.close()
 
     def _details(self) -> str:
-        return ""
+        return "".join(f", {key}={getattr(self, '_' + key)!r}" for key in self._arguments)
 
     def __repr__(self) -> str:
         owned = self._owned
@@ -1881,37 +1893,22 @@ class _Object(_Closable):
             raise ValueError(f"no process has the id {pid}")
         return int(self._call(_layer.duplicate_handle, pid))
 
-    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a function with the handle, which stays open meanwhile; ValueError if it is closed."""
-        owned = self._owned
-        try:
-            self._check_open()
-            return function(owned.value, *arguments)
-        except OSError as error:
-            raise _blame(error, self._name)
-        finally:
-            del owned  # a traceback would keep it, and with it the name
-
-    def _open_arguments(self) -> dict[str, Any]:
-        """What open() needs, besides the name, for an object like this one."""
-        return {}
-
     def __reduce__(self) -> Any:
         """While multiprocessing starts a process, hand the handle over to it; else note the name, to be opened by it.
 
         Raises TypeError if that needs a name, and there is none; ValueError if the object is closed.
         """
         self._check_open()
+        restored = type(self), self._name, {key: getattr(self, key) for key in self._arguments}
         context = sys.modules.get("multiprocessing.context")
         popen = context and context.get_spawning_popen()
         if popen:
             handed = self._call(_layer.hand_over, popen)
-            mark = b"%d " % os.getpid() + os.urandom(16)
-            return _restore, (type(self), self._name, self._open_arguments(), mark, handed)
+            return _restore, (*restored, b"%d " % os.getpid() + os.urandom(16), handed)
         if self._name is None:
             raise TypeError(f"a {type(self).__name__} without a name cannot be pickled: pass it on as an argument of a "
                             "multiprocessing.Process, by inheritance or by duplicate()")
-        return _restore, (type(self), self._name, self._open_arguments())
+        return _restore, restored
 
 
 # ---------------------------------------------------------------- memory and views
@@ -1920,21 +1917,23 @@ _GRANULARITY = 0x10000  # SYSTEM_INFO.dwAllocationGranularity: where a view may 
 
 
 class _OwnedView(_Owned):
-    __slots__ = ()
-
     def __del__(self, layer: Layer = _layer, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         if not is_finalizing():  # then the system unmaps it, while daemon threads may still read
             layer.unmap_view(*self.value)
 
 
-def _map_array(handle: int, access: str, offset: int, size: int, address: int | None = None) -> Any:
-    """A ctypes array over part of a file mapping object, which unmaps it at the end of its life."""
+def _mapped(handle: int, access: str, offset: int, size: int,
+            address: int | None = None) -> tuple[Any, memoryview, memoryview]:
+    """What _Memory needs of a part of a file mapping object, which is unmapped when nothing refers to that any more."""
     skipped = offset % _GRANULARITY
     where = None if address is None else address - skipped
     owned = _OwnedView((_layer.map_view(handle, access, offset - skipped, skipped + size, where), skipped + size))
     array: Any = (ctypes.c_char * size).from_address(owned.value[0] + skipped)
     array.owned = owned  # what is borrowed from the memory keeps the array, and that this
-    return array
+    view = memoryview(array).cast("B")
+    if access == "r":
+        view = view.toreadonly()
+    return array, view, view[:]
 
 
 def _check_address(address: int, offset: int, size: int) -> int:
@@ -1953,6 +1952,8 @@ class _Memory(_Closable):
 
     _size: int
     _access: str
+    _arguments = "size", "access"
+    _path: Any = None  # of the file that it was created over
     # None while the memory is not mapped: a ctypes array of c_char, for reading, as a slice of it is bytes at once; a
     # memoryview, for writing; and one that is handed out, and not used here, since its user may release it.
     _array: Any
@@ -1961,14 +1962,15 @@ class _Memory(_Closable):
     _mapping: dict[None, Any]  # its one value, if there is one: these three
 
     def _map(self) -> tuple[Any, memoryview, memoryview]:
-        """The three, once the memory is mapped.
+        """The three, once the memory is mapped; a view that is not closed has them.
 
         Of several threads that map it at once, setdefault() lets one win; the mapping of the others goes by itself.
         """
         self._check_open()
         mapping = self._mapping
         try:
-            three: Any = mapping.get(None) or mapping.setdefault(None, self._new_mapping())
+            three: Any = mapping.get(None) or mapping.setdefault(
+                None, self._call(_mapped, self._access, 0, self._size))
         except OSError:
             if None not in mapping:
                 raise
@@ -1979,26 +1981,21 @@ class _Memory(_Closable):
             self._check_open()
         return three  # type: ignore[no-any-return]
 
-    def _new_mapping(self) -> tuple[Any, memoryview, memoryview]:
-        raise NotImplementedError
-
-    def _over(self, array: Any) -> tuple[Any, memoryview, memoryview]:
-        view = memoryview(array).cast("B")
-        if self._access == "r":
-            view = view.toreadonly()
-        return array, view, view[:]
-
     def _forget(self) -> None:
         self._array = self._bytes = self._buf = None
-        self._mapping.clear()
+        self._mapping = {}
 
     def close(self) -> None:
         super().close()  # first: see _map()
         self._forget()
 
-    def _check_range(self, offset: int, size: int) -> None:
+    def _range(self, offset: int, size: int | None, least: int = 0) -> tuple[int, int]:
+        """The offset and size of a part, which is up to the end without a size; ValueError unless it is inside."""
+        offset = index(offset)
+        size = max(self._size - offset, least) if size is None else index(size)
         if not 0 <= offset <= offset + size <= self._size:
             raise ValueError(f"{size} bytes at offset {offset} are not inside the memory, which has {self._size} bytes")
+        return offset, size
 
     @property
     def size(self) -> int:
@@ -2101,10 +2098,10 @@ class _Memory(_Closable):
                 return size
         except (TypeError, ValueError):
             pass  # an error, or data whose items are not bytes
-        octets, offset = _octets(data), index(offset)
-        self._check_range(offset, len(octets))
-        self[offset:offset + len(octets)] = octets
-        return len(octets)
+        octets = _octets(data)
+        offset, size = self._range(offset, len(octets))
+        self[offset:offset + size] = octets
+        return size
 
     def read_text(self, size: int | None = -1, offset: int = 0, encoding: str = "utf-16-le") -> str:
         """Decode the text in up to `size` bytes (all, if negative or None) from `offset` on, up to its first NUL.
@@ -2131,9 +2128,8 @@ class _Memory(_Closable):
             raise TypeError(f"a str is required, not {type(text).__name__}; write() takes bytes")
         if "\0" in text:
             raise ValueError("the text has a NUL, where it would end when it is read")
-        octets, offset = (text + "\0").encode(encoding), index(offset)
-        size = max(self._size - offset, 0) if size is None else index(size)
-        self._check_range(offset, size)
+        octets = (text + "\0").encode(encoding)
+        offset, size = self._range(offset, size)
         if len(octets) > size:
             raise ValueError(f"the text and its NUL have {len(octets)} bytes, and do not fit in {size}")
         return self.write(octets, offset)
@@ -2144,28 +2140,23 @@ class _Memory(_Closable):
         Reading and storing its fields reads and writes the shared memory; it stays valid after close().  TypeError also
         for c_char_p, c_wchar_p and py_object, and if the memory is read-only (snapshot() copies from it).
         """
-        offset = index(offset)
-        placed = self._place(ctype, offset)
         if (self._bytes or self._map()[1]).readonly:
             raise TypeError("an overlay could be stored to, and this memory is read-only: use snapshot()")
-        overlay: CData = placed.from_buffer(self._array or self._map()[0], offset)
-        return overlay
+        return self._from_memory(ctype, "from_buffer", offset)
 
     def snapshot(self, ctype: type[CData], offset: int = 0) -> CData:
         """A ctypes object of type `ctype` with a private copy, made in one pass, of the memory at `offset`."""
-        offset = index(offset)
-        copy: CData = self._place(ctype, offset).from_buffer_copy(self._array or self._map()[0], offset)
-        return copy
+        return self._from_memory(ctype, "from_buffer_copy", offset)
 
-    def _place(self, ctype: Any, offset: int) -> Any:
-        """The ctypes type itself, once it is sure that it fits at the offset."""
+    def _from_memory(self, ctype: type[CData], method: str, offset: int) -> CData:
         if not isinstance(ctype, type):
             raise TypeError(f"a ctypes type is required, not {type(ctype).__name__}")
         if getattr(ctype, "_type_", None) in ("O", "X", "Z", "z"):
             # Such a pointer leads nowhere in another process; and a store would replace what keeps the memory mapped.
             raise TypeError(f"{ctype.__name__} is a pointer to what only one process has")
-        self._check_range(offset, ctypes.sizeof(ctype))
-        return ctype
+        offset, _ = self._range(offset, ctypes.sizeof(ctype))  # type: ignore[arg-type]
+        data: CData = getattr(ctype, method)(self._array or self._map()[0], offset)
+        return data
 
     def flush(self, offset: int = 0, size: int | None = None) -> None:
         """Write `size` bytes (None: up to the end) from `offset` on to the file behind the memory, if there is one.
@@ -2174,19 +2165,19 @@ class _Memory(_Closable):
         object, or the map of this view, was created over a file, may write to it, and is still open.  OSError if
         writing fails.
         """
-        array, offset = self._array or self._map()[0], index(offset)
+        array, owned = self._array or self._map()[0], None
+        whole: Any = self if isinstance(self, NamedMap) else self._owned
         try:
-            size = max(self._size - offset, 0) if size is None else index(size)
-            self._check_range(offset, size)
-            self._flush(ctypes.addressof(array) + offset, size)
+            offset, size = self._range(offset, size)
+            owned = whole and whole._owned  # None if the map was closed
+            if size:  # 0 would be all of it
+                _layer.flush_view(ctypes.addressof(array) + offset, size)
+            if owned and owned.file and whole._access == "rw":
+                os.fsync(owned.file.value)
+        except OSError as error:
+            raise _blame(error, self._name if self._path is None else self._path)
         finally:
-            del array  # a traceback would keep the memory mapped
-
-    def _flush(self, address: int, size: int) -> None:
-        raise NotImplementedError
-
-    def _details(self) -> str:
-        return f", size={self._size}, access={self._access!r}"
+            del array, owned  # a traceback would keep them
 
 
 class View(_Memory):
@@ -2196,19 +2187,6 @@ class View(_Memory):
     be pickled.
     """
 
-    @classmethod
-    def _of(cls, named_map: NamedMap, array: Any, access: str) -> View:
-        self: View = object.__new__(cls)
-        self._owned, self._name, self._size, self._access = named_map, named_map.name, len(array), access
-        self._mapping = {}
-        self._array, self._bytes, self._buf = self._over(array)
-        return self
-
-    def _flush(self, address: int, size: int) -> None:
-        named_map = self._owned
-        if named_map is not None:  # else another thread has closed the view since the address was taken
-            named_map._flush(address, size)
-
     def __reduce__(self) -> Any:
         """Raise TypeError: a view cannot be pickled."""
         raise TypeError("a View cannot be pickled: pickle its NamedMap, and ask that for a view again")
@@ -2216,97 +2194,66 @@ class View(_Memory):
 
 # ---------------------------------------------------------------- file mapping objects
 
-def _covered_size(handle: int, name: str | None, size: int | None) -> int:
-    """How many bytes an object covers that others made."""
+def _duplicate(file: Any, path: Any) -> int:
     try:
-        available, _ = _layer.query_section(handle)
+        if hasattr(file, "flush"):
+            file.flush()  # what Python still holds back belongs to the contents
+        return os.dup(file.fileno())
+    except io.UnsupportedOperation:
+        raise TypeError(f"a path or a file of the system is required, not {type(file).__name__}") from None
+    except OverflowError:
+        raise ValueError(f"no file has the descriptor {file.fileno()}") from None
     except OSError as error:
-        raise _blame(error, name)
-    if size is not None and size > available:
-        what = "the memory" if name is None else repr(name)
-        raise ValueError(f"{what} has {available} bytes, and {size} were asked for")
-    return available if size is None else size
+        raise _blame(error, path)
 
 
-class _BackingFile:
-    """The file behind new memory; unless it is kept, the end of the `with` block leaves it as it was, and closes it."""
-
-    def __init__(self, file: File, size: int | None, access: str) -> None:
-        self._asked, self._is_new, self.is_kept = size, False, False
-        is_open = hasattr(file, "fileno")
-        self.path: Any = getattr(file, "name", None) if is_open else os.fsdecode(file)
-        self.owned = _OwnedFile(self._duplicate(file) if is_open else self._open(access))
+def _open_path(path: str, access: str, may_make: bool) -> tuple[int, str]:
+    """A descriptor of a file, and its absolute path if this has made it."""
+    if "\0" in path:
+        raise ValueError(f"a path must not contain NUL: {path!r}")
+    while True:
         try:
-            found = os.fstat(self.owned.value)
-            self._size = found.st_size
-            if not stat.S_ISREG(found.st_mode):
-                raise OSError(errno.EINVAL, "this is not a file on a disk", self.path)
-            if access != "rw" and size is not None and size > self._size:
-                raise ValueError(f'{self.path!r} has {self._size} bytes, {size} were asked for, and only access="rw" '
-                                 'makes a file larger')
-            if not size and not self._size:
-                raise _os_error(ERROR_FILE_INVALID, 'the file is empty; a size makes it larger, with access="rw"',
-                                self.path)
-        except BaseException:
-            self.owned.close()
-            raise
-
-    def _duplicate(self, file: Any) -> int:
-        try:
-            if hasattr(file, "flush"):
-                file.flush()  # what Python still holds back belongs to the contents
-            return os.dup(file.fileno())
-        except io.UnsupportedOperation:
-            raise TypeError(f"a path or a file of the system is required, not {type(file).__name__}") from None
-        except OverflowError:
-            raise ValueError(f"no file has the descriptor {file.fileno()}") from None
-        except OSError as error:
-            raise _blame(error, self.path)
-
-    def _open(self, access: str) -> int:
-        if "\0" in self.path:
-            raise ValueError(f"a path must not contain NUL: {self.path!r}")
-        self._absolute = os.path.abspath(self.path)  # the current directory may change
-        while True:
-            try:
-                return _layer.open_file(self.path, access, False)
-            except FileNotFoundError as error:
-                if self._asked is None or access != "rw":
-                    error.strerror = f'{error.strerror}; a file is made if a size is given, with access="rw"'
-                    raise
-                if os.path.islink(self.path):
-                    raise  # it leads nowhere
-            except PermissionError as error:
-                is_shared = getattr(error, "winerror", None) == ERROR_SHARING_VIOLATION
-                if access == "rw" and not is_shared and not os.path.isdir(self.path):
-                    error.strerror = f"{error.strerror}{_TRY_READING}"
+            return _layer.open_file(path, access, False), ""
+        except FileNotFoundError as error:
+            if not may_make:
+                error.strerror = f'{error.strerror}; a file is made if a size is given, with access="rw"'
+            if not may_make or os.path.islink(path):  # which leads nowhere
                 raise
-            try:
-                descriptor = _layer.open_file(self.path, access, True)
-                self._is_new = True
-                return descriptor
-            except FileExistsError:
-                pass  # another process has just made it
-
-    def __enter__(self) -> _BackingFile:
-        return self
-
-    def __exit__(self, kind: object, error: object, traceback: object) -> None:
-        if self.is_kept:
-            return
-        if isinstance(error, OSError):
-            _blame(error, self.path)
+        except PermissionError as error:
+            is_shared = getattr(error, "winerror", None) == ERROR_SHARING_VIOLATION
+            if access == "rw" and not is_shared and not os.path.isdir(path):
+                error.strerror = f"{error.strerror}{_TRY_READING}"
+            raise
+        absolute = os.path.abspath(path)  # the current directory may change
         try:
-            found, asked = os.fstat(self.owned.value), self._asked
-            if self._is_new and found.st_size in (0, asked) and os.path.samestat(found, os.stat(self._absolute)):
-                self.owned.close()  # Windows deletes no file that is open without sharing
-                os.unlink(self._absolute)
-            elif not self._is_new and self._size < found.st_size == asked:  # else others have changed it
-                os.ftruncate(self.owned.value, self._size)
-        except OSError:
-            pass  # something else has mapped or replaced it meanwhile; the first error says more
-        finally:
-            self.owned.close()
+            return _layer.open_file(path, access, True), absolute
+        except FileExistsError:
+            pass  # another process has just made it
+
+
+def _check_file(found: os.stat_result, path: Any, size: int | None, access: str) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "this is not a file on a disk")
+    if access != "rw" and size is not None and size > found.st_size:
+        raise ValueError(f'{path!r} has {found.st_size} bytes, {size} were asked for, and only access="rw" makes a '
+                         'file larger')
+    if not size and not found.st_size:
+        raise _os_error(ERROR_FILE_INVALID, 'the file is empty; a size makes it larger, with access="rw"')
+
+
+def _take_back(file: _OwnedFile, before: int, size: int | None, made: str) -> None:
+    """Close a file that had `before` bytes; make it as large again, or delete it, unless others have changed it."""
+    try:
+        found = os.fstat(file.value)
+        if made and found.st_size in (0, size) and os.path.samestat(found, os.stat(made)):
+            file.close()  # Windows deletes no file that is open without sharing
+            os.unlink(made)
+        elif not made and before < found.st_size == size:
+            os.ftruncate(file.value, before)
+    except OSError:
+        pass  # something else has mapped or replaced it meanwhile; the first error says more
+    finally:
+        file.close()
 
 
 class NamedMap(_Object, _Memory):
@@ -2335,8 +2282,6 @@ class NamedMap(_Object, _Memory):
     Mutex, Event and Semaphore are kernel objects, too: what is said here of create(), open(), from_handle(), names,
     closing and pickling holds for them.
     """
-
-    _file_path: Any = None
 
     @classmethod
     def create(cls, name: str | None, size: int | None = None, *, access: str = "rw", file: File = None,
@@ -2397,12 +2342,26 @@ class NamedMap(_Object, _Memory):
                 return cls._own(handle, False, name, size, access)
             except FileNotFoundError:
                 pass  # it has just gone
-        with _BackingFile(file, size, access) as backing:
-            pair = _layer.create_file_mapping(name, exist_ok, security, size or 0, access, backing.owned, False)
+        is_open, made = hasattr(file, "fileno"), ""
+        path: Any = getattr(file, "name", None) if is_open else os.fsdecode(file)
+        if is_open:
+            owned = _OwnedFile(_duplicate(file, path))
+        else:
+            descriptor, made = _open_path(path, access, size is not None and access == "rw")
+            owned = _OwnedFile(descriptor)
+        found, is_kept = os.fstat(owned.value), False
+        try:
+            _check_file(found, path, size, access)
+            pair = _layer.create_file_mapping(name, exist_ok, security, size or 0, access, owned, False)
             self = cls._own(*pair, name, size, access)
             if self._created:
-                self._owned.file, self._file_path, backing.is_kept = backing.owned, backing.path, True
+                self._owned.file, self._path, is_kept = owned, path, True
             return self
+        except OSError as error:
+            raise _blame(error, path)
+        finally:
+            if not is_kept:
+                _take_back(owned, found.st_size, size, made)
 
     @classmethod
     def open(cls, name: str, size: int | None = None, *, access: str = "rw",
@@ -2421,11 +2380,9 @@ class NamedMap(_Object, _Memory):
         the memory was made read-only or its file may not be opened, FileNotFoundError if that file was renamed or
         deleted, and NotImplementedError for `inheritable`.
         """
-        _check_name(name, opening=True)
         size = _check_size(size)
         _check_access(access)
-        timeout = _check_timeout(timeout)
-        handle = _wait_until_there(name, timeout, lambda: _layer.open_file_mapping(name, access, bool(inheritable)))
+        handle = _opened(name, timeout, _layer.open_file_mapping, name, access, bool(inheritable))
         return cls._own(handle, False, name, size, access)
 
     @classmethod
@@ -2445,32 +2402,31 @@ class NamedMap(_Object, _Memory):
         access = _layer.section_access(handle)
         if access is None:
             raise _os_error(ERROR_ACCESS_DENIED, f"handle {handle:#x} does not allow reading the memory")
-        size = _covered_size(handle, None, size)
-        return cls._wrap(_OwnedHandle(handle), False, None, size, access)
+        return cls._own(handle, False, None, size, access, is_given=True)
 
     @classmethod
-    def _own(cls, handle: int, created: bool, name: str | None, size: int | None, access: str) -> NamedMap:
-        """An object that closes the handle, which is closed even if this fails."""
+    def _own(cls, handle: int, created: bool, name: str | None, size: int | None, access: str,
+             is_given: bool = False) -> NamedMap:
+        """An object that closes the handle, which is closed if this fails, too, unless the user has given it."""
         try:
             if size is None or not created:
-                size = _covered_size(handle, name, size)
-        except BaseException:
-            _layer.close_handle(handle)
-            raise
+                available, _ = _layer.query_section(handle)
+                if size is not None and size > available:
+                    what = "the memory" if name is None else repr(name)
+                    raise ValueError(f"{what} has {available} bytes, and {size} were asked for")
+                size = size or available
+        except BaseException as error:
+            if not is_given:
+                _layer.close_handle(handle)
+            raise _blame(error, name) if isinstance(error, OSError) else error
         return cls._wrap(_OwnedHandle(handle), created, name, size, access)
 
     @classmethod
     def _wrap(cls, owned: Any, created: bool, name: str | None, size: int = 0, access: str = "rw") -> NamedMap:
         self = super()._wrap(owned, created, name)
-        self._size, self._access, self._mapping = size, access, {}
-        self._array = self._bytes = self._buf = None
+        self._size, self._access = size, access
+        self._forget()
         return self
-
-    def _open_arguments(self) -> dict[str, Any]:
-        return {"size": self._size, "access": self._access}
-
-    def _new_mapping(self) -> tuple[Any, memoryview, memoryview]:
-        return self._over(self._call(_map_array, self._access, 0, self._size))
 
     def view(self, offset: int = 0, size: int | None = None, *, access: str | None = None,
              address: int | None = None) -> View:
@@ -2483,28 +2439,16 @@ class NamedMap(_Object, _Memory):
         Raises ValueError also if the range is empty, `access` is wider than that of the map, or `address` can never be
         used; OSError also if something else is at the address; NotImplementedError for `address` on other systems.
         """
-        offset = index(offset)
-        length: int = _check_size(size) or max(self._size - offset, 1)
-        self._check_range(offset, length)
+        offset, length = self._range(offset, _check_size(size), 1)
         access = self._access if access is None else _check_access(access)
         if access not in _NARROWER[self._access]:
             raise ValueError(f'a view with access={access!r} is wider than its map, which has access={self._access!r}')
         if address is not None:
             address = _check_address(address, offset, length)
-        return View._of(self, self._call(_map_array, access, offset, length, address), access)
-
-    def _flush(self, address: int, size: int) -> None:
-        owned = self._owned
-        file = None if owned is None else owned.file  # a view of a closed map has none any more
-        try:
-            if size:  # 0 would be the whole view
-                _layer.flush_view(address, size)
-            if file is not None and self._access == "rw":
-                os.fsync(file.value)
-        except OSError as error:
-            raise _blame(error, self._name if self._file_path is None else self._file_path)
-        finally:
-            del owned, file  # a traceback would keep them open
+        view: View = object.__new__(View)
+        view._array, view._bytes, view._buf = self._call(_mapped, access, offset, length, address)
+        view._owned, view._name, view._path, view._size, view._access = self, self._name, self._path, length, access
+        return view
 
 
 # ---------------------------------------------------------------- mutexes, events and semaphores
@@ -2545,9 +2489,7 @@ class _Waitable(_Object):
 
         Return an object of this class.  `timeout`, `inheritable` and the exceptions are as in NamedMap.open().
         """
-        _check_name(name, opening=True)
-        timeout = _check_timeout(timeout)
-        handle = _wait_until_there(name, timeout, lambda: _layer.open_waitable(cls._kind, name, bool(inheritable)))
+        handle = _opened(name, timeout, _layer.open_waitable, cls._kind, name, bool(inheritable))
         return cls._wrap(_OwnedHandle(handle), False, name)
 
     @classmethod
@@ -2561,37 +2503,27 @@ class _Waitable(_Object):
     def _got(self, is_abandoned: bool, noted: list[int]) -> None:
         """Note that the calling thread has got this object, and in `noted` how to undo that."""
 
-    def _give_back(self, handle: int, noted: list[int]) -> None:
-        """Undo that the calling thread has got this object."""
-        raise NotImplementedError
 
-
-def _check_all_open(objects: Sequence[_Waitable]) -> None:
-    """Raise ValueError if one of the objects is closed.
-
-    On Python 3.13 and 3.14, an exception at the end of a loop may pass by an `except` around it, so _wait() has no loop
-    over the objects.
-    """
-    for each in objects:
+def _check_all_open(objects: Sequence[Any]) -> None:
+    for each in objects:  # not in _wait(): on Python 3.13, an exception at the end of a loop may pass by its `except`
         if each._owned is None:
             each._check_open()
 
 
-def _wait(objects: Sequence[_Waitable], timeout: float | None) -> Any:
+def _wait(objects: Sequence[Any], timeout: float | None) -> Any:
     """Wait for at most `timeout` seconds for one of some objects, and get it; None if the time is over.
 
     A signal handler, such as that of Ctrl+C, may raise an exception when an object was just got.  The caller would not
     know that it has it, so it is given back.
     """
+    left = _check_timeout(timeout)
     got: list[int] = [WAIT_TIMEOUT]
     noted: list[int] = []
     handles: list[int] = []
-    owned: list[Any] = [each._owned for each in objects]  # this keeps the handles open meanwhile
+    owned = [each._check_open() for each in objects]  # this keeps the handles open meanwhile
     try:
-        _check_all_open(objects)
         handles += [each.value for each in owned]
-        end = None if timeout is None else time.perf_counter() + timeout  # time.monotonic() may have steps of 16 ms
-        left = _SLICE if timeout is None else timeout
+        end = time.perf_counter() + left  # time.monotonic() may have steps of 16 ms
         while True:
             _layer.wait(handles, left if left < _SLICE else _SLICE, got)
             found = objects[got[0] % WAIT_ABANDONED_0] if got[0] < WAIT_TIMEOUT else None
@@ -2600,10 +2532,9 @@ def _wait(objects: Sequence[_Waitable], timeout: float | None) -> Any:
             _check_all_open(objects)
             if found is not None:
                 return found
-            if end is not None:
-                left = end - time.perf_counter()
-                if left <= 0:
-                    return None
+            left = end - time.perf_counter()
+            if left <= 0:
+                return None
     except BaseException as error:
         if got[0] < WAIT_TIMEOUT:
             place = got[0] % WAIT_ABANDONED_0
@@ -2633,12 +2564,14 @@ def wait_any(objects: Iterable[Mutex | Event | Semaphore],
             raise TypeError(f"wait_any() waits for Mutexes, Events and Semaphores, not for {type(each).__name__}")
     if not 1 <= len(waitables) <= MAXIMUM_WAIT_OBJECTS:
         raise ValueError(f"wait_any() waits for 1 to {MAXIMUM_WAIT_OBJECTS} objects, not for {len(waitables)}")
-    found: Mutex | Event | Semaphore | None = _wait(waitables, _check_timeout(timeout))
+    found: Mutex | Event | Semaphore | None = _wait(waitables, timeout)
     return found
 
 
 class _Lock(_Waitable):
     """What is acquired and released."""
+
+    release: Callable[..., Any]
 
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
         """Wait until the mutex is free, or the semaphore above 0, and take it, or 1 (WaitForMultipleObjects).
@@ -2652,11 +2585,7 @@ class _Lock(_Waitable):
         """
         if not blocking and timeout is not None:
             raise ValueError("blocking=False does not wait, and takes no timeout")
-        return _wait((self,), _check_timeout(timeout) if blocking else 0) is not None
-
-    def release(self) -> Any:
-        """Give back what acquire() has got."""
-        raise NotImplementedError
+        return _wait((self,), timeout if blocking else 0) is not None
 
     def __enter__(self: Lock) -> Lock:
         """Call acquire(), and return the object itself."""
@@ -2713,10 +2642,9 @@ class Mutex(_Lock):
     def release(self) -> None:
         """Undo one acquire() (ReleaseMutex); RuntimeError if this thread does not hold it through this object."""
         done: list[int] = []
-        reference, owned = _this_thread.reference, self._owned
+        reference, owned = _this_thread.reference, self._check_open()
         held = self._holds.get(reference, 0)
         try:
-            self._check_open()
             handle = owned.value
             # If this thread has got it by another object, nothing is asked of the system, which would release that.
             if not held or not _layer.release_mutex(handle, done):
@@ -2808,7 +2736,7 @@ class Event(_Waitable):
 
         `timeout`, Ctrl+C, fairness and exceptions are as in Mutex.acquire().
         """
-        return _wait((self,), _check_timeout(timeout)) is not None
+        return _wait((self,), timeout) is not None
 
     def _give_back(self, handle: int, noted: list[int]) -> None:
         resets_itself, _ = _layer.query_event(handle)
@@ -2882,7 +2810,7 @@ def _bytes(text: str) -> int:
     return int(match[1], 16 if "x" in match[1] else 10) << {"": 0, "k": 10, "m": 20, "g": 30}[match[2]]
 
 
-def _seconds(text: str) -> float | None:
+def _seconds(text: str) -> float:
     return _check_timeout(float(text))
 
 
