@@ -1804,11 +1804,14 @@ class _Closable:
     def close(self) -> None:
         """End the use of the object, once; this never fails.
 
-        The handle is closed (CloseHandle) when the last call has ended that uses it: waits in other threads end with
-        ValueError within 0.1 seconds.  If nothing else has the object open, its name is gone then.  What was borrowed
-        from memory stays valid, and UnmapViewOfFile follows the last of that.
+        The handle is closed (CloseHandle) when the last call that uses it has ended, which takes a wait 0.1 seconds at
+        most.  What was borrowed from memory stays valid, and UnmapViewOfFile follows the last of that.
         """
-        self._owned = None
+        self._owned = None  # first: see _Memory._map()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Have nothing besides the handle, as at the beginning."""
 
     def _check_open(self) -> Any:
         """What the object needs; ValueError if it is closed."""
@@ -1858,6 +1861,7 @@ class _Object(_Closable):
         """An object that uses `owned`, which is an _OwnedHandle or a _Lost."""
         self: Any = object.__new__(cls)
         self._owned, self._created, self._name = owned, created, name
+        self._forget()
         return self  # type: ignore[no-any-return]
 
     @property
@@ -1867,10 +1871,7 @@ class _Object(_Closable):
 
     @property
     def handle(self) -> int:
-        """The HANDLE of the object, for other libraries (elsewhere a number of no use to them); close() closes it.
-
-        Raises ValueError if the object is closed.
-        """
+        """The HANDLE, for other libraries (no such thing on Linux); close() closes it.  ValueError if it is closed."""
         return int(self._call(int))
 
     @property
@@ -1879,14 +1880,12 @@ class _Object(_Closable):
         return self._created
 
     def duplicate(self, pid: int) -> int:
-        """Make a handle of this object in another process, with the id `pid` (DuplicateHandle); return its value there.
+        """Make a handle of this object in the process with the id `pid` (DuplicateHandle); return its value there.
 
-        That process has to pass the value to from_handle(), and thereby owns it; else the object stays open as long as
-        that process lives.
-
-        Raises PermissionError if that process has ended, or may not be given handles, such as one of another user;
-        OSError if there is none with this id; ValueError if `pid` cannot be one, and if the object is closed; TypeError
-        if `pid` is no int; NotImplementedError on other systems.
+        That process has to pass it to from_handle(), else the object stays open as long as that process lives.  Raises
+        PermissionError if it has ended, or may not be given handles, such as one of another user; OSError if there is
+        no such process; ValueError if `pid` cannot be one, and if the object is closed; TypeError if `pid` is no int;
+        NotImplementedError on other systems.
         """
         pid = index(pid)
         if not 0 <= pid < 2 ** 32:
@@ -1894,17 +1893,17 @@ class _Object(_Closable):
         return int(self._call(_layer.duplicate_handle, pid))
 
     def __reduce__(self) -> Any:
-        """While multiprocessing starts a process, hand the handle over to it; else note the name, to be opened by it.
+        """Hand the handle over to a process that multiprocessing is starting; otherwise note the name, to be opened.
 
-        Raises TypeError if that needs a name, and there is none; ValueError if the object is closed.
+        TypeError if that needs a name, and there is none; ValueError if the object is closed.
         """
         self._check_open()
         restored = type(self), self._name, {key: getattr(self, key) for key in self._arguments}
         context = sys.modules.get("multiprocessing.context")
         popen = context and context.get_spawning_popen()
         if popen:
-            handed = self._call(_layer.hand_over, popen)
-            return _restore, (*restored, b"%d " % os.getpid() + os.urandom(16), handed)
+            mark = b"%d " % os.getpid() + os.urandom(16)
+            return _restore, (*restored, mark, self._call(_layer.hand_over, popen))
         if self._name is None:
             raise TypeError(f"a {type(self).__name__} without a name cannot be pickled: pass it on as an argument of a "
                             "multiprocessing.Process, by inheritance or by duplicate()")
@@ -1957,8 +1956,8 @@ class _Memory(_Closable):
     # None while the memory is not mapped: a ctypes array of c_char, for reading, as a slice of it is bytes at once; a
     # memoryview, for writing; and one that is handed out, and not used here, since its user may release it.
     _array: Any
-    _bytes: Any
-    _buf: Any
+    _bytes: memoryview | None
+    _buf: memoryview | None
     _mapping: dict[None, Any]  # its one value, if there is one: these three
 
     def _map(self) -> tuple[Any, memoryview, memoryview]:
@@ -1969,8 +1968,7 @@ class _Memory(_Closable):
         self._check_open()
         mapping = self._mapping
         try:
-            three: Any = mapping.get(None) or mapping.setdefault(
-                None, self._call(_mapped, self._access, 0, self._size))
+            three: Any = mapping.setdefault(None, self._call(_mapped, self._access, 0, self._size))
         except OSError:
             if None not in mapping:
                 raise
@@ -1984,10 +1982,6 @@ class _Memory(_Closable):
     def _forget(self) -> None:
         self._array = self._bytes = self._buf = None
         self._mapping = {}
-
-    def close(self) -> None:
-        super().close()  # first: see _map()
-        self._forget()
 
     def _range(self, offset: int, size: int | None, least: int = 0) -> tuple[int, int]:
         """The offset and size of a part, which is up to the end without a size; ValueError unless it is inside."""
@@ -2019,7 +2013,7 @@ class _Memory(_Closable):
 
         It is the same one each time: to release one (``with m.buf[:]``), take a slice of it.
         """
-        buf: memoryview | None = self._buf
+        buf = self._buf
         return self._map()[2] if buf is None else buf
 
     def __len__(self) -> int:
@@ -2034,8 +2028,7 @@ class _Memory(_Closable):
     if sys.version_info >= (3, 12):
         def __buffer__(self, flags: int) -> memoryview:
             """The buffer protocol; `buf` is the same for all versions of Python."""
-            buf: memoryview = (self._bytes or self._map()[1])[:]
-            return buf
+            return (self._bytes or self._map()[1])[:]
 
     def __iter__(self) -> Iterator[int]:
         """Each byte as an int, as it is when its turn comes."""
@@ -2137,8 +2130,8 @@ class _Memory(_Closable):
     def overlay(self, ctype: type[CData], offset: int = 0) -> CData:
         """A ctypes object of type `ctype` (Structure, array, c_int...) that lives in the memory at `offset`.
 
-        Reading and storing its fields reads and writes the shared memory; it stays valid after close().  TypeError also
-        for c_char_p, c_wchar_p and py_object, and if the memory is read-only (snapshot() copies from it).
+        Its fields are the shared memory, also after close().  TypeError for c_char_p, c_wchar_p and py_object, and if
+        the memory is read-only (snapshot() copies from it).
         """
         if (self._bytes or self._map()[1]).readonly:
             raise TypeError("an overlay could be stored to, and this memory is read-only: use snapshot()")
@@ -2161,9 +2154,8 @@ class _Memory(_Closable):
     def flush(self, offset: int = 0, size: int | None = None) -> None:
         """Write `size` bytes (None: up to the end) from `offset` on to the file behind the memory, if there is one.
 
-        FlushViewOfFile hands the changed pages to the system; FlushFileBuffers then waits for the disk, where this
-        object, or the map of this view, was created over a file, may write to it, and is still open.  OSError if
-        writing fails.
+        FlushViewOfFile hands changed pages to the system; if this map, or that of this view, was created over a file,
+        with access "rw", and is open, FlushFileBuffers then waits for the disk.  OSError if writing fails.
         """
         array, owned = self._array or self._map()[0], None
         whole: Any = self if isinstance(self, NamedMap) else self._owned
@@ -2425,7 +2417,6 @@ class NamedMap(_Object, _Memory):
     def _wrap(cls, owned: Any, created: bool, name: str | None, size: int = 0, access: str = "rw") -> NamedMap:
         self = super()._wrap(owned, created, name)
         self._size, self._access = size, access
-        self._forget()
         return self
 
     def view(self, offset: int = 0, size: int | None = None, *, access: str | None = None,
@@ -2456,15 +2447,11 @@ class NamedMap(_Object, _Memory):
 class _Thread(threading.local):
     """What stands for the calling thread: a token that dies with it, unlike its number, which is used again."""
 
-    class Token:
-        """Something that can be referred to weakly."""
-
-    def __init__(self) -> None:
-        self.renew()
-
     def renew(self) -> None:
-        self.token = self.Token()
+        self.token: Any = lambda: None  # a new object, to which there can be weak references
         self.reference = weakref.ref(self.token)
+
+    __init__ = renew
 
 
 _this_thread = _Thread()
@@ -2485,19 +2472,16 @@ class _Waitable(_Object):
 
     @classmethod
     def open(cls: type[Object], name: str, *, timeout: float | None = 0, inheritable: bool = False) -> Object:
-        """Open one that exists by its `name` (OpenMutexW, OpenEventW, OpenSemaphoreW); this never creates any.
+        """Open one that exists by its `name` (OpenMutexW, OpenEventW, OpenSemaphoreW).
 
-        Return an object of this class.  `timeout`, `inheritable` and the exceptions are as in NamedMap.open().
+        `timeout`, `inheritable` and the exceptions are as in NamedMap.open().
         """
         handle = _opened(name, timeout, _layer.open_waitable, cls._kind, name, bool(inheritable))
         return cls._wrap(_OwnedHandle(handle), False, name)
 
     @classmethod
     def from_handle(cls: type[Object], handle: int) -> Object:
-        """Take a `handle` that this process inherited, or that duplicate() in another process made for it.
-
-        Return an object of this class.  The rest, and the exceptions, are as in NamedMap.from_handle().
-        """
+        """Take a `handle` that was inherited, or made by duplicate(), as NamedMap.from_handle() does."""
         return cls._wrap(_OwnedHandle(_checked_handle(handle, cls._kind)), False, None)
 
     def _got(self, is_abandoned: bool, noted: list[int]) -> None:
@@ -2550,13 +2534,11 @@ def _wait(objects: Sequence[Any], timeout: float | None) -> Any:
 
 def wait_any(objects: Iterable[Mutex | Event | Semaphore],
              timeout: float | None = None) -> Mutex | Event | Semaphore | None:
-    """Wait until one of several objects can be got, get that one, and return it (WaitForMultipleObjects).
+    """Wait until one of several objects can be got, get and return it (WaitForMultipleObjects); None if time is over.
 
-    `objects` are 1 to 64 Mutexes, Events and Semaphores; if several can be got at once, the first of them is.  To get
-    one is what its acquire() or wait() does: a mutex is to be released then, and may be `abandoned`; one is taken from
-    a semaphore; an event that resets itself is cleared.  The others stay as they are.  The result is None if the time
-    is over.  `timeout`, Ctrl+C, close() and exceptions are as in Mutex.acquire(); no objects, or more than 64, are a
-    ValueError, too.
+    `objects` are 1 to 64 Mutexes, Events and Semaphores (else ValueError); if several can be got at once, the first of
+    them is, as by its acquire() or wait(): a mutex is to be released then, and may be `abandoned`.  The others stay as
+    they are.  `timeout`, Ctrl+C, close() and exceptions are as in Mutex.acquire().
     """
     waitables = list(objects)
     for each in waitables:
@@ -2577,11 +2559,10 @@ class _Lock(_Waitable):
         """Wait until the mutex is free, or the semaphore above 0, and take it, or 1 (WaitForMultipleObjects).
 
         Return whether it was taken.  `timeout` is in seconds; None waits for ever, and 0, like `blocking` False, only
-        tries.  Other threads run meanwhile.  Ctrl+C and close() end it within 0.1 seconds: it waits in slices, each of
-        which queues anew, so that a thread which has waited for longer can be overtaken.
-
-        Raises ValueError for a bad timeout, one without blocking, and if the object is closed, during the wait, too;
-        PermissionError if its handle does not allow waiting; TypeError for an argument of the wrong type.
+        tries.  Ctrl+C and close() end it within 0.1 seconds: it waits in slices, each of which queues anew, so that a
+        thread which has waited for longer can be overtaken.  Raises ValueError for a bad timeout, one without blocking,
+        and if the object is closed, during the wait, too; PermissionError if its handle does not allow waiting;
+        TypeError for an argument of the wrong type.
         """
         if not blocking and timeout is not None:
             raise ValueError("blocking=False does not wait, and takes no timeout")
@@ -2611,21 +2592,15 @@ class Mutex(_Lock):
     _kind = "Mutant"
     _abandoned = False
     # How often each thread has acquired it by this object.  A dead reference is that of a thread that has ended.
-    _holds: dict[weakref.ref[_Thread.Token], int]
+    _holds: dict[weakref.ref[Any], int]
 
-    @classmethod
-    def _wrap(cls: type[Object], owned: Any, created: bool, name: str | None) -> Object:
-        self: Any = super()._wrap(owned, created, name)
+    def _forget(self) -> None:
         self._holds = {}
-        return self  # type: ignore[no-any-return]
 
     @classmethod
     def create(cls, name: str | None = None, *, exist_ok: bool = False, sddl: str | None = None,
                inheritable: bool = False) -> Mutex:
-        """Make a mutex that nobody holds (CreateMutexW).
-
-        `name`, `exist_ok`, `sddl` and `inheritable` are as in NamedMap.create(), and so are the exceptions.
-        """
+        """Make one that is free (CreateMutexW); `name`, `exist_ok`, `sddl`, `inheritable`: see NamedMap.create()."""
         return cls._create(name, exist_ok, sddl, inheritable)
 
     @property
@@ -2709,7 +2684,7 @@ class Event(_Waitable):
         """Make an event (CreateEventW), which is set at once if `initial_state` is true.
 
         With `manual_reset` it stays set until clear(); without, until one waiting thread has gone on.  `name`,
-        `exist_ok`, `sddl` and `inheritable` are as in NamedMap.create(), and so are the exceptions.
+        `exist_ok`, `sddl`, `inheritable`: see NamedMap.create().
         """
         return cls._create(name, exist_ok, sddl, inheritable, bool(manual_reset), bool(initial_state))
 
@@ -2728,14 +2703,10 @@ class Event(_Waitable):
 
     def is_set(self) -> bool:
         """Whether the event is set, which this does not change (NtQueryEvent)."""
-        _, is_set = self._call(_layer.query_event)
-        return bool(is_set)
+        return bool(self._call(_layer.query_event)[1])
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the event is set (WaitForMultipleObjects); return whether it was.  Reset an auto-reset event.
-
-        `timeout`, Ctrl+C, fairness and exceptions are as in Mutex.acquire().
-        """
+        """Wait until it is set, and return whether it was (WaitForMultipleObjects); `timeout` as in Mutex.acquire()."""
         return _wait((self,), timeout) is not None
 
     def _give_back(self, handle: int, noted: list[int]) -> None:
@@ -2758,8 +2729,7 @@ class Semaphore(_Lock):
                exist_ok: bool = False, sddl: str | None = None, inheritable: bool = False) -> Semaphore:
         """Make a semaphore that counts from `value`, which is 0 to `maximum`, to `maximum` at most (CreateSemaphoreW).
 
-        `maximum` is 1 to 2**31-1; None is 2**31-1.  `name`, `exist_ok`, `sddl` and `inheritable` are as in
-        NamedMap.create(), and so are the exceptions.
+        `maximum` is 1 to 2**31-1; None is 2**31-1.  `name`, `exist_ok`, `sddl`, `inheritable`: see NamedMap.create().
         """
         maximum = _MAX_COUNT if maximum is None else _check_number("a maximum", maximum, 1, _MAX_COUNT, "1 to 2**31-1")
         value = _check_number("a value", value, 0, maximum, f"0 to the maximum of {maximum}")
