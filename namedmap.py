@@ -1727,7 +1727,7 @@ class _Lost:
 def _opened(name: str, timeout: float | None, call: Callable[..., int], *arguments: Any) -> int:
     """What a call that opens by name returns, as soon as something has the name; this waits for that."""
     _check_name(name, opening=True)
-    end, pause = time.monotonic() + _check_timeout(timeout), 0.001
+    end = time.monotonic() + _check_timeout(timeout)
     while True:
         try:
             return call(*arguments)
@@ -1741,8 +1741,7 @@ def _opened(name: str, timeout: float | None, call: Callable[..., int], *argumen
                 if _layer.has_name(other):
                     error.strerror = f"nothing has this name now, but {other} exists"
                 raise
-        time.sleep(min(pause, left))
-        pause = min(2 * pause, 0.05)
+        time.sleep(min(left, 0.01))
 
 
 def _checked_handle(handle: int, kind: str) -> int:
@@ -2199,13 +2198,17 @@ def _duplicate(file: Any, path: Any) -> int:
         raise _blame(error, path)
 
 
-def _open_path(path: str, access: str, may_make: bool) -> tuple[int, str]:
-    """A descriptor of a file, and its absolute path if this has made it."""
+def _open_backing(file: File, access: str, may_make: bool) -> tuple[int, Any, str]:
+    """A descriptor of the file for new memory, its path, and its absolute path if this has made it."""
+    if hasattr(file, "fileno"):
+        path = getattr(file, "name", None)
+        return _duplicate(file, path), path, ""
+    path = os.fsdecode(file)
     if "\0" in path:
         raise ValueError(f"a path must not contain NUL: {path!r}")
     while True:
         try:
-            return _layer.open_file(path, access, False), ""
+            return _layer.open_file(path, access, False), path, ""
         except FileNotFoundError as error:
             if not may_make:
                 error.strerror = f'{error.strerror}; a file is made if a size is given, with access="rw"'
@@ -2218,19 +2221,9 @@ def _open_path(path: str, access: str, may_make: bool) -> tuple[int, str]:
             raise
         absolute = os.path.abspath(path)  # the current directory may change
         try:
-            return _layer.open_file(path, access, True), absolute
+            return _layer.open_file(path, access, True), path, absolute
         except FileExistsError:
             pass  # another process has just made it
-
-
-def _check_file(found: os.stat_result, path: Any, size: int | None, access: str) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.EINVAL, "this is not a file on a disk")
-    if access != "rw" and size is not None and size > found.st_size:
-        raise ValueError(f'{path!r} has {found.st_size} bytes, {size} were asked for, and only access="rw" makes a '
-                         'file larger')
-    if not size and not found.st_size:
-        raise _os_error(ERROR_FILE_INVALID, 'the file is empty; a size makes it larger, with access="rw"')
 
 
 def _take_back(file: _OwnedFile, before: int, size: int | None, made: str) -> None:
@@ -2334,16 +2327,17 @@ class NamedMap(_Object, _Memory):
                 return cls._own(handle, False, name, size, access)
             except FileNotFoundError:
                 pass  # it has just gone
-        is_open, made = hasattr(file, "fileno"), ""
-        path: Any = getattr(file, "name", None) if is_open else os.fsdecode(file)
-        if is_open:
-            owned = _OwnedFile(_duplicate(file, path))
-        else:
-            descriptor, made = _open_path(path, access, size is not None and access == "rw")
-            owned = _OwnedFile(descriptor)
-        found, is_kept = os.fstat(owned.value), False
+        descriptor, path, made = _open_backing(file, access, size is not None and access == "rw")
+        owned, is_kept = _OwnedFile(descriptor), False
+        found = os.fstat(owned.value)
         try:
-            _check_file(found, path, size, access)
+            if not stat.S_ISREG(found.st_mode):
+                raise OSError(errno.EINVAL, "this is not a file on a disk")
+            if access != "rw" and size is not None and size > found.st_size:
+                raise ValueError(f'{path!r} has {found.st_size} bytes, {size} were asked for, and only access="rw" '
+                                 'makes a file larger')
+            if not size and not found.st_size:
+                raise _os_error(ERROR_FILE_INVALID, 'the file is empty; a size makes it larger, with access="rw"')
             pair = _layer.create_file_mapping(name, exist_ok, security, size or 0, access, owned, False)
             self = cls._own(*pair, name, size, access)
             if self._created:
@@ -2546,8 +2540,7 @@ def wait_any(objects: Iterable[Mutex | Event | Semaphore],
             raise TypeError(f"wait_any() waits for Mutexes, Events and Semaphores, not for {type(each).__name__}")
     if not 1 <= len(waitables) <= MAXIMUM_WAIT_OBJECTS:
         raise ValueError(f"wait_any() waits for 1 to {MAXIMUM_WAIT_OBJECTS} objects, not for {len(waitables)}")
-    found: Mutex | Event | Semaphore | None = _wait(waitables, timeout)
-    return found
+    return _wait(waitables, timeout)  # type: ignore[no-any-return]
 
 
 class _Lock(_Waitable):
