@@ -1948,9 +1948,9 @@ def _check_address(address: int, offset: int, size: int) -> int:
 class _Memory(_Closable):
     """What views and maps have in common: mapped memory, read and written as bytes."""
 
+    _arguments = "size", "access"
     _size: int
     _access: str
-    _arguments = "size", "access"
     _path: Any = None  # of the file that it was created over
     # None while the memory is not mapped: a ctypes array of c_char, for reading, as a slice of it is bytes at once; a
     # memoryview, for writing; and one that is handed out, and not used here, since its user may release it.
@@ -2483,7 +2483,8 @@ class _Waitable(_Object):
 
 
 def _check_all_open(objects: Sequence[Any]) -> None:
-    for each in objects:  # not in _wait(): on Python 3.13, an exception at the end of a loop may pass by its `except`
+    # Not in _wait(): on Python 3.13 and 3.14, an exception at the end of a loop may pass by an `except` around it.
+    for each in objects:
         if each._owned is None:
             each._check_open()
 
@@ -2576,10 +2577,9 @@ class Mutex(_Lock):
 
     ``with mutex:`` locks and unlocks it, and does not close it.  The thread that holds it may acquire it again, and has
     to release it as often.  If a thread or process ends while it holds the mutex, the next one gets it all the same,
-    and `abandoned` is True.  That needs another process or object that had it open at that moment; else it is gone with
-    its owner, and the next create() makes a new one.  A mutex that nothing refers to any more is closed, but stays
-    locked until its thread ends.  A thread that Python did not start has to release it before it returns from Python.
-    What holds for all kernel objects is said at NamedMap.
+    and `abandoned` is True, if something else had it open at that moment; else it is gone, and the next create() makes
+    a new one.  A mutex that nothing refers to any more is closed, but stays locked until its thread ends.  A thread
+    that Python did not start has to release it before it returns from Python.  The rest is said at NamedMap.
     """
 
     _kind = "Mutant"
