@@ -82,9 +82,10 @@ import weakref
 from ctypes import c_int, c_long, c_size_t as SIZE_T
 from ctypes.wintypes import (
     BOOL, BOOLEAN, DWORD, HANDLE, LARGE_INTEGER, LONG, LPCVOID, LPCWSTR, LPVOID, ULONG, USHORT)
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import ceil, inf
 from operator import index
+from types import SimpleNamespace
 
 TYPE_CHECKING = bool()  # typing is not imported at run time; some editors would pass over what stands under False
 if TYPE_CHECKING:
@@ -116,10 +117,8 @@ _MAX_SIZE = 2 ** 63 - 1  # bytes: CreateFileMapping takes two DWORDs, and the ke
 _MAX_COUNT = 2 ** 31 - 1  # of a semaphore: a LONG
 
 # The kinds of objects that share one namespace: what the kernel of Windows calls them, and what they are called here.
-_KINDS = {
-    "Event": "event", "Job": "job", "Mutant": "mutex", "Section": "file mapping object", "Semaphore": "semaphore",
-    "Timer": "timer",
-}
+_KINDS = {"Event": "event", "Job": "job", "Mutant": "mutex", "Section": "file mapping object",
+          "Semaphore": "semaphore", "Timer": "timer"}
 
 # What follows Local and Global in Python source code without r, or in a path, where a backslash and this was meant.
 _NOT_A_BACKSLASH = {**{chr(code): f"x{code:02x}" for code in (*range(1, 0x20), *range(0x7F, 0xA0))},
@@ -130,10 +129,7 @@ _NARROWER = {"r": ("r", "c"), "rw": ("rw", "r", "c"), "c": ("c", "r")}
 
 
 def _utf16(name: str) -> bytes:
-    """The UTF-16 units of a name, which may have lone surrogates.
-
-    str.encode() would import the codec at its first use, and a process that is forked during an import hangs in it.
-    """
+    # Not by str.encode(), which imports the codec at its first use: a process forked during an import hangs in its own.
     return codecs.utf_16_le_encode(name, "surrogatepass")[0]
 
 
@@ -232,9 +228,7 @@ ERROR_ALREADY_EXISTS = 183
 ERROR_FILE_INVALID = 1006
 _ERRNOS = {
     ERROR_FILE_NOT_FOUND: errno.ENOENT, ERROR_ACCESS_DENIED: errno.EACCES, ERROR_INVALID_HANDLE: errno.EBADF,
-    ERROR_NOT_ENOUGH_MEMORY: errno.ENOMEM, ERROR_ALREADY_EXISTS: errno.EEXIST,
-    ERROR_FILE_INVALID: errno.EINVAL,
-}
+    ERROR_NOT_ENOUGH_MEMORY: errno.ENOMEM, ERROR_ALREADY_EXISTS: errno.EEXIST, ERROR_FILE_INVALID: errno.EINVAL}
 _NO_MEMORY = "there is not that much memory or free address space"
 _NAME_CAUSES = {
     ERROR_FILE_NOT_FOUND: "nothing has this name now: is the publisher running, with its handle open, and in this "
@@ -260,12 +254,8 @@ def _other_kind(name: str | None, kind: str) -> OSError:
                      "cannot have the same name", name)
 
 
-def _read_only() -> OSError:
-    return _os_error(ERROR_ACCESS_DENIED, "the memory was created read-only" + _TRY_READING)
-
-
-def _too_large() -> OSError:
-    return _os_error(ERROR_NOT_ENOUGH_MEMORY, _NO_MEMORY + "; map parts of a large object with view()")
+_read_only = partial(_os_error, ERROR_ACCESS_DENIED, "the memory was created read-only" + _TRY_READING)
+_too_large = partial(_os_error, ERROR_NOT_ENOUGH_MEMORY, _NO_MEMORY + "; map parts of a large object with view()")
 
 
 def _not_opened_for(access: str) -> OSError:
@@ -321,11 +311,10 @@ class _OwnedFile(_Owned):
 
 # ---------------------------------------------------------------- Windows
 
-# memoryapi.h
+# From memoryapi.h, winnt.h, winbase.h, fileapi.h, sddl.h, winternl.h and winerror.h.
 FILE_MAP_COPY = 0x0001
 FILE_MAP_WRITE = 0x0002
 FILE_MAP_READ = 0x0004
-# winnt.h
 SYNCHRONIZE = 0x00100000
 EVENT_MODIFY_STATE = 0x0002
 SEMAPHORE_MODIFY_STATE = 0x0002
@@ -343,27 +332,19 @@ GENERIC_WRITE = 0x40000000
 PROCESS_DUP_HANDLE = 0x0040
 DUPLICATE_SAME_ACCESS = 0x2
 MAXIMUM_WAIT_OBJECTS = 64
-# winbase.h
 WAIT_OBJECT_0 = 0x00
 WAIT_ABANDONED_0 = 0x80
 WAIT_TIMEOUT = 0x102
 WAIT_FAILED = 0xFFFFFFFF
-# fileapi.h
 CREATE_NEW = 1
 OPEN_EXISTING = 3
-# sddl.h
 SDDL_REVISION_1 = 1
-# handleapi.h; not -1, which never equals what ctypes returns for it
-INVALID_HANDLE_VALUE = HANDLE(-1).value
-# ntdll: access rights, EVENT_INFORMATION_CLASS, EVENT_TYPE, SECTION_INFORMATION_CLASS and OBJECT_INFORMATION_CLASS
+INVALID_HANDLE_VALUE = HANDLE(-1).value  # not -1, which never equals what ctypes returns for it
 DIRECTORY_QUERY = 0x0001
 EVENT_QUERY_STATE = 0x0001
-EventBasicInformation = 0
-SynchronizationEvent = 1
-SectionBasicInformation = 0
-ObjectBasicInformation = 0
+BasicInformation = 0  # of EVENT_INFORMATION_CLASS, OBJECT_INFORMATION_CLASS and SECTION_INFORMATION_CLASS
 ObjectTypeInformation = 2
-# winerror.h
+SynchronizationEvent = 1
 ERROR_SHARING_VIOLATION = 32
 ERROR_LOCK_VIOLATION = 33
 ERROR_INVALID_PARAMETER = 87
@@ -408,33 +389,27 @@ _FILE_CAUSES = {
     ERROR_FILE_INVALID: "the file has become empty",
     ERROR_USER_MAPPED_FILE: "the file is mapped elsewhere, and cannot become shorter until that ends",
 }
-_MAY_NOT_WRITE = (
-    "it exists, but this process may not write to it: its creator probably runs as administrator, as a service or as "
-    'another user; open it with access="r", run both at the same level, or let the creator give a security descriptor '
-    "(sddl)"
-)
-_NEEDS_PRIVILEGE = (
-    "creating memory in Global\\ needs the privilege SeCreateGlobalPrivilege (opening does not): "
-    "run elevated or as a service, or use Local\\"
-)
-
-_ATTEMPTS = 5  # where other processes make and drop names at the same time
+_MAY_NOT_WRITE = ("it exists, but this process may not write to it: its creator probably runs as administrator, as a "
+                  'service or as another user; open it with access="r", run both at the same level, or let the creator '
+                  "give a security descriptor (sddl)")
+_NEEDS_PRIVILEGE = ("creating memory in Global\\ needs the privilege SeCreateGlobalPrivilege (opening does not): "
+                    "run elevated or as a service, or use Local\\")
 
 # For each access: the protection of an object's pages, and what is asked of a view and of a file.
 _PROTECTION = {"r": PAGE_READONLY, "rw": PAGE_READWRITE, "c": PAGE_WRITECOPY}
 _VIEW_RIGHTS = {"r": FILE_MAP_READ, "rw": FILE_MAP_READ | FILE_MAP_WRITE, "c": FILE_MAP_COPY}
 _FILE_RIGHTS = {"r": GENERIC_READ, "rw": GENERIC_READ | GENERIC_WRITE, "c": GENERIC_READ}
 
-# By access for memory, by kind for other objects: the function that opens it, and the access rights to ask for, one
-# after the other, because a security descriptor may allow only a part of them.  The owner of a mutex may release it.
-_OPENERS: dict[str, tuple[Any, ...]] = {
-    "r": ("OpenFileMappingW", FILE_MAP_READ | SECTION_QUERY, FILE_MAP_READ),
-    "c": ("OpenFileMappingW", FILE_MAP_READ | SECTION_QUERY, FILE_MAP_READ),
-    "rw": ("OpenFileMappingW", FILE_MAP_READ | FILE_MAP_WRITE | SECTION_QUERY, FILE_MAP_READ | FILE_MAP_WRITE),
-    "Mutant": ("OpenMutexW", SYNCHRONIZE),
-    "Event": ("OpenEventW", SYNCHRONIZE | EVENT_MODIFY_STATE | EVENT_QUERY_STATE, SYNCHRONIZE | EVENT_MODIFY_STATE,
-              SYNCHRONIZE | EVENT_QUERY_STATE, SYNCHRONIZE, EVENT_MODIFY_STATE),
-    "Semaphore": ("OpenSemaphoreW", SYNCHRONIZE | SEMAPHORE_MODIFY_STATE, SYNCHRONIZE, SEMAPHORE_MODIFY_STATE),
+# By access for memory, by kind for other objects: the functions that make and open it, and the rights to ask for, one
+# after the other, because a security descriptor may allow only a part.  The owner of a mutex may release it.
+_OBJECTS: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys("rc", ("CreateFileMappingW", "OpenFileMappingW", FILE_MAP_READ | SECTION_QUERY, FILE_MAP_READ)),
+    "rw": ("CreateFileMappingW", "OpenFileMappingW", _VIEW_RIGHTS["rw"] | SECTION_QUERY, _VIEW_RIGHTS["rw"]),
+    "Mutant": ("CreateMutexW", "OpenMutexW", SYNCHRONIZE),
+    "Event": ("CreateEventW", "OpenEventW", SYNCHRONIZE | EVENT_MODIFY_STATE | EVENT_QUERY_STATE,
+              SYNCHRONIZE | EVENT_MODIFY_STATE, SYNCHRONIZE | EVENT_QUERY_STATE, SYNCHRONIZE, EVENT_MODIFY_STATE),
+    "Semaphore": ("CreateSemaphoreW", "OpenSemaphoreW", SYNCHRONIZE | SEMAPHORE_MODIFY_STATE, SYNCHRONIZE,
+                  SEMAPHORE_MODIFY_STATE),
 }
 
 
@@ -443,13 +418,6 @@ class MEMORY_BASIC_INFORMATION(ctypes.Structure):
 
     _fields_ = [("BaseAddress", LPVOID), ("AllocationBase", LPVOID), ("AllocationProtect", DWORD),
                 ("RegionSize", SIZE_T), ("State", DWORD), ("Protect", DWORD), ("Type", DWORD)]
-
-
-class OBJECT_ATTRIBUTES(ctypes.Structure):
-    """Which object a function of ntdll opens."""
-
-    _fields_ = [("Length", ULONG), ("RootDirectory", HANDLE), ("ObjectName", LPVOID), ("Attributes", ULONG),
-                ("SecurityDescriptor", LPVOID), ("SecurityQualityOfService", LPVOID)]
 
 
 class SECTION_BASIC_INFORMATION(ctypes.Structure):
@@ -477,74 +445,68 @@ class UNICODE_STRING(ctypes.Structure):
         return ctypes.wstring_at(self.Buffer, self.Length // 2)
 
 
+def _elsewhere(*arguments: object) -> NoReturn:
+    raise NotImplementedError(f"namedmap needs Windows or Linux, and this system is {sys.platform}")
+
+
 # For what only Windows has of them, and type checkers elsewhere do not know.
 _winctypes: Any = ctypes
 _winos: Any = os
-_msvcrt: Any = __import__("msvcrt") if sys.platform == "win32" else None
+_msvcrt: Any = __import__("msvcrt") if sys.platform == "win32" else SimpleNamespace(get_osfhandle=_elsewhere)
 
 
 def _retried(code: int, call: Callable[..., Any], *arguments: Any) -> Any:
     """Call it again, for half a second, as long as it fails with a Win32 error that others cause and soon end."""
-    for attempt in range(9):
+    for attempt in range(10):
         try:
             return call(*arguments)
         except OSError as error:
-            if getattr(error, "winerror", None) != code:
+            if attempt == 9 or getattr(error, "winerror", None) != code:
                 raise
         time.sleep(0.001 * 2 ** attempt)
-    return call(*arguments)
 
+
+# These make the exception for a Win32 error: of any function, and, from all arguments, of two with causes of their own.
 
 def _win_error(code: int, causes: dict[int, str], name: str | None = None) -> OSError:
+    kind = _layer.kind_of_name(name) if name and causes is _NAME_CAUSES and code == ERROR_INVALID_HANDLE else None
+    if kind is not None:
+        return _other_kind(name, kind)
     return _os_error(code, causes.get(code) or _CAUSES.get(code) or _winctypes.FormatError(code).strip(), name)
 
 
-# Each makes the exception for a Win32 error of a function, and for the arguments of that call.
-
-def _name_refused(code: int, arguments: tuple[Any, ...]) -> OSError:
-    name = arguments[-1]
-    kind = _layer.kind_of_name(name) if name and code == ERROR_INVALID_HANDLE else None
-    return _win_error(code, _NAME_CAUSES, name) if kind is None else _other_kind(name, kind)
-
-
-def _section_refused(code: int, arguments: tuple[Any, ...]) -> OSError:
-    file, _, protection, size_high, _, name = arguments
+def _section_refused(code: int, file: int, _: Any, protection: int, high: int, low: int, name: Any) -> OSError:
     if code == ERROR_ACCESS_DENIED and str(name).startswith("Global\\"):
         return _os_error(code, _NEEDS_PRIVILEGE, name)  # unless the name is taken: opening it finds out
     if file != INVALID_HANDLE_VALUE and code == ERROR_ACCESS_DENIED:
         return _not_opened_for(next(access for access, bits in _PROTECTION.items() if protection & bits))
     if file != INVALID_HANDLE_VALUE and code != ERROR_INVALID_HANDLE:
         return _win_error(code, _FILE_CAUSES)
-    if code == ERROR_INVALID_PARAMETER and size_high:
-        return _os_error(code, _NO_MEMORY, name)  # all other parameters were checked before
-    return _name_refused(code, arguments)
+    if code == ERROR_INVALID_PARAMETER and high:
+        return _os_error(code, _NO_MEMORY, name)  # all but the size was checked before
+    return _win_error(code, _NAME_CAUSES, name)
 
 
-def _file_refused(code: int, arguments: tuple[Any, ...]) -> OSError:
-    return _win_error(code, _FILE_CAUSES, arguments[0])
-
-
-def _view_refused(code: int, arguments: tuple[Any, ...]) -> OSError:
-    _, rights, _, _, _, address = arguments
+def _view_refused(code: int, _: Any, rights: int, *rest: Any) -> OSError:
     if code in (ERROR_NOT_ENOUGH_MEMORY, ERROR_NO_SYSTEM_RESOURCES):
         return _too_large()
-    if code in (ERROR_ACCESS_DENIED, ERROR_INVALID_PARAMETER) and rights & FILE_MAP_WRITE and not address:
-        return _read_only()  # the range was checked before, so the protection of the object must be the cause
+    if code in (ERROR_ACCESS_DENIED, ERROR_INVALID_PARAMETER) and rights & FILE_MAP_WRITE and not rest[-1]:
+        return _read_only()  # no address, and the range was checked before: it must be the protection of the object
     return _win_error(code, _HANDLE_CAUSES)
 
 
-# Every function, sorted: its DLL, restype and argtypes, and what explains its errors: causes, or one of the functions
-# above.
+# Every function, sorted: its DLL, restype and argtypes, and what explains its errors: causes, or a function above.  {}
+# is for no check; None also leaves the captured last error alone, for what __del__ calls between a call and its check.
 _PROTOTYPES = {
     # No check: it can only fail if something else closed the handle, and then there is nothing left to do.
     "CloseHandle": ("kernel32", BOOL, (HANDLE,), None),
     "ConvertStringSecurityDescriptorToSecurityDescriptorW": (
         "advapi32", BOOL, (LPCWSTR, DWORD, LPVOID, LPVOID), _CAUSES),
-    "CreateEventW": ("kernel32", HANDLE, (LPVOID, BOOL, BOOL, LPCWSTR), _name_refused),
+    "CreateEventW": ("kernel32", HANDLE, (LPVOID, BOOL, BOOL, LPCWSTR), _NAME_CAUSES),
     "CreateFileMappingW": ("kernel32", HANDLE, (HANDLE, LPVOID, DWORD, DWORD, DWORD, LPCWSTR), _section_refused),
-    "CreateFileW": ("kernel32", HANDLE, (LPCWSTR, DWORD, DWORD, LPVOID, DWORD, DWORD, HANDLE), _file_refused),
-    "CreateMutexW": ("kernel32", HANDLE, (LPVOID, BOOL, LPCWSTR), _name_refused),
-    "CreateSemaphoreW": ("kernel32", HANDLE, (LPVOID, LONG, LONG, LPCWSTR), _name_refused),
+    "CreateFileW": ("kernel32", HANDLE, (LPCWSTR, DWORD, DWORD, LPVOID, DWORD, DWORD, HANDLE), _FILE_CAUSES),
+    "CreateMutexW": ("kernel32", HANDLE, (LPVOID, BOOL, LPCWSTR), _NAME_CAUSES),
+    "CreateSemaphoreW": ("kernel32", HANDLE, (LPVOID, LONG, LONG, LPCWSTR), _NAME_CAUSES),
     "DuplicateHandle": ("kernel32", BOOL, (HANDLE, HANDLE, HANDLE, LPVOID, DWORD, BOOL, DWORD), _PROCESS_CAUSES),
     "FlushViewOfFile": ("kernel32", BOOL, (LPCVOID, SIZE_T), _FILE_CAUSES),
     # No check: it returns a constant.
@@ -557,75 +519,56 @@ _PROTOTYPES = {
     "NtQueryEvent": ("ntdll", c_long, (HANDLE, c_int, LPVOID, ULONG, LPVOID), _HANDLE_CAUSES),
     "NtQueryObject": ("ntdll", c_long, (HANDLE, c_int, LPVOID, ULONG, LPVOID), _HANDLE_CAUSES),
     "NtQuerySection": ("ntdll", c_long, (HANDLE, c_int, LPVOID, SIZE_T, LPVOID), _HANDLE_CAUSES),
-    "OpenEventW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _name_refused),
-    "OpenFileMappingW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _name_refused),
-    "OpenMutexW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _name_refused),
+    "OpenEventW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _NAME_CAUSES),
+    "OpenFileMappingW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _NAME_CAUSES),
+    "OpenMutexW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _NAME_CAUSES),
     "OpenProcess": ("kernel32", HANDLE, (DWORD, BOOL, DWORD), _PROCESS_CAUSES),
-    "OpenSemaphoreW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _name_refused),
+    "OpenSemaphoreW": ("kernel32", HANDLE, (DWORD, BOOL, LPCWSTR), _NAME_CAUSES),
     "ProcessIdToSessionId": ("kernel32", BOOL, (DWORD, LPVOID), _CAUSES),
-    # No check: it would be Python code, and an interrupt in it would lose the result.
-    "ReleaseMutex": ("kernel32", BOOL, (HANDLE,), None),
+    "ReleaseMutex": ("kernel32", BOOL, (HANDLE,), {}),  # a check is Python code: an interrupt would lose the result
     "ReleaseSemaphore": ("kernel32", BOOL, (HANDLE, LONG, LPVOID), _HANDLE_CAUSES),
     "ResetEvent": ("kernel32", BOOL, (HANDLE,), _HANDLE_CAUSES),
-    # No check: it translates errors and cannot fail itself.
-    "RtlNtStatusToDosError": ("ntdll", ULONG, (c_long,), None),
+    "RtlNtStatusToDosError": ("ntdll", ULONG, (c_long,), _CAUSES),
     "SetEvent": ("kernel32", BOOL, (HANDLE,), _HANDLE_CAUSES),
     # No check: it can only fail if something else unmapped the view.
     "UnmapViewOfFile": ("kernel32", BOOL, (LPCVOID,), None),
     "VirtualAlloc": ("kernel32", LPVOID, (LPVOID, SIZE_T, DWORD, DWORD), _CAUSES),
     "VirtualQuery": ("kernel32", SIZE_T, (LPCVOID, LPVOID, SIZE_T), _CAUSES),
-    # No check: as for ReleaseMutex.
-    "WaitForMultipleObjects": ("kernel32", DWORD, (DWORD, LPVOID, BOOL, DWORD), None),
+    "WaitForMultipleObjects": ("kernel32", DWORD, (DWORD, LPVOID, BOOL, DWORD), {}),  # as for ReleaseMutex
 }
-# What __del__ calls, perhaps between another call and its check, leaves the captured last error alone.
-_CALLED_BY_DEL = ("CloseHandle", "LocalFree", "UnmapViewOfFile")
-# Errors that are no exceptions: each belongs to one function, whose caller looks at the result.
-_EXPECTED = (ERROR_NO_MORE_ITEMS, ERROR_TOO_MANY_POSTS)
 
 
-def _check(dll: str, causes: Any) -> Callable[..., Any]:
+def _check(result: Any, function: Any, arguments: tuple[Any, ...]) -> Any:
     """What runs right after a call (errcheck) in the same thread, where the captured last error is still that of it."""
-    def check(result: Any, function: Any, arguments: tuple[Any, ...]) -> Any:
-        is_status = dll == "ntdll"  # whose functions return an NTSTATUS, and do not set the last error
-        failed = result < 0 if is_status else result in (None, 0, INVALID_HANDLE_VALUE)
-        if not failed:
-            return result
-        code = _win.RtlNtStatusToDosError(result) if is_status else _winctypes.get_last_error()
-        if code in _EXPECTED:
-            return result
-        raise _win_error(code, causes) if isinstance(causes, dict) else causes(code, arguments)
-    return check
+    if result >= 0 if function.is_status else result not in (None, 0, INVALID_HANDLE_VALUE):
+        return result
+    code = _win.RtlNtStatusToDosError(result) if function.is_status else _winctypes.get_last_error()
+    if code in (ERROR_NO_MORE_ITEMS, ERROR_TOO_MANY_POSTS):
+        return result  # at which the caller looks
+    if callable(function.causes):
+        raise function.causes(code, *arguments)
+    raise _win_error(code, function.causes, dict(zip(function.argtypes, arguments)).get(LPCWSTR))
 
 
-class _Functions:
+def _functions() -> Any:
     """The functions of the table, from private DLL objects: the prototypes of ctypes.windll are the whole process's."""
-
-    def __init__(self) -> None:
-        libraries: dict[tuple[str, bool], Any] = {}
-        prototypes: Any = _PROTOTYPES if sys.platform == "win32" else {}
-        for name, (dll, restype, argtypes, causes) in prototypes.items():
-            captures = name not in _CALLED_BY_DEL
-            if (dll, captures) not in libraries:
-                libraries[dll, captures] = _winctypes.WinDLL(dll, use_last_error=captures)
-            function = libraries[dll, captures][name]
-            function.restype, function.argtypes = restype, argtypes
-            if causes is not None:
-                function.errcheck = _check(dll, causes)
-            setattr(self, name, function)
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in _PROTOTYPES:
-            raise AttributeError(name)
-        raise NotImplementedError(f"namedmap needs Windows or Linux, and this system is {sys.platform}")
+    functions: dict[str, Any] = dict.fromkeys(_PROTOTYPES, _elsewhere)
+    if sys.platform == "win32":
+        library: Any = lru_cache(None)(ctypes.WinDLL)
+        for name, (dll, restype, argtypes, causes) in _PROTOTYPES.items():
+            functions[name] = function = library(dll, use_last_error=causes is not None)[name]
+            function.restype, function.argtypes, function.causes = restype, argtypes, causes
+            function.is_status = dll == "ntdll"  # whose functions return the error, and do not set the last error
+            if causes:
+                function.errcheck = _check
+    return SimpleNamespace(**functions)
 
 
-_win = _Functions()
+_win = _functions()
 
 
 class _Windows:
     """The system calls that everything below stands on."""
-
-    # ---- handles
 
     def security_attributes(self, sddl: str | None, inheritable: bool) -> SECURITY_ATTRIBUTES:
         """What the Create functions take."""
@@ -638,85 +581,93 @@ class _Windows:
                 raise ValueError(f"not a security descriptor in SDDL: {sddl!r} ({error.strerror})") from None
         return security
 
-    def _create(self, function: Any, opener: str, name: str | None, exist_ok: bool, security: SECURITY_ATTRIBUTES,
+    def _create(self, kind: str, name: str | None, exist_ok: bool, security: SECURITY_ATTRIBUTES,
                 *arguments: Any) -> tuple[int, bool]:
         """A handle, and whether the object is new; FileExistsError for one that exists, unless `exist_ok`."""
-        handle, created = 0, False
-        for attempt in range(_ATTEMPTS):
+        function, attempts = getattr(_win, _OBJECTS[kind][0]), 5
+        while True:
+            attempts -= 1
             try:
-                handle = function(*arguments, name)
+                handle: int = function(*arguments, name)
                 created = _winctypes.get_last_error() != ERROR_ALREADY_EXISTS
-                break
             except OSError as error:
                 if name is None or error.errno == errno.EBADF:
                     raise
                 # The name may be taken all the same: by an object whose security descriptor does not grant all that
                 # creating asks for; and Windows makes another object, for which memory may lack, before it looks.
                 try:
-                    handle, created = self._open(opener, name, bool(security.bInheritHandle)), False
-                    break
+                    handle, created = self._open(name, kind, bool(security.bInheritHandle)), False
                 except FileNotFoundError:
-                    if attempt == _ATTEMPTS - 1 or not isinstance(error, PermissionError):
-                        raise error from None  # else the object has gone meanwhile
-                except PermissionError:
-                    if exist_ok:
-                        raise
-                    raise _name_error(ERROR_ALREADY_EXISTS, name) from None
-        if not created and not exist_ok:
+                    if attempts and isinstance(error, PermissionError):
+                        continue  # the object may have gone meanwhile
+                    raise error from None
+                except PermissionError as refused:
+                    raise (refused if exist_ok else _name_error(ERROR_ALREADY_EXISTS, name)) from None
+            if created or exist_ok:
+                return handle, created
             self.close_handle(handle)
             raise _name_error(ERROR_ALREADY_EXISTS, name)
-        return handle, created
 
-    def _open(self, opener: str, name: str, inheritable: bool) -> int:
+    def _open(self, name: str, kind: str, inheritable: bool) -> int:
         """A handle with the first of the access rights that are granted."""
-        function, *rights = _OPENERS[opener]
+        _, function, *rights = _OBJECTS[kind]
         while True:
             try:
                 return int(getattr(_win, function)(rights.pop(0), inheritable, name))
             except PermissionError as error:
                 if not rights:
-                    if opener == "rw":
+                    if kind == "rw":
                         error.strerror = _MAY_NOT_WRITE
                     raise
 
-    def close_handle(self, handle: int, functions: Any = _win, is_finalizing: Any = sys.is_finalizing) -> None:
+    open_file_mapping = open_waitable = _open
+
+    def close_handle(self, handle: int, close: Any = _win.CloseHandle, is_finalizing: Any = sys.is_finalizing) -> None:
         if not is_finalizing():  # then the system closes it, while daemon threads may still use it
-            functions.CloseHandle(handle)
+            close(handle)
 
     def duplicate_handle(self, handle: int, pid: int) -> int:
-        process, duplicate = _win.OpenProcess(PROCESS_DUP_HANDLE, False, pid), HANDLE()
-        try:
-            _win.DuplicateHandle(_win.GetCurrentProcess(), handle, process, ctypes.byref(duplicate), 0, False,
-                                 DUPLICATE_SAME_ACCESS)
-        finally:
-            self.close_handle(process)
+        process, duplicate = _OwnedHandle(_win.OpenProcess(PROCESS_DUP_HANDLE, False, pid)), HANDLE()
+        _win.DuplicateHandle(_win.GetCurrentProcess(), handle, process.value, ctypes.byref(duplicate), 0, False,
+                             DUPLICATE_SAME_ACCESS)
         return duplicate.value or 0
 
     def hand_over(self, handle: int, popen: Any) -> int:
-        """Duplicate the handle into the process that multiprocessing is starting."""
         return int(popen.duplicate_for_child(handle))
 
-    def take_over(self, handed: int) -> int:
-        """The handle, which is this process's already."""
-        return handed
+    take_over = int  # the handle is this process's already
+
+    def _query(self, function: Any, handle: int, result: Any, information_class: int = BasicInformation) -> Any:
+        function(handle, information_class, ctypes.byref(result), ctypes.sizeof(result), None)
+        return result
+
+    def section_access(self, handle: int) -> str | None:
+        """The widest access that a handle of a file mapping object has, None without any."""
+        # OBJECT_BASIC_INFORMATION: Attributes, GrantedAccess, HandleCount, PointerCount...
+        granted = self._query(_win.NtQueryObject, handle, (ULONG * 14)())[1]
+        return "rw" if granted & FILE_MAP_WRITE else "r" if granted & FILE_MAP_READ else None
+
+    def holders(self, name: str, kind: str) -> str:
+        """Which processes have an object open, as far as the system says: how many handles there are."""
+        for each in "r", "Mutant", "Event", "Semaphore":
+            if _KINDS.get(each, _KINDS["Section"]) == kind:
+                owned = _OwnedHandle(self._open(name, each, False))
+                count = self._query(_win.NtQueryObject, owned.value, (ULONG * 14)())[2]
+                return f"handles: {count - 1}"  # without the one that asks
+        return "unknown for this kind"
 
     def handle_kind(self, handle: int) -> str:
         """What the kernel calls the kind of object that a handle belongs to, such as "Section"."""
-        buffer = ctypes.create_string_buffer(1024)
-        _win.NtQueryObject(handle, ObjectTypeInformation, buffer, ctypes.sizeof(buffer), None)
+        buffer = self._query(_win.NtQueryObject, handle, ctypes.create_string_buffer(1024), ObjectTypeInformation)
         return str(UNICODE_STRING.from_buffer(buffer))
-
-    # ---- names
 
     def has_name(self, name: str) -> bool:
         """Whether something has the name, which is found out faster than what it is."""
         try:
-            self.close_handle(_win.OpenFileMappingW(SECTION_QUERY, False, name))
-        except FileNotFoundError:
-            return False
-        except OSError:
-            pass  # it is of another kind, or may not be opened
-        return True
+            _OwnedHandle(_win.OpenFileMappingW(SECTION_QUERY, False, name))
+            return True
+        except OSError as error:
+            return not isinstance(error, FileNotFoundError)  # else it is of another kind, or may not be opened
 
     def kind_of_name(self, name: str) -> str | None:
         """What has the name: "mutex", or None if nothing has it, nothing of a known kind, or this may not look."""
@@ -733,110 +684,61 @@ class _Windows:
 
     def _directory(self, scope: str) -> str:
         """The directory of the kernel for the names of a scope; session 0, that of services, has one for both."""
-        session = DWORD()
-        if scope.startswith("Session\\"):
-            session.value = int(scope[8:])
-        elif scope != "Global":
+        session = DWORD(int(scope.partition("\\")[2] or 0))  # as in Session\1
+        if scope in ("", "Local"):
             _win.ProcessIdToSessionId(os.getpid(), ctypes.byref(session))
         return f"\\Sessions\\{session.value}\\BaseNamedObjects" if session.value else "\\BaseNamedObjects"
 
     def _names(self, directory: str) -> dict[str, str]:
         """The names in a directory of the kernel, and the kinds of what they name."""
-        buffer = ctypes.create_unicode_buffer(directory)
-        path = UNICODE_STRING(2 * len(directory), 2 * len(directory), ctypes.addressof(buffer))
-        attributes = OBJECT_ATTRIBUTES(ctypes.sizeof(OBJECT_ATTRIBUTES), None, ctypes.addressof(path))
-        handle = HANDLE()
-        found: dict[str, str] = {}
+        text = ctypes.create_unicode_buffer(directory)
+        path = UNICODE_STRING(2 * len(directory), 2 * len(directory), ctypes.addressof(text))
+        # OBJECT_ATTRIBUTES: Length, RootDirectory, ObjectName... where a ULONG is padded to the width of a pointer
+        attributes, handle = (SIZE_T * 6)(6 * ctypes.sizeof(SIZE_T), 0, ctypes.addressof(path)), HANDLE()
         try:
             _win.NtOpenDirectoryObject(ctypes.byref(handle), DIRECTORY_QUERY, ctypes.byref(attributes))
         except OSError as error:
             raise _blame(error, directory)
-        try:
-            # Entries are read by position, so that one is skipped if another before it vanishes meanwhile.
-            for _ in range(_ATTEMPTS):
-                before = len(found)
-                found.update(self._entries(handle))
-                if len(found) == before:
-                    break
-        finally:
-            self.close_handle(handle.value or 0)
-        return {name: _KINDS[kind] for name, kind in found.items() if kind in _KINDS}
-
-    def _entries(self, directory: HANDLE) -> Iterator[tuple[str, str]]:
-        position = ULONG()
+        owned = _OwnedHandle(handle.value or 0)
         buffer = ctypes.create_string_buffer(0x20000)  # a name may have 0xFFFC bytes
         entry = (UNICODE_STRING * 2).from_buffer(buffer)  # OBJECT_DIRECTORY_INFORMATION: Name, TypeName
-        while _win.NtQueryDirectoryObject(
-                directory, buffer, ctypes.sizeof(buffer), True, False, ctypes.byref(position), None) >= 0:
-            yield str(entry[0]), str(entry[1])
-
-    # ---- memory
+        found: dict[str, str] = {}
+        for _ in range(2):  # entries are read by position: one is skipped if another before it vanishes meanwhile
+            position = ULONG()
+            while _win.NtQueryDirectoryObject(owned.value, buffer, ctypes.sizeof(buffer), True, False,
+                                              ctypes.byref(position), None) >= 0:
+                found[str(entry[0])] = str(entry[1])
+        return {name: _KINDS[kind] for name, kind in found.items() if kind in _KINDS}
 
     def create_file_mapping(self, name: str | None, exist_ok: bool, security: SECURITY_ATTRIBUTES, size: int,
                             access: str, file: _OwnedFile | None, reserve: bool) -> tuple[int, bool]:
         """A handle, and whether the object is new.  One that existed keeps its size; size 0 is that of the file."""
         return self._create(
-            _win.CreateFileMappingW, access, name, exist_ok, security,
+            access, name, exist_ok, security,
             INVALID_HANDLE_VALUE if file is None else _msvcrt.get_osfhandle(file.value), ctypes.byref(security),
             _PROTECTION[access] | (SEC_RESERVE if reserve else SEC_COMMIT), size >> 32, size & 0xFFFFFFFF)
 
-    def open_file_mapping(self, name: str, access: str, inheritable: bool) -> int:
-        return self._open(access, name, inheritable)
-
     def query_section(self, handle: int) -> tuple[int, int | None]:
-        """The size in bytes of a file mapping object, whole pages unless it is over a file, and its SEC_ attributes.
-
-        Without SECTION_QUERY the attributes are None, and the size is what a view of all of it covers: whole pages.
-        """
-        section = SECTION_BASIC_INFORMATION()
+        """The size in bytes of a file mapping object, whole pages unless it is over a file, and its SEC_ attributes."""
         try:
-            _win.NtQuerySection(handle, SectionBasicInformation, ctypes.byref(section), ctypes.sizeof(section), None)
+            section = self._query(_win.NtQuerySection, handle, SECTION_BASIC_INFORMATION())
             return section.Size, section.Attributes
-        except PermissionError:
+        except PermissionError:  # without SECTION_QUERY: the size is that of a view of all of it, in whole pages
             rights = _VIEW_RIGHTS[self.section_access(handle) or "r"]
-            base = _win.MapViewOfFileEx(handle, rights, 0, 0, 0, None)
-            try:
-                return sum(region.RegionSize for region in self._regions(base)), None
-            finally:
-                _win.UnmapViewOfFile(base)
+            owned = _OwnedView((_win.MapViewOfFileEx(handle, rights, 0, 0, 0, None), 0))
+            return sum(region.RegionSize for region in self._regions(owned.value[0])), None
 
-    def _basic_information(self, handle: int) -> Any:
-        basic = (ULONG * 14)()  # OBJECT_BASIC_INFORMATION: Attributes, GrantedAccess, HandleCount, PointerCount...
-        _win.NtQueryObject(handle, ObjectBasicInformation, ctypes.byref(basic), ctypes.sizeof(basic), None)
-        return basic
-
-    def section_access(self, handle: int) -> str | None:
-        """The widest access that a handle of a file mapping object has, None without any."""
-        granted = self._basic_information(handle)[1]
-        return "rw" if granted & FILE_MAP_WRITE else "r" if granted & FILE_MAP_READ else None
-
-    def holders(self, name: str, kind: str) -> str:
-        """Which processes have an object open, as far as the system says: how many handles there are."""
-        openers = {_KINDS.get(opener, _KINDS["Section"]): opener for opener in _OPENERS if opener not in ("rw", "c")}
-        if kind not in openers:
-            return "unknown for this kind"
-        handle = self._open(openers[kind], name, False)
-        try:
-            handles: int = self._basic_information(handle)[2]
-        finally:
-            self.close_handle(handle)
-        return f"handles: {handles - 1}"  # without the one that asks
-
-    def section_facts(self, name: str) -> tuple[int, int | None, str]:
+    def section_facts(self, name: str, access: str = "rw") -> tuple[int, int | None, str]:
         """What query_section() returns for the memory of that name, and the widest access that this process gets."""
         try:
-            return self._section_facts(name, "rw")
-        except PermissionError:
-            return self._section_facts(name, "r")
-
-    def _section_facts(self, name: str, access: str) -> tuple[int, int | None, str]:
-        handle = self.open_file_mapping(name, access, False)
-        try:
+            owned = _OwnedHandle(self._open(name, access, False))
             # A handle does not show the protection that the memory was created with.
-            _win.UnmapViewOfFile(_win.MapViewOfFileEx(handle, _VIEW_RIGHTS[access], 0, 0, 1, None))
-            return (*self.query_section(handle), access)
-        finally:
-            self.close_handle(handle)
+            _win.UnmapViewOfFile(_win.MapViewOfFileEx(owned.value, _VIEW_RIGHTS[access], 0, 0, 1, None))
+            return (*self.query_section(owned.value), access)
+        except PermissionError:
+            if access == "r":
+                raise
+            return self.section_facts(name, "r")
 
     def map_view(self, handle: int, access: str, offset: int, size: int, address: int | None = None) -> int:
         """The address of a view, all of whose pages can be touched."""
@@ -863,8 +765,8 @@ class _Windows:
             yield region
             address += region.RegionSize
 
-    def unmap_view(self, base: int, size: int, functions: Any = _win) -> None:
-        functions.UnmapViewOfFile(base)
+    def unmap_view(self, base: int, size: int, unmap: Any = _win.UnmapViewOfFile) -> None:
+        unmap(base)
 
     def flush_view(self, base: int, size: int) -> None:
         # The error means that the system is writing these pages itself, and has locked them.
@@ -879,17 +781,10 @@ class _Windows:
             self.close_handle(handle)
             raise
 
-    # ---- mutexes, events, semaphores
-
     def create_waitable(self, kind: str, name: str | None, exist_ok: bool, security: SECURITY_ATTRIBUTES,
                         *state: int) -> tuple[int, bool]:
         """CreateMutexW; CreateEventW with manual_reset and initial_state; CreateSemaphoreW with value and maximum."""
-        function = {"Mutant": _win.CreateMutexW, "Event": _win.CreateEventW, "Semaphore": _win.CreateSemaphoreW}[kind]
-        return self._create(function, kind, name, exist_ok, security, ctypes.byref(security), *state or (False,))
-
-    def open_waitable(self, kind: str, name: str, inheritable: bool) -> int:
-        """OpenMutexW, OpenEventW or OpenSemaphoreW."""
-        return self._open(kind, name, inheritable)
+        return self._create(kind, name, exist_ok, security, ctypes.byref(security), *state or (False,))
 
     def release_mutex(self, handle: int, done: list[int]) -> bool:
         """Whether the calling thread was the owner; C code both calls and notes it in `done`, which is empty before."""
@@ -898,16 +793,12 @@ class _Windows:
             raise _win_error(_winctypes.get_last_error(), _HANDLE_CAUSES)
         return bool(done[0])
 
-    def set_event(self, handle: int) -> None:
-        _win.SetEvent(handle)
-
-    def reset_event(self, handle: int) -> None:
-        _win.ResetEvent(handle)
+    set_event = _win.SetEvent
+    reset_event = _win.ResetEvent
 
     def query_event(self, handle: int) -> tuple[bool, bool]:
         """Whether an event resets itself, and whether it is set."""
-        event = (LONG * 2)()  # EVENT_BASIC_INFORMATION: EventType, EventState
-        _win.NtQueryEvent(handle, EventBasicInformation, ctypes.byref(event), ctypes.sizeof(event), None)
+        event = self._query(_win.NtQueryEvent, handle, (LONG * 2)())  # EVENT_BASIC_INFORMATION: its type and state
         return event[0] == SynchronizationEvent, bool(event[1])
 
     def release_semaphore(self, handle: int, n: int) -> int | None:
@@ -1606,7 +1497,7 @@ if sys.platform == "linux":
                 if handle.page is None:  # its last user has just forgotten it
                     forget(known)
 
-        def open_waitable(self, kind: str, name: str, inheritable: bool) -> int:
+        def open_waitable(self, name: str, kind: str, inheritable: bool) -> int:
             self.security_attributes(None, inheritable)
             return self._hold(kind, name, self._attach)[0]
 
@@ -2470,7 +2361,7 @@ class _Waitable(_Object):
 
         `timeout`, `inheritable` and the exceptions are as in NamedMap.open().
         """
-        handle = _opened(name, timeout, _layer.open_waitable, cls._kind, name, bool(inheritable))
+        handle = _opened(name, timeout, _layer.open_waitable, name, cls._kind, bool(inheritable))
         return cls._wrap(_OwnedHandle(handle), False, name)
 
     @classmethod
