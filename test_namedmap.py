@@ -2944,17 +2944,18 @@ def session():
 
 @every_waitable
 def test_create_and_open_of_a_name_give_handles_of_one_object(kind, name):
-    with pytest.raises(FileNotFoundError, match="nothing has this name now") as caught:
-        kind.open(name)
-    assert told(caught) == (2, name)
-    made = kind.ready(name)
+    for timeout in (0, 0.1):
+        with pytest.raises(FileNotFoundError, match="nothing has this name now") as caught:
+            kind.open(name, timeout=timeout)
+        assert told(caught) == (2, name)
+    opened, made = threads(lambda: kind.open(name, timeout=30), lambda: time.sleep(0.2) or kind.ready(name))
     assert (made.name, made.created, made.closed) == (name, True, False)
     with pytest.raises(FileExistsError, match="the name is taken") as caught:
         kind.create(name)
     assert told(caught) == (183, name)
-    others = [kind.create(name, exist_ok=True), kind.open(name), pickle.loads(pickle.dumps(made))]
-    assert [(type(each), each.name, each.created) for each in others] == [(kind.cls, name, False)] * 3
-    assert len({each.handle for each in (made, *others)}) == 4
+    others = [opened, kind.create(name, exist_ok=True), kind.open(name), pickle.loads(pickle.dumps(made))]
+    assert [(type(each), each.name, each.created) for each in others] == [(kind.cls, name, False)] * 4
+    assert len({each.handle for each in (made, *others)}) == 5
     with contextlib.closing(kind.create("Global\\" + name[len("Local\\"):], exist_ok=True)) as of_all_sessions:
         assert of_all_sessions.created == (session() != 0)
     assert repr(made) == f"<{kind} {name!r}, handle={made.handle:#x}>"
@@ -2968,15 +2969,6 @@ def test_create_and_open_of_a_name_give_handles_of_one_object(kind, name):
     assert gone(name)
     assert repr(made) == f"<{kind} {name!r}, closed>"
     assert (made.name, made.created, made.closed) == (name, True, True)
-
-
-@every_waitable
-def test_open_with_a_timeout_waits_for_the_name(kind, name):
-    opened, made = threads(lambda: kind.open(name, timeout=30), lambda: time.sleep(0.2) or kind.create(name))
-    opened.close()
-    made.close()
-    with pytest.raises(FileNotFoundError):
-        kind.open(name, timeout=0.1)
 
 
 @every_waitable
@@ -3014,11 +3006,7 @@ BAD = [  # a use of an object or a class, its exception, and a part of its text
     (SEMAPHORE, lambda s: Semaphore.create(None, 3, 2), ValueError, "a value must be 0 to the maximum of 2"),
     (SEMAPHORE, lambda s: Semaphore.create(None, 0, 0), ValueError, "a maximum must be 1 to"),
     (SEMAPHORE, lambda s: Semaphore.create(None, 0, 2 ** 31), ValueError, "a maximum must be 1 to"),
-    (EVENT, lambda e: Event("x"), TypeError, "Event.create"),
-    (EVENT, lambda e: Event.open("x", timeout=-1), ValueError, "a timeout must be 0 to"),
-    (EVENT, lambda e: Event.open("a\\b"), ValueError, "a backslash"),
     (EVENT, lambda e: Event.create("x", sddl=""), ValueError, "a security desc"),
-    (EVENT, lambda e: Event.create(b"x"), TypeError, "a name must be a str"),
     (EVENT, pickle.dumps, TypeError, "without a name cannot be pickled"),
     (EVENT, lambda e: wait_any([]), ValueError, "1 to 64 objects, not for 0"),
     (EVENT, lambda e: wait_any([e] * 65), ValueError, "1 to 64 objects, not for 65"),
@@ -3271,9 +3259,12 @@ def test_wait_ends_with_its_time_and_consists_of_short_slices(wait, kind, timeou
         calls, begin, used = fault("wait"), time.perf_counter(), time.process_time()
         assert not wait(kind, thing, timeout)
         assert time.perf_counter() - begin >= timeout
-        assert time.process_time() - used < timeout / 2 + 0.05  # it does not spin
         slices = [seconds for _, seconds, _ in calls]
-        assert max(slices) <= 0.1 and len(slices) < 60 if timeout else slices == [0]
+        if timeout:
+            assert max(slices) <= 0.1 and len(slices) < 60
+            assert time.process_time() - used < timeout / 2 + 0.05  # it does not spin
+        else:
+            assert slices == [0]
 
 
 @every_wait
@@ -3338,12 +3329,12 @@ MOMENTS_OF_A_WAIT = {  # before or after a slice, what happens then, and what th
 def test_wait_that_fails_gives_back_what_it_got(wait, kind, moment, happens, error, name, fault):
     with contextlib.closing(kind.ready(name)) as other:
         thing = kind.open(name)
-        given_back, during = fault("close_handle"), []
-        fault("wait", times=1, **{moment: lambda: (happens(thing), during.extend(given_back))})
+        handle, closed, stays_open = thing.handle, fault("close_handle"), []
+        fault("wait", times=1, **{moment: lambda: (happens(thing), stays_open.append((handle,) not in closed))})
         with pytest.raises(error):
             wait(kind, thing, 60)
         thing.close()
-        assert in_thread(kind.take, other) and not during  # close() leaves the handle open for the wait
+        assert in_thread(kind.take, other) and all(stays_open)
     assert gone(name)
 
 
@@ -3545,12 +3536,14 @@ class Model:
 
     def release(self, n=1):
         state, before = self.used(), self.state.value
-        if state.cls is Mutex and self.held:
+        if state.cls is Mutex:
+            if not self.held:
+                raise RuntimeError
             state.lock.release()
             self.held -= 1
             return None
-        if state.cls is Mutex or not 0 < n <= state.maximum - before:
-            raise RuntimeError if state.cls is Mutex else ValueError
+        if not 0 < n <= state.maximum - before:
+            raise ValueError
         state.value += n
         return before
 
