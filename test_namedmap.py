@@ -735,7 +735,7 @@ BORROWED = {
 @pytest.mark.parametrize("of_view", [False, True], ids=["map", "view"])
 @pytest.mark.parametrize("borrow, read", BORROWED.values(), ids=BORROWED)
 def test_borrowed_memory_outlives_the_object_but_the_name_does_not(borrow, read, of_view, end, name):
-    m = NamedMap.create(name, 100)
+    m = NamedMap.create(name, 2 * PAGE)
     m[1] = 42
     source = m.view() if of_view else m
     address, taken = source.address, borrow(source)
@@ -748,7 +748,7 @@ def test_borrowed_memory_outlives_the_object_but_the_name_does_not(borrow, read,
     assert read(taken) == 42
     del taken
     gc.collect()
-    assert is_free(address)
+    assert is_free(address) and is_free(address + PAGE)
 
 
 @every_kind
