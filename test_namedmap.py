@@ -3718,23 +3718,27 @@ new: 256 bytes, held until Enter or Ctrl+C
 Grüße
 $ read new  # 1
 namedmap: new: nothing has this name now: is the publisher running…
-# New memory has 256 bytes, or what its contents need, or what is asked for.
+# New memory has 256 bytes, or what its contents need.
 $ create new xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx --encoding utf-32 --hold 0.001
 new: 268 bytes, held for 0.001 seconds, or until Enter or Ctrl+C
+# Contents that do not fit in --size are refused.
 $ create new 0123456789 --size 21 --hold 0  # 2
 namedmap create: error: 22 bytes do not fit in 21 bytes (--size)
-# A name that is taken is used only if that is meant.
+# A name that is taken is an error.
 $ create demo text  # 1
 namedmap: demo: the name is taken: a process still has it open…; info shows what has it open
+# With --exist-ok, memory that is there is used.
 $ create demo --exist-ok text --hold 0
 demo: 4096 bytes that were there, held for 0 seconds, or until Enter or Ctrl+C
 $ read demo
 text
+# Memory that is smaller than --size is refused.
 $ create 'Local\demo' --exist-ok --size 8K  # 1
 namedmap: Local\demo: 'Local\demo' has 4096 bytes, and 8192 were asked for
-# Memory over a file has the size of the file, unless it is to be larger.
+# A missing file is made only for a size.
 $ create new --file missing  # 1
 namedmap: new: missing: …; a file is made if a size is given, with access="rw"
+# Memory over a file has the size of the file, unless it is to be larger.
 $ create new --file file
 new: 10 bytes, held until Enter or Ctrl+C
 $ create new --file file --size 12 text
@@ -3774,11 +3778,12 @@ $ read demo --encoding utf-8
 a
 b
 c
-# The contents of a file are written as far as there is room.
+# New memory can have the contents of a file.
 $ create new --input file
 new: 256 bytes, held until Enter or Ctrl+C
 > read new --encoding ascii
 0123456789
+# The contents of a file are written if there is room.
 $ create new --input file --size 9  # 1
 namedmap: new: file has more than the 9 bytes that there is room for
 $ write demo --input file --offset 4086
@@ -3786,6 +3791,7 @@ $ write demo --input file --offset 4087  # 1
 namedmap: demo: file has more than the 9 bytes that there is room for
 $ read demo --offset 4086 --encoding ascii
 0123456789
+# A missing file of contents is an error.
 $ write demo --input missing  # 1
 namedmap: demo: missing: No such file or directory
 # Of records the first is printed, or as many as --size has.
@@ -3797,10 +3803,12 @@ $ read demo --struct "<HxxI" --size 16
 65535 0
 $ read demo --struct "<H" --size 1000 --offset 4093
 0
-# Text in records ends at its first NUL; W is wide text.
+# Text in records ends at its first NUL.
 $ write demo --from-hex 61620063ff7a004700fc00000000d8
 $ read demo --struct "<5sc2xBp"
 b'ab' b'z' 0 b''
+# In records, W is wide text, and has the byte order of the format.
+$ write demo --from-hex 61620063ff7a004700fc00000000d8
 $ read demo --struct "<7x4W"
 'Gü'
 $ read demo --struct "cW"
@@ -3812,8 +3820,10 @@ $ write demo end --offset 4088
 $ read demo --offset 4088 --size 1M --hex
 00000ff8  65 00 6e 00 64 00 00 00                          |e.n.d...|
 00001000
+# A record is read whole.
 $ read demo --offset 4090 --struct "<Q"  # 1
 namedmap: demo: 8 bytes at offset 4090 are not inside the memory, which has 4096 bytes
+# An offset behind the end is an error.
 $ read demo --offset 4096 --size 1  # 1
 namedmap: demo: offset 4096 is not inside the memory, which has 4096 bytes
 # With --timeout, text is waited for.
@@ -3828,7 +3838,7 @@ $ read demo --hex --watch --size 48
 > write demo --from-hex 01 --offset 40
 …:…:….…
 00000020  00 00 00 00 00 00 00 00 01 00 00 00 00 00 00 00  |................|
-# Watched text and records are printed again when they change, but not for what they do not show.
+# Watched text is printed again when it changes, but not for what is behind its NUL.
 $ read demo --watch 0.05
 
 > write demo text
@@ -3836,7 +3846,7 @@ text
 > write demo --from-hex ff --offset 10
 > write demo next
 next
-$ write demo --from-hex 0000000000
+# Watched records are printed again when they change, but not for what they do not show.
 $ read demo --struct "<2xBs" --watch --size 4
 0 b''
 > write demo --from-hex ffff0000ff
@@ -3847,8 +3857,10 @@ $ info lock
 name:   lock
 kind:   mutex
 open:   …
+# What is no memory is not read.
 $ read lock  # 1
 namedmap: lock: this is the name of a mutex, and objects of different kinds cannot have the same name
+# Nothing has the name.
 $ info new  # 1
 namedmap: new: nothing has this name now: is the publisher running…
 # Of memory, info says more.
@@ -3859,6 +3871,7 @@ size:   4096 bytes; the system rounds sizes up to whole pages
 pages:  committed
 access: rw
 open:   …
+# Of memory over a file, info says the exact size.
 $ info ten
 name:   ten
 kind:   file mapping object
@@ -3889,41 +3902,47 @@ $ read ten --offset 0x2K  # 1
 namedmap: ten: offset 2048 is not inside the memory, which has 10 bytes
 $ read ten --offset 0X1f  # 1
 namedmap: ten: offset 31 is not inside the memory, which has 10 bytes
+# Numbers of bytes are checked.
 $ read demo --size 4Q  # 2
 namedmap read: error: argument --size: not a number of bytes such as 4096, 0x1000, 64K, 16M or 2G: '4Q'
 $ read demo --size 0  # 2
 namedmap read: error: argument --size: a size must be 1 to 2**63-1 bytes, not 0
 $ read demo --offset 8589934592G  # 2
 namedmap read: error: argument --offset: an offset must be 0 to 2**63-1 bytes, not 9223372036854775808
+# Seconds are checked.
 $ read --watch demo  # 2
 namedmap read: error: argument --watch: could not convert string to float: 'demo'
 $ create new --hold nan  # 2
 namedmap create: error: argument --hold: a timeout must be 0 to … seconds, or None for ever, not nan
-# Formats and encodings are checked.
+# Formats of records are checked.
 $ read demo --struct "<Y"  # 2
 namedmap read: error: argument --struct: bad char in struct format
 $ read demo --struct 0s  # 2
 namedmap read: error: argument --struct: a format must have at least one byte
 $ read demo --struct "<Q" --size 12  # 2
 namedmap read: error: --size 12 is not a multiple of the 8 bytes of --struct
+# Encodings are checked.
 $ read demo --encoding hex  # 2
 namedmap read: error: argument --encoding: 'hex' is not a text encoding…
+# Forms exclude each other.
 $ read demo --raw --hex  # 2
 namedmap read: error: argument --hex: not allowed with argument --raw
-# Contents are checked.
+# Digits of bytes are checked.
 $ write demo --from-hex 0g  # 2
 namedmap write: error: argument --from-hex: non-hexadecimal number found in fromhex() arg at position 1
+# Contents are given in one way.
 $ write demo  # 2
 namedmap write: error: nothing to write: give TEXT, --from-hex or --input
 $ write demo text --from-hex 00  # 2
 namedmap write: error: TEXT, --from-hex and --input exclude each other
 $ write demo "ü" --encoding ascii  # 2
 namedmap write: error: TEXT cannot be encoded: 'ascii' codec can't encode character '\xfc' in position 0: …
-# Commands are checked.
+# A command is required.
 $  # 2
 namedmap: error: the following arguments are required: COMMAND
 $ nonsense  # 2
 namedmap: error: argument COMMAND: invalid choice: 'nonsense' (choose from …)
+# Arguments are checked.
 $ list a b  # 2
 namedmap list: error: unrecognized arguments: b
 $ read demo --nonsense  # 2
