@@ -329,7 +329,8 @@ else:
 
     def is_committed(memory):
         """Whether the file behind the memory has at least that much space of its own."""
-        line = next(line for start, end, line in mappings() if start <= memory.address < end)
+        address = memory.address  # before the mappings are read, because this may make one
+        line = next(line for start, end, line in mappings() if start <= address < end)
         return os.stat(line[line.index("/"):]).st_blocks * 512 >= memory.size
 
     def is_free(address):
