@@ -3,13 +3,12 @@ r"""Moves frames from one process to another without a copy: numpy arrays in the
 In one terminal:      python examples/numpy_frames.py produce
 in another, then:     python examples/numpy_frames.py consume
 
-The consumer prints number and brightness of ten frames as they come, and the producer ends when all are shown. There
-are two frames in the memory, of which one is shown while the other is drawn.
+The consumer prints number and brightness of ten frames as they come, and the producer ends when all are shown.  There
+are two frames in the memory, of which one is shown while the other is drawn.  Two semaphores count those that are free
+to be drawn, and those that are ready to be shown.
 """
-import ctypes
 import os
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))  # as in a checkout
 import namedmap  # noqa: E402
@@ -22,43 +21,39 @@ except ImportError:
 SHAPE = (2, 480, 640, 3)  # frames, rows, columns, colours
 
 
-class Header(ctypes.Structure):
-    _fields_ = [("drawn", ctypes.c_uint32), ("shown", ctypes.c_uint32)]  # the numbers of the last frames
+def acquire(semaphore):
+    if not semaphore.acquire(timeout=60):
+        raise SystemExit("The other side does not answer.")
 
 
-def wait_until(condition):
-    deadline = time.monotonic() + 60
-    while not condition():
-        if time.monotonic() > deadline:
-            raise SystemExit("The other side does not answer.")
-        time.sleep(0.001)
-
-
-def produce(header, frames):
-    for number in range(1, 11):
-        wait_until(lambda: header.shown >= number - 2)
+def produce(frames, free, ready):
+    for number in range(10):
+        acquire(free)
         frames[number % 2] = 10 * number  # drawn in place
-        header.drawn = number
-    wait_until(lambda: header.shown == 10)
+        ready.release()
+    for _ in frames:
+        acquire(free)  # all are shown
 
 
-def consume(header, frames):
-    for number in range(1, 11):
-        wait_until(lambda: header.drawn >= number)
+def consume(frames, free, ready):
+    for number in range(10):
+        acquire(ready)
         print(f"frame {number}: brightness {int(frames[number % 2].max())}", flush=True)
-        header.shown = number
+        free.release()
 
 
 def main(role, name=r"Local\namedmap_frames"):
-    size = ctypes.sizeof(Header) + numpy.prod(SHAPE)
+    size = int(numpy.prod(SHAPE))
     if role == "produce":
-        memory = namedmap.NamedMap.create(name, size)
+        free, ready = (namedmap.Semaphore.create(name + each, value) for each, value in ((".free", 2), (".ready", 0)))
+        memory = namedmap.NamedMap.create(name, size)  # last: the consumer waits for it
         print(f"{name} is ready", flush=True)
     else:
         memory = namedmap.NamedMap.open(name, size, timeout=60)
-    with memory:  # header and frames are in the shared memory, where they stay valid after close()
-        frames = numpy.ndarray(SHAPE, numpy.uint8, memory.buf, ctypes.sizeof(Header))
-        {"produce": produce, "consume": consume}[role](memory.overlay(Header), frames)
+        free, ready = (namedmap.Semaphore.open(name + each) for each in (".free", ".ready"))
+    with memory:
+        frames = numpy.ndarray(SHAPE, numpy.uint8, memory.buf)
+        {"produce": produce, "consume": consume}[role](frames, free, ready)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,20 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))  # as in a checkout
 import namedmap  # noqa: E402
-from struct_publisher import NAME, Telemetry  # noqa: E402
+
+NAME = r"Local\namedmap_telemetry"
+
+
+class Telemetry(ctypes.Structure):  # struct_publisher.py has its declaration in C
+    _layout_, _pack_ = "ms", 4
+    _fields_ = [
+        ("version", ctypes.c_uint8),
+        ("packet", ctypes.c_uint32),
+        ("speed", ctypes.c_float),
+        ("time", ctypes.c_double),
+        ("gear", ctypes.c_int32),
+        ("track", ctypes.c_uint16 * 32),
+    ]
 
 
 def main(name=NAME):
@@ -28,7 +41,7 @@ def main(name=NAME):
             telemetry = memory.snapshot(Telemetry)
         track = memory.read_text(Telemetry.track.size, Telemetry.track.offset)
     if telemetry.packet == 0:
-        raise SystemExit("Nobody has published anything.")
+        raise SystemExit("Nothing was published.")
     print(f"{track}: gear {telemetry.gear}, {telemetry.speed} km/h at {telemetry.time} s (packet {telemetry.packet})")
 
 

@@ -25,7 +25,7 @@ def main():
     except OSError as error:
         raise SystemExit(f"Could not create the memory: {error}")
     with memory:
-        memory.write((MESSAGE + "\0").encode("utf-16-le"))
+        memory.write_text(MESSAGE)
         print(f"{NAME} holds the message; Enter ends this process.", flush=True)
         sys.stdin.readline()
 
