@@ -107,7 +107,7 @@ else:  # for typing.get_type_hints()
     Any = Buffer = File = CData = Closable = Object = Lock = Namespace = NoReturn = object
 
 __all__ = ["NamedMap", "View", "Mutex", "Event", "Semaphore", "wait_any"]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 # ---------------------------------------------------------------- arguments and errors

@@ -4538,66 +4538,101 @@ def test_python_that_the_readme_begins_with(demo, python):
     writer, reader = (code.replace("demo", demo) for code in readme_blocks("namedmap")[-2:])
     process = python(writer)
     with NamedMap.open(demo, timeout=60) as m:
-        eventually(lambda: m[:5] == b"hello", 60)
-    assert python(reader).end() == (0, ["b'hello'"], "")
+        eventually(lambda: m.read_text()[-1:] == ".", 60)
+    assert python(reader).end() == (0, ["Message from first process."], "")
     process.enter()
     assert process.end() == (0, ["Enter ends it "], "")
 
 
-def test_python_of_the_readme_that_takes_turns(demo, python):
-    code = readme_blocks("Coordination")[-1].replace("demo", demo)
+def test_python_of_the_readme_that_coordinates(demo, python):
+    turns, waits, until_set = (code.replace("demo", demo) for code in readme_blocks("Coordination"))
     with NamedMap.create(demo, 256) as m, Event.create(demo + " changed", manual_reset=False) as changed:
         for _ in range(2):
-            assert python(code).end() == (0, [], "")
+            assert python(turns).end() == (0, [], "")
             assert changed.wait(0) and not changed.wait(0)
         assert m[0] == 1
+        for is_told in True, False:
+            with Event.create(demo + " quit") as quit_, contextlib.closing(Mutex.create(demo + " alive")) as alive:
+                with alive:
+                    process = python(f"{turns}\n{waits}")
+                    assert process.line() == "1"
+                    if is_told:
+                        quit_.set()
+                        process.popen.wait(60)
+                assert process.end() == (0, [], "")
+    code = f"import asyncio, namedmap\n{until_set}\nasyncio.run(until_set(namedmap.Event.create(initial_state=True)))"
+    assert python(code).end() == (0, [], "")
 
 
-def test_structure_in_the_readme_has_the_layout_of_c(name, python):
-    code = readme_blocks("Talking to a C or C++ program")[1].replace("Local\\demo", name)
+def test_structure_in_the_readme_has_the_layout_of_c(name, python, tmp_path):
+    declaration, code = readme_blocks("Reading a C++ program's structure")
     with NamedMap.create(name, 100) as m:
         m.write(struct.pack("<Bxxxd64s", 7, 1.5, "N\u00fcrburgring".encode("utf-16-le")))
-        code += "\n    print(telemetry.version, telemetry.time, m.read_text(64, Telemetry.track.offset))\n"
-        assert python(code).end() == (0, ["7 1.5 N\u00fcrburgring"], "")
+        code = code.replace("Local\\demo", name)
+        code += "\n    print(telemetry.version, telemetry.time, track, ctypes.sizeof(Telemetry))\n"
+        assert python(code).end() == (0, ["7 1.5 N\u00fcrburgring 76"], "")
+    if not ON_WINDOWS and shutil.which("gcc"):
+        (tmp_path / "layout.c").write_text(
+            "#include <stddef.h>\ntypedef unsigned char BYTE;\n" + declaration.partition("\n\n")[0] +
+            "\n_Static_assert(sizeof(Telemetry) == 76 && offsetof(Telemetry, track) == 12, \"layout\");\n")
+        subprocess.run(["gcc", "-fshort-wchar", "-fsyntax-only", "-include", "wchar.h", str(tmp_path / "layout.c")],
+                       check=True)
+
+
+def readme_rows(title):
+    """The cells of the second column of the table in a section by those of the first, without its head."""
+    head, body = re.search(r"(?ms)^(=+  =.*?\n)(?:.*?)\n\1(.*?)\n\1", readme_section(title)).groups()
+    rows, second, key = {}, head.index("  "), ""
+    for line in body.splitlines():
+        key = line[:second].strip() or key
+        rows[key] = f"{rows.get(key, '')} {line[second:].strip()}".strip()
+    return rows
+
+
+def test_types_in_the_readme_have_the_sizes_of_c():
+    sizes = {"BYTE": 1, "WORD": 2, "DWORD": 4, "UINT64": 8, "short": 2, "int": 4, "long long": 8, "enum": 4, "BOOL": 4,
+             "long": 4, "unsigned long": 4, "float": 4, "double": 8, "bool": 1, "char text[32]": 32,
+             "wchar_t text[32]": 64}
+    for left, right in readme_rows("C and C++ types").items():
+        in_c = [each for each in re.findall("``(.*?)``", left) if each in sizes]
+        for each, in_python in zip(in_c, re.findall(r"``(c_\w+(?: \* \d+)?)", right)):
+            assert ctypes.sizeof(eval(in_python, vars(ctypes).copy())) == sizes.pop(each), each
+    assert not sizes
 
 
 def test_readme_names_all_that_is_public_and_the_version():
-    code = " ".join(re.findall("``(.*?)``", readme_section("The API"), re.S))
+    code = " ".join(" ".join(row) for row in readme_rows("The API").items())
     for public in namedmap.__all__:
         for attribute in (public, *dir(getattr(namedmap, public))):
             assert attribute.startswith("_") or re.search(rf"\b{attribute}\b", code), attribute
-    assert f"version {namedmap.__version__}, " in readme_section("namedmap")
     assert readme_blocks("Get it")[-1].endswith(f"\nnamedmap {namedmap.__version__}")
+    assert readme_section("Changes").lstrip().startswith(f"**{namedmap.__version__}**")
 
 
-def test_errors_that_the_readme_quotes_are_raised(name, tmp_path):
-    def closed():
-        with NamedMap.open(name) as m:
-            pass
-        m[0] = 1
-
+def test_errors_that_the_readme_quotes_are_raised(name):
     with open(namedmap.__file__, encoding="utf-8") as file:
         source = re.sub(r'"\n\s*"', "", file.read()).replace("\\\\", "\\")
-    (tmp_path / "empty").touch()
     provoked = {
         "nothing has this name now": lambda: NamedMap.open(name + "!"),
         "the name is taken": lambda: NamedMap.create(name, 1),
-        "objects of different kinds cannot have the same name": lambda: Mutex.open(name),
-        "and 8192 were asked for": lambda: NamedMap.open(name, 8192),
-        "the file is empty": lambda: NamedMap.create(None, file=tmp_path / "empty"),
-        "cannot modify read-only memory": lambda: NamedMap.open(name, access="r").__setitem__(0, 1),
-        "this thread does not hold Mutex": Mutex.create().release,
-        "is closed": closed}
-    quotes = re.findall(r"\* - (\w+): ``(.*)``$", readme_section("Errors and what to do"), re.M)
-    assert set(provoked) < {quote for _, quote in quotes}
+        "and 8192 were asked for": lambda: NamedMap.open(name, 8192)}
     with NamedMap.create(name, 4096):
-        for kind, quote in quotes:
+        for row in readme_rows("Errors and what to do"):
+            kind, quote = re.fullmatch(r"(\w+): ``(.*)``", row).groups()
             if quote in provoked:
-                with pytest.raises((OSError, RuntimeError, TypeError, ValueError), match=re.escape(quote)) as caught:
-                    provoked[quote]()
+                with pytest.raises((OSError, ValueError), match=re.escape(quote)) as caught:
+                    provoked.pop(quote)()
                 assert caught.type.__name__ == kind
             else:  # no test can provoke these everywhere
                 assert quote in source, quote
+    assert not provoked
+
+
+def test_rows_of_the_benchmark_in_the_readme_exist():
+    with open(os.path.join(HERE, "examples", "benchmark.py"), encoding="utf-8") as file:
+        benchmark = file.read()
+    rows = readme_rows("Speed")
+    assert len(rows) == 5 and all(row.strip("`").partition(": 4 KiB")[0] in benchmark for row in rows)
 
 
 # ---------------------------------------------------------------- examples and C
@@ -4695,19 +4730,56 @@ def test_file_backed_counts_its_starts_in_the_file(name, example, tmp_path):
     assert (tmp_path / "runs.dat").read_bytes() == b"\2" + bytes(7)
 
 
-def test_inherit_handle_works_where_handles_are_inherited(example):
-    status, out, err = example("inherit_handle.py").end()
-    if ON_WINDOWS:
-        assert (status, out, err) == (0, ["the child answers: 42"], "")
-    else:
-        assert (status, out) == (1, []) and err.startswith("Could not create the memory: a handle that child processes")
+@windows
+def test_inherit_handle_gets_the_answer_of_its_child(example):
+    assert example("inherit_handle.py").end() == (0, ["the child answers: 42"], "")
 
 
 def test_numpy_frames_are_all_consumed(name, example):
     pytest.importorskip("numpy")
     consumer, producer = example("numpy_frames.py", "consume", name), example("numpy_frames.py", "produce", name)
-    assert consumer.end() == (0, [f"frame {number}: brightness {10 * number}" for number in range(1, 11)], "")
+    assert consumer.end() == (0, [f"frame {number}: brightness {10 * number}" for number in range(10)], "")
     assert producer.end() == (0, [f"{name} is ready"], "")
+
+
+def test_message_queue_passes_whole_messages_in_order(name, python):
+    code = ("import sys; sys.path.insert(0, 'examples'); import message_queue\n"
+            "message_queue.main(sys.argv[1], sys.argv[3:], sys.argv[2])")
+    receiver = python(code, "receive", name)
+    assert receiver.line() == f"{name} is open"
+    sent = [[letter * length for length in range(1, 300, 5)] for letter in "abc"]  # more than the ring holds
+    for sender in [python(code, "send", name, *messages) for messages in sent]:
+        assert sender.end() == (0, [], "")
+    assert python(code, "send", name, "quit").end() == (0, [], "")
+    status, lines, error = receiver.end()
+    assert (status, error) == (0, "") and sorted(lines, key=lambda line: line[0]) == sum(sent, [])
+
+
+def test_watchdog_tells_an_end_from_a_death(name, example):
+    for end, printed in (Process.enter, "it has finished"), (lambda worker: worker.popen.kill(), "it has died"):
+        worker = example("watchdog.py", "work", name)
+        assert worker.line() == f"{name} is held; Enter ends this process."
+        watchdog = example("watchdog.py", "watch", name)
+        assert watchdog.line() == "watching"
+        end(worker)
+        assert watchdog.end() == (0, [printed], "")
+
+
+def test_asyncio_reader_prints_what_another_process_announces(name, example):
+    reader = example("asyncio_reader.py", name)
+    assert reader.line() == f"{name} is ready"
+    with NamedMap.open(name) as m, Event.open(name + ".changed") as changed:
+        m.write_text("hello")
+        changed.set()
+        assert next(line for line in iter(reader.line, None) if line != ".") == "hello"
+
+
+@windows
+def test_user_reads_what_a_service_publishes_until_it_ends(name, example):
+    with waiting(example("service_and_user.py", "serve", name), f"{name} holds the state; Enter ends this process."):
+        user = example("service_and_user.py", "use", name)
+        assert {user.line(), user.line(), user.line()} == {"starting", "running", "stopping"}
+    assert user.end()[1][-1] == "the service has ended"
 
 
 def test_locked_counter_loses_nothing_with_the_mutex_only(name, example):
@@ -4754,8 +4826,9 @@ def test_examples_say_what_they_lack(example, python):
     status, _, err = example("file_backed.py").end()
     assert status == 1 and "runs.dat" in err
     if not ON_WINDOWS:
-        assert example("debug_monitor.py").end() == (
-            1, [], "This example needs Windows: other systems have no OutputDebugString.\n")
+        for program, *arguments in ["debug_monitor.py"], ["service_and_user.py", "serve"], ["inherit_handle.py"]:
+            status, out, err = example(program, *arguments).end()
+            assert (status, out) == (1, []) and "needs Windows: " in err
 
 
 def test_benchmark_prints_a_row_for_each_comparison(example):
