@@ -1695,16 +1695,12 @@ def in_namespace(mounts, code, *arguments):
     return done.stdout.decode().splitlines()
 
 
-WITHOUT_LOCKS = """
-import errno, fcntl
+LACKING = """
+import errno, fcntl, os
 def refuse(descriptor, command, *arguments, real=fcntl.fcntl):
     if command == 37: raise OSError(errno.EINVAL, 'Invalid argument')  # F_OFD_SETLK
     return real(descriptor, command, *arguments)
-fcntl.fcntl = refuse
-"""
-UNKNOWN_PROCESSOR = """
-import os
-os.uname = lambda real=os.uname(): os.uname_result((*real[:4], 'unknown'))
+fcntl.fcntl, os.uname = refuse, lambda real=os.uname(): os.uname_result((*real[:4], 'unknown'))
 """
 EACH_KIND = """
 import sys, namedmap
@@ -1716,23 +1712,22 @@ for cls in namedmap.NamedMap, namedmap.Mutex, namedmap.Event, namedmap.Semaphore
         except (OSError, NotImplementedError) as error:
             print(getattr(error, "strerror", error))
 """
-WORK, NO_LOCKS = ["works"] * 2, "a name needs locks of open files (F_OFD_SETLK), which this system lacks"
 
 
 @linux
-@pytest.mark.parametrize("mounts, code, lines", [
-    ("mount -t tmpfs -o size=1m,mode=1777 tmpfs /dev/shm", "",
-     2 * ["the memory file system (/dev/shm) has no room for it: ask for less, or enlarge it"] + 3 * WORK),
-    ("mount -t tmpfs tmpfs /dev", "", 8 * ["this needs /dev/shm, which this system lacks"]),
-    ("mount -t tmpfs tmpfs /proc", "", 4 * ["a name needs /proc, which this system lacks", "works"]),
-    ("", WITHOUT_LOCKS, 4 * [NO_LOCKS, "works"]),
-    ("", UNKNOWN_PROCESSOR, WORK + 6 * ["the number of the system call futex is not known for unknown"]),
-], ids=["full", "no /dev/shm", "no /proc", "no locks", "unknown processor"])
-def test_create_on_a_system_that_lacks_something_says_what(mounts, code, lines, name, python):
+@pytest.mark.parametrize("mounts, lines", [
+    ("mount -t tmpfs -o size=1m,mode=1777 tmpfs /dev/shm",
+     2 * ["the memory file system (/dev/shm) has no room for it: ask for less, or enlarge it"] + 6 * ["works"]),
+    ("mount -t tmpfs tmpfs /dev", 8 * ["this needs /dev/shm, which this system lacks"]),
+    ("mount -t tmpfs tmpfs /proc", 4 * ["a name needs /proc, which this system lacks", "works"]),
+    ("", [text for unnamed in ["works"] + 3 * ["the number of the system call futex is not known for unknown"]
+          for text in ("a name needs locks of open files (F_OFD_SETLK), which this system lacks", unnamed)]),
+], ids=["full", "no /dev/shm", "no /proc", "no locks, unknown processor"])
+def test_create_on_a_system_that_lacks_something_says_what(mounts, lines, name, python):
     if mounts:
         assert in_namespace(mounts, EACH_KIND, name) == lines
     else:
-        assert python(code + EACH_KIND, name).end() == (0, lines, "")
+        assert python(LACKING + EACH_KIND, name).end() == (0, lines, "")
 
 
 @linux
@@ -1742,72 +1737,58 @@ def test_create_in_another_pid_namespace_is_refused_unless_it_is_memory(name):
             made = kind.cls.create(f"{name} {kind}", *[2 << 20] * (kind is MEMORY))
             stack.enter_context(contextlib.closing(made))
         lines = in_namespace('exec unshare --pid --fork --mount-proc "$@"', EACH_KIND, name)
-    assert lines[:2] == WORK and [line.split()[-1] for line in lines[2:]] == 3 * ["numbers", "works"]
+    assert lines[:2] == 2 * ["works"] and [line.split()[-1] for line in lines[2:]] == 3 * ["numbers", "works"]
 
 
 @linux
-def test_what_only_looks_at_a_name_takes_no_lock(name, memory, python):
-    """It would be a holder for a moment, and others would be told that their own name is taken."""
-    code = WITHOUT_LOCKS + (
+def test_what_only_looks_at_a_name_takes_no_lock_and_works_with_descriptor_0(name, memory, python):
+    """With a lock it would be a holder for a moment, and others would be told that their own name is taken."""
+    code = LACKING + (
         "import sys\n"
-        "from namedmap import Event, NamedMap, main\n"
+        "from namedmap import Event, NamedMap, _layer, main\n"
         "assert main(['list']) == main(['info', sys.argv[1]]) == 0\n"
-        "for cls, method, size in (Event, 'open', ()), (NamedMap, 'create', (10,)), (NamedMap, 'open', (10,)):\n"
-        "    try: getattr(cls, method)(sys.argv[1], *size)\n"
+        "os.close(0)\n"  # which the next one gets
+        "print(_layer.kind_of_name(sys.argv[1]), dict(_layer.named_objects())[sys.argv[1]])\n"
+        "for call, size in (Event.open, ()), (NamedMap.create, (10,)):\n"
+        "    try: call(sys.argv[1], *size)\n"
         "    except OSError as error: print(error.strerror)\n")
     status, lines, err = python(code, name).end()
-    assert (status, err, lines[-1]) == (0, "", NO_LOCKS)
-    assert "the name is taken" in lines[-2] and "different kinds" in lines[-3]
+    assert (status, err, lines[-3]) == (0, "", "file mapping object file mapping object")
+    assert "different kinds" in lines[-2] and "the name is taken" in lines[-1]
 
 
 @linux
-@pytest.mark.parametrize("size", [1, 1 << 46])
-def test_create_without_room_raises_and_takes_none_from_others(size, name, monkeypatch):
-    def allocate(*arguments):
-        calls.append(arguments)
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    calls = []  # more than there can be is refused before it takes what there is
-    monkeypatch.setattr(os, "posix_fallocate", allocate)
+def test_create_of_more_than_dev_shm_can_hold_takes_none_from_others(name, monkeypatch):
+    monkeypatch.setattr(os, "posix_fallocate", None)  # it is refused before it takes what there is
     with pytest.raises(OSError, match=r"the memory file system \(/dev/shm\) has no room") as caught:
-        NamedMap.create(name, size)
-    assert (caught.value.errno, caught.value.filename, len(calls)) == (errno.ENOSPC, name, size == 1)
-    assert gone(name)
+        NamedMap.create(name, 1 << 46)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, name) and gone(name)
 
 
 OLD_LIBRARY = """
 import ctypes, threading, time
-class OldLibrary(ctypes.CDLL):
-    def __getattr__(self, name):
-        return super().__getattr__("what has no such name" if name == "sem_clockwait" else name)
-ctypes.CDLL = OldLibrary
+ctypes.CDLL.__getattr__ = lambda library, name, real=ctypes.CDLL.__getattr__: (
+    real(library, "what has no such name" if name == "sem_clockwait" else name))
 import namedmap
-m, s = namedmap.Mutex.create(), namedmap.Semaphore.create(None, 0)
-got, end = threading.Event(), threading.Event()
-threading.Thread(target=lambda: (m.acquire(), got.set(), end.wait(), time.sleep(0.1), m.release())).start()
-got.wait()
-begin = time.process_time()
-print(m.acquire(timeout=0.5), s.acquire(timeout=0.5), time.process_time() - begin < 0.1)
-end.set()
-print(m.acquire(timeout=9))
+semaphore, begin = namedmap.Semaphore.create(None, 0), time.process_time()
+print(semaphore.acquire(timeout=0.5), time.process_time() - begin < 0.1)
+threading.Timer(0.1, semaphore.release).start()
+print(semaphore.acquire(timeout=9))
 """
 
 
 @linux
 def test_acquire_with_an_old_c_library_waits_by_the_clock_it_has(python):
-    assert python(OLD_LIBRARY).end() == (0, ["False False True", "True"], "")
+    assert python(OLD_LIBRARY).end() == (0, ["False True", "True"], "")
 
 
 @linux
 @every_kind
 def test_argument_that_only_windows_has_is_refused_before_anything_is_made(kind, name):
     with contextlib.closing(kind.create()) as made:
-        uses = [lambda: kind.create(name, sddl="D:(A;;GA;;;WD)"), lambda: kind.create(name, inheritable=True),
-                lambda: kind.open(name, inheritable=True), lambda: kind.cls.from_handle(5),
-                lambda: made.duplicate(os.getpid())]
-        if kind is MEMORY:
-            uses.append(lambda: made.view(address=0x200000000000))
-        for use in uses:
+        for use in (lambda: kind.create(name, sddl="D:(A;;GA;;;WD)"), lambda: kind.create(name, inheritable=True),
+                    lambda: kind.open(name, inheritable=True), lambda: kind.cls.from_handle(5),
+                    lambda: made.duplicate(os.getpid()), lambda: NamedMap.create(None, 10).view(address=1 << 40)):
             with pytest.raises(NotImplementedError, match="needs Windows"):
                 use()
     assert gone(name)
