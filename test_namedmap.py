@@ -4051,51 +4051,27 @@ def test_mutated_command_lines_give_no_traceback(name, capsys, monkeypatch, tmp_
 
 # ---------------------------------------------------------------- in other people's programs
 
-# What a program does with its copy of the file. Its answer is in the memory, since it may have no output.
-PROGRAM = r"""
-import importlib, pickle, sys
-module = importlib.import_module(sys.argv[1])
-with pickle.loads(pickle.dumps(module.NamedMap.open(sys.argv[2]))) as memory, module.Mutex.create():
-    answer = f"{module.__name__} {module.__version__} by {type(module.__loader__).__name__}"
-    if sys.stdin is sys.stdout is sys.stderr is None:
-        answer += " without streams"
-    if module.__doc__ is module.NamedMap.create.__doc__ is None:
-        answer += " without docstrings"
-    memory.write_text(answer)
-"""
-
-
-def answer_of(name, run):
-    """What a PROGRAM that `run` starts, and whose exit status it returns, writes into the memory with that name."""
-    with NamedMap.create(name, 1000) as m:
-        assert run() == 0
-        return m.read_text()
-
-
-def run_detached(*command):
-    """The exit status of a command that has no standard streams, like the programs of pythonw.exe."""
+def run_detached(*arguments):
+    """The exit status of the command line without standard streams, as in programs of pythonw.exe."""
+    command = [sys.executable, "-m", "namedmap", *arguments]
     if ON_WINDOWS:
         return subprocess.run(command, cwd=HERE, creationflags=subprocess.DETACHED_PROCESS, timeout=60).returncode
     return subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command], cwd=HERE, timeout=60).returncode
 
 
 def test_program_without_streams_uses_memory_and_the_command_line(name, monkeypatch):
-    answer = answer_of(name, lambda: run_detached(sys.executable, "-c", PROGRAM, "namedmap", name))
-    assert answer == f"namedmap {namedmap.__version__} by SourceFileLoader without streams"
     with NamedMap.create(name, 100) as m:
         for arguments, status in ((["write", name, "text"], 0), (["list"], 0), (["read", name, "--hex"], 0),
                                   (["create", name, "--exist-ok", "--hold", "0.1"], 0), (["create", name], 1),
                                   (["read"], 2), (["--help"], 0)):
-            assert run_detached(sys.executable, "-m", "namedmap", *arguments) == status, arguments
+            assert run_detached(*arguments) == status, arguments
         assert m.read_text() == "text"
         monkeypatch.setattr(sys, "stderr", None)
         assert namedmap.main(["create", name]) == 1
 
 
 def test_program_without_docstrings_shows_the_same_help_and_errors(name, start):
-    answer = answer_of(name, lambda: start(sys.executable, "-OO", "-c", PROGRAM, "namedmap", name).end()[0])
-    assert answer == f"namedmap {namedmap.__version__} by SourceFileLoader without docstrings"
-    for arguments in (["--help"], ["create", "--help"], ["read", name], ["read"]):
+    for arguments in (["--help"], ["create", "--help"], ["read", name], ["read"], ["create", name, "--hold", "0"]):
         ends = [start(sys.executable, *options, "-m", "namedmap", *arguments).end() for options in ([], ["-OO"])]
         assert ends[0] == ends[1] and any(ends[0][1:])
 
@@ -4104,16 +4080,17 @@ def test_program_without_docstrings_shows_the_same_help_and_errors(name, start):
 def test_copy_of_the_file_in_a_package_works_the_same(loader, name, tmp_path, start):
     package, path = tmp_path / "files" / "vendored", str(tmp_path / "files")
     package.mkdir(parents=True)
-    (package / "__init__.py").write_text("from . import shared_memory\n")
     shutil.copy(namedmap.__file__, package / "shared_memory.py")
     if loader == "zipimporter":
         path = shutil.make_archive(str(tmp_path / "program"), "zip", path)
-    module = "vendored.shared_memory"
-    answer = answer_of(name, lambda: start(sys.executable, "-c", PROGRAM, module, name, PYTHONPATH=path).end()[0])
-    assert answer == f"{module} {namedmap.__version__} by {loader}"
+    code = ("import pickle, sys, vendored.shared_memory as module\n"
+            "with pickle.loads(pickle.dumps(module.NamedMap.open(sys.argv[1]))) as m, module.Mutex.create():\n"
+            "    print(type(m).__module__, type(module.__loader__).__name__, m.read_text())\n")
     with NamedMap.create(name, 100) as m:
         m.write_text("text")
-        assert start(sys.executable, "-m", module, "read", name, PYTHONPATH=path).end()[:2] == (0, ["text"])
+        for program, line in (("-c", code), f"vendored.shared_memory {loader} text"), (
+                ("-m", "vendored.shared_memory", "read"), "text"):
+            assert start(sys.executable, *program, name, PYTHONPATH=path).end() == (0, [line], "")
 
 
 @pytest.fixture(scope="session")
@@ -4142,87 +4119,55 @@ def test_frozen_program_shares_its_memory(name, frozen, start, cli):
 
 # ---------------------------------------------------------------- interpreters, copies of the file, other systems
 
-INTERPRETERS = '''
-import sys, namedmap, _interpreters
-_, name, cls, kept = sys.argv
-code = f"""
-import sys
-sys.path.insert(0, {sys.path[0]!r})
-import os, namedmap
-{kept} = namedmap.{cls}.create({name!r}, *[100] * ({cls!r} == 'NamedMap'))
-buf = {kept}.buf if {kept + cls!r} == 'keptNamedMap' else None
-"""
+INTERPRETERS = """
+import _interpreters, sys, namedmap
 for _ in range(2):
     interpreter = _interpreters.create()
-    print(_interpreters.exec(interpreter, code), namedmap._layer.kind_of_name(name) is not None)
+    print(_interpreters.exec(interpreter, sys.argv[2]), namedmap._layer.kind_of_name(sys.argv[1]) is not None)
     _interpreters.destroy(interpreter)
-    print(namedmap._layer.kind_of_name(name))
-'''
+    print(namedmap._layer.kind_of_name(sys.argv[1]))
+"""
 
 
 @every_kind
 @pytest.mark.parametrize("kept", ["kept", "os.kept"])  # what belongs to the program goes before what modules have
-def test_interpreter_that_ends_inside_a_process_closes_all(kept, kind, name, python):
+def test_interpreter_that_ends_inside_a_process_closes_all(kept, kind, name, start):
     pytest.importorskip("_interpreters", reason="needs Python 3.13: before, ctypes is for one interpreter")
-    assert python(INTERPRETERS, name, kind.cls.__name__, kept).end() == (0, 2 * ["None True", "None"], "")
+    code = f"import os, namedmap; {kept} = namedmap.{kind}.create({name!r}, *{[100] * (kind is MEMORY)})\n"
+    if kind is MEMORY and kept == "kept":
+        code += "buf = kept.buf"
+    process = start(sys.executable, "-c", INTERPRETERS, name, code, PYTHONPATH=HERE)
+    assert process.end() == (0, 2 * ["None True", "None"], "")
 
 
-def copies(tmp_path):
-    """Three modules from copies of the file, as different projects have them."""
-    for number in range(3):
+def test_copies_of_the_file_in_one_process_share_objects_and_nothing_else(name, tmp_path):
+    """As different projects have them; a mutex is held by two of them, one of which closes it."""
+    copies = []
+    for number in range(2):
         path = shutil.copy(namedmap.__file__, tmp_path / f"copy_{number}.py")
         specification = importlib.util.spec_from_file_location(f"copy_{number}", path)
-        module = importlib.util.module_from_spec(specification)
-        specification.loader.exec_module(module)
-        yield module
-
-
-@every_kind
-def test_copies_of_the_file_in_one_process_share_objects_and_nothing_else(kind, name, tmp_path):
-    def share_all():
-        for maker, opener, third in itertools.permutations(classes, 3):
-            made, opened = maker.create(name, *arguments), opener.open(name)
-            for each in third, maker:
-                with pytest.raises(FileExistsError, match="the name is taken"):
-                    each.create(name, *arguments)
-            if kind is MEMORY:
-                made[0] = 1
-                assert opened[:2] == b"\1\0"
-            elif kind is EVENT:
-                made.set()
-                assert opened.wait(0)
-            else:
-                assert opened.acquire() and not is_free_for_others(made)
-                opened.release()
-                assert is_free_for_others(made)
+        copies.append(importlib.util.module_from_spec(specification))
+        specification.loader.exec_module(copies[-1])
+    one, two = copies
+    for maker, opener in (one, two), (two, namedmap), (namedmap, one):
+        with maker.NamedMap.create(name, 100) as m, opener.NamedMap.open(name) as same:
+            with pytest.raises(FileExistsError, match="the name is taken"):
+                opener.NamedMap.create(name, 100)
+            m[0] = 1
+            assert same[:2] == b"\1\0"
+        with maker.Event.create(name) as made, opener.Event.open(name) as event:
+            made.set()
             made.close()
-            assert not opened.closed and not gone(name)
-            opened.close()
-            assert gone(name)
-
-    arguments = {MEMORY: [100], SEMAPHORE: [1, 1]}.get(kind, [])
-    classes = [kind.cls, *(getattr(module, kind.cls.__name__) for module in copies(tmp_path))]
-    assert len(set(classes)) == 4
-    assert_no_growth(share_all, 2)
-
-
-NESTED = """
-import sys
-sys.path.insert(0, sys.argv[2])
-import copy_0, copy_1
-another = copy_0.Mutex.create()
-outer, inner = copy_0.Mutex.create(sys.argv[1]), copy_1.Mutex.open(sys.argv[1])
-outer.acquire(), inner.acquire()
-outer.release(), outer.close()
-with another:
-    inner.release()
-print("good")
-"""
-
-
-def test_mutex_held_by_two_copies_of_the_file_survives_a_close(name, tmp_path, python):
-    list(copies(tmp_path))
-    assert python(NESTED, name, str(tmp_path)).end() == (0, ["good"], "")
+            assert event.wait(0) and not gone(name)
+        outer, another = maker.Mutex.create(name), maker.Mutex.create()
+        with contextlib.closing(opener.Mutex.open(name)) as inner:
+            outer.acquire(), inner.acquire()
+            outer.release(), outer.close()
+            with another:
+                assert not in_thread(inner.acquire, False)
+                inner.release()
+            assert is_free_for_others(inner)
+        assert gone(name)
 
 
 # What other libraries may do to the functions of the DLLs, for the whole process; and what uses them all the same.
@@ -4256,16 +4201,15 @@ import argparse, ctypes.wintypes, os, sys, threading, weakref
 sys.platform = "freebsd14"
 from namedmap import Event, Mutex, NamedMap, Semaphore, main
 _, name, path = sys.argv
-calls = [lambda: NamedMap.create(None, 100), lambda: NamedMap.create(name, 100, file=path), Event.create,
-         lambda: NamedMap.open(name, timeout=None), lambda: Mutex.create(name, sddl="D:"), Semaphore.create]
+calls = [lambda: NamedMap.create(None, 100), lambda: NamedMap.create(name, 100, file=path), Event.create]
 for cls in NamedMap, Mutex, Event, Semaphore:
-    calls += [lambda cls=cls: cls.open(name), lambda cls=cls: cls.from_handle(4)]
+    calls += [lambda cls=cls: cls.open(name, timeout=None), lambda cls=cls: cls.from_handle(4)]
 for number, call in enumerate(calls):
     try:
         print(number, call())
     except NotImplementedError as error:
-        assert str(error) == "namedmap needs Windows or Linux, and this system is freebsd14", error
-for arguments in ["create", name], ["read", name], ["write", name, "text"], ["info", name], ["list"]:
+        print(error)
+for arguments in ["create", name], ["info", name], ["list"]:
     print(arguments[0], main(arguments))
 print(os.path.exists(path))
 main(["--help"])
@@ -4274,10 +4218,10 @@ main(["--help"])
 
 def test_use_on_another_system_is_not_implemented_but_help_works(name, python, tmp_path):
     status, lines, error = python(ELSEWHERE, name, str(tmp_path / "missing")).end()
-    assert (status, lines[:6]) == (0, ["create 1", "read 1", "write 1", "info 1", "list 1", "False"]), error
-    assert lines[6].startswith("usage: -c ")
     needs = "namedmap needs Windows or Linux, and this system is freebsd14"
-    assert error.splitlines() == 4 * [f"namedmap: {name}: {needs}"] + [f"namedmap: {needs}"]
+    assert (status, lines[:15]) == (0, 11 * [needs] + ["create 1", "info 1", "list 1", "False"]), error
+    assert lines[15].startswith("usage: -c ")
+    assert error.splitlines() == 2 * [f"namedmap: {name}: {needs}"] + [f"namedmap: {needs}"]
 
 
 # ---------------------------------------------------------------- the README
