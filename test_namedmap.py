@@ -255,15 +255,11 @@ def assert_no_growth(work, rounds=20):
 
 if ON_WINDOWS:
     import msvcrt
-    from ctypes.wintypes import BOOL, DWORD, HANDLE, LONG, LPCWSTR, LPVOID
+    from ctypes.wintypes import BOOL, DWORD, HANDLE, LPCWSTR, LPVOID
     kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
     for function, restype, *argtypes in (
         ("CloseHandle", BOOL, HANDLE),
-        ("CreateEventW", HANDLE, LPVOID, BOOL, BOOL, LPCWSTR),
-        ("CreateFileMappingW", HANDLE, HANDLE, LPVOID, DWORD, DWORD, DWORD, LPCWSTR),
         ("CreateJobObjectW", HANDLE, LPVOID, LPCWSTR),
-        ("CreateMutexW", HANDLE, LPVOID, BOOL, LPCWSTR),
-        ("CreateSemaphoreW", HANDLE, LPVOID, LONG, LONG, LPCWSTR),
         ("CreateWaitableTimerW", HANDLE, LPVOID, BOOL, LPCWSTR),
         ("DuplicateHandle", BOOL, HANDLE, HANDLE, HANDLE, LPVOID, DWORD, BOOL, DWORD),
         ("GetCurrentProcess", HANDLE),
@@ -712,21 +708,20 @@ BORROWED = {
     "pointer": (lambda m: ctypes.pointer(m.overlay(ctypes.c_uint8, 1)), lambda pointer: pointer.contents.value)}
 
 
-@pytest.mark.parametrize("end", ["closed", "forgotten"])
+@pytest.mark.parametrize("is_closed", [False, True])
 @pytest.mark.parametrize("of_view", [False, True], ids=["map", "view"])
 @pytest.mark.parametrize("borrow, read", BORROWED.values(), ids=BORROWED)
-def test_borrowed_memory_outlives_the_object_but_the_name_does_not(borrow, read, of_view, end, name):
+def test_borrowed_memory_outlives_the_object_but_the_name_does_not(borrow, read, of_view, is_closed, name):
     m = NamedMap.create(name, 2 * PAGE)
     m[1] = 42
     source = m.view() if of_view else m
     address, taken = source.address, borrow(source)
-    if end == "closed":
+    if is_closed:
         m.close()
         assert gone(name) and read(taken) == 42
         source.close()
     del m, source
-    assert gone(name) and not is_free(address)
-    assert read(taken) == 42
+    assert gone(name) and not is_free(address) and read(taken) == 42
     del taken
     gc.collect()
     assert is_free(address) and is_free(address + PAGE)
@@ -799,12 +794,8 @@ def test_close_while_the_memory_is_just_mapped_raises_value_error(moment, name, 
 
 
 def test_close_by_an_argument_of_flush_does_no_harm(memory):
-    class Size:
-        def __index__(self):
-            memory.close()
-            return 10
-
-    memory.flush(0, Size())
+    size = type("Size", (), {"__index__": lambda self: memory.close() or 10})()
+    memory.flush(0, size)
     assert memory.closed
 
 
@@ -896,12 +887,7 @@ borrowed = holder.things[0].buf, holder.things[2].overlay(ctypes.c_char)
 # Nothing is unmapped, since daemon threads may still read.  As a lambda it would keep these globals alive.
 exec("def unmap_view(*_): write(1, b'unmapped')", {"write": os.write}, vars(namedmap._layer))
 """,
-    "a thread that ends late, and atexit": """
-kept, things, end = [everything(name)], everything(name), threading.main_thread().join
-atexit.register(lambda: [use(*kept[0]), close(kept[0]), use(*everything(name)), kept.append(everything(name))])
-threading.Thread(target=lambda: [end(), use(*things), use(*everything(name)), close(things)]).start()
-""",
-    "daemons": """
+    "threads, and atexit": """
 def repeat(started):
     while True:
         things = everything(name + "0")
@@ -909,21 +895,21 @@ def repeat(started):
             use(*each)
         close(things)
         started.set()
-shared, started = everything(name), [threading.Event() for _ in range(3)]
-for event in started:
-    threading.Thread(target=repeat, args=[event], daemon=True).start()
-for event in started:
-    event.wait()
-""",
-}
+started, shared, things, end = threading.Event(), *(everything(name) for _ in range(2)), threading.main_thread().join
+for _ in range(3):
+    threading.Thread(target=repeat, args=[started], daemon=True).start()
+    started.wait()
+    started.clear()
+kept = [everything(name)]
+atexit.register(lambda: [use(*kept[0]), close(kept[0]), use(*everything(name)), kept.append(everything(name))])
+threading.Thread(target=lambda: [end(), use(*things), use(*everything(name)), close(things)]).start()
+"""}
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_interpreter_that_ends_with_everything_open_is_quiet(ending, name, tmp_path, python):
-    path = tmp_path / "file"
-    path.write_bytes(b"0123456789")
-    for _ in range(2 * ROUNDS):
-        assert python(ENDING + ENDINGS[ending], name, str(path)).end() == (0, [], "")
+@pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
+def test_interpreter_that_ends_with_everything_open_is_quiet(ending, name, path, python):
+    for _ in range(3 * ROUNDS):
+        assert python(ENDING + ending, name, str(path)).end() == (0, [], "")
         assert all(gone(name + zero + kind) for zero in ("", "0") for kind in ("", "Mutex", "Event", "Semaphore"))
 
 
@@ -946,14 +932,11 @@ def use_memory(name, path):
 
 
 def use_file(name, path):
+    NamedMap.create(name, 5000, file=path).close()
+    os.truncate(path, 10)
     with NamedMap.create(name, file=path) as m, NamedMap.create(name, 10, file=path, exist_ok=True) as other:
         m.flush()
         assert other.read(1) == b"0"
-
-
-def use_larger_file(name, path):
-    NamedMap.create(name, 5000, file=path).close()
-    os.truncate(path, 10)
 
 
 def use_handle(name, path):
@@ -990,7 +973,6 @@ def use_event_and_semaphore(name, path):
 CALLS = [(use, *method.split(":")) for use, methods in [
     (use_memory, "create_file_mapping: open_file_mapping: query_section:name map_view:name flush_view:name"),
     (use_file, "kind_of_name: open_file: create_file_mapping:path open_file_mapping: map_view:name flush_view:path"),
-    (use_larger_file, "open_file: create_file_mapping:path"),
     (use_handle, "duplicate_handle:name handle_kind: section_access: query_section:" if ON_WINDOWS else ""),
     (use_mutex, "create_waitable: open_waitable: wait:name release_mutex:name"),
     (use_event_and_semaphore, "create_waitable: open_waitable:name set_event:name query_event:name wait:name "
@@ -1040,7 +1022,7 @@ MOMENTS = [(use, method, "before") for use, method, _ in CALLS]
 MOMENTS += [moment[:2] + ("after",) for moment in MOMENTS if not RAW_RESULT.match(moment[1])]
 MOMENTS += [(use, "unmap_view", "after") for use in (use_memory, use_file)]
 MOMENTS += [(use, "security_attributes", "after") for use in (use_file, use_mutex)]
-MOMENTS += [(use, "close_handle", moment) for use in (use_memory, use_file, use_mutex, use_event_and_semaphore)
+MOMENTS += [(use, "close_handle", moment) for use in (use_memory, use_mutex, use_event_and_semaphore)
             for moment in ("after", *["before"] * (not ON_WINDOWS))]
 
 
@@ -1136,29 +1118,23 @@ def test_create_with_a_malformed_descriptor_raises_value_error(kind, bad, name):
 
 # ---------------------------------------------------------------- Windows: errors, kinds and names
 
-# What makes an object of each kind, with what arguments in front of the name.
-RAW = {"a file mapping object": ("CreateFileMappingW", namedmap.INVALID_HANDLE_VALUE, None, 4, 0, 4096),
-       "a mutex": ("CreateMutexW", None, False), "an event": ("CreateEventW", None, False, False),
-       "a semaphore": ("CreateSemaphoreW", None, 1, 1), "a timer": ("CreateWaitableTimerW", None, False),
-       "a job": ("CreateJobObjectW", None)}
-
-
 @windows
 @pytest.mark.parametrize("scope", ["Local", "Global"])
-def test_objects_of_other_programs_are_listed_and_named_in_errors(scope, name, path, capsys):
-    names = {what: f"{scope}{name[5:]} {what}" for what in sorted(RAW)}
-    handles = [getattr(kernel32, RAW[what][0])(*RAW[what][1:], names[what]) for what in names]
-    found = [line for line in run(capsys, "list", "--all")[1].splitlines() if name[6:] in line]
-    assert [line.split()[0] for line in found] == [what.split()[1] for what in names]
-    assert [line[line.index(scope):] for line in found] == list(names.values())
-    for kind, what in itertools.product(KINDS, names):
-        arguments = [{}, {"exist_ok": True}] + [{"file": path}] * (kind is MEMORY)
-        calls = [kind.open] + [lambda name, each=each: kind.create(name, **each) for each in arguments]
-        for call in calls if what != kind.what else []:
-            with pytest.raises(OSError, match=f"this is the name of {what}, and objects of different kinds") as caught:
-                call(names[what])
-            assert told(caught) == (6, names[what])
-    assert all(map(kernel32.CloseHandle, handles))
+@pytest.mark.parametrize("what, function, arguments", [
+    ("timer", "CreateWaitableTimerW", [None, False]), ("job", "CreateJobObjectW", [None])])
+def test_object_of_a_kind_that_only_others_have_is_listed_and_named_in_errors(what, function, arguments, scope, name,
+                                                                              path, capsys):
+    taken = scope + name[len("Local"):]
+    handle = getattr(kernel32, function)(*arguments, taken)
+    line, = [line for line in run(capsys, "list", "--all")[1].splitlines() if taken in line]
+    assert line.split()[0] == what and line[line.index(scope):] == taken
+    for call in [*(kind.open for kind in KINDS), *(kind.create for kind in KINDS),
+                 *(lambda name, kind=kind: kind.create(name, exist_ok=True) for kind in KINDS),
+                 lambda name: NamedMap.create(name, file=path)]:
+        with pytest.raises(OSError, match=f"this is the name of a {what}, and objects of different kinds") as caught:
+            call(taken)
+        assert told(caught) == (6, taken)
+    assert kernel32.CloseHandle(handle)
 
 
 @windows
