@@ -94,10 +94,7 @@ def path(tmp_path):
 # ---------------------------------------------------------------- the four classes
 
 class Kind:
-    """What the tests need to know of one class.
-
-    ready() makes a mutex, event or semaphore that one thread, and no second one, can get at once, which take() does.
-    """
+    """What the tests need to know of a class; ready() makes what one thread, and no second one, can get by take()."""
 
     def __init__(self, cls, what, ready=None, take=None):
         self.cls, self.what, self.open, self.ready, self.take = cls, what, cls.open, ready, take
@@ -939,42 +936,6 @@ CALLS = [(use, *method.split(":")) for use, methods in [
     for method in methods.split()]
 
 
-@pytest.fixture
-def repeat(name, path, fault, monkeypatch):
-    """A function that makes a method of the layer fail once in each of several uses, and looks what is left."""
-    def repeat(use, method, check, **arguments):
-        def work():
-            gc.collect()  # the exception of the round before
-            path.write_bytes(b"0123456789")
-            calls = fault(method, times=1, **arguments)
-            try:
-                check(use, name, str(path))
-            finally:
-                monkeypatch.undo()
-            assert calls
-            calls.clear()  # which keeps handles
-            assert gone(name) and gone(name + "s")
-            assert list(path.parent.iterdir()) == [path] and path.stat().st_size == 10
-
-        assert_no_growth(work, 6)
-
-    return repeat
-
-
-@pytest.mark.parametrize("code", [5, 8])
-@pytest.mark.parametrize("use, method, blamed", CALLS)
-def test_injected_error_reaches_the_caller_and_leaves_nothing(use, method, blamed, code, repeat):
-    def check(use, name, path):
-        with pytest.raises(OSError) as caught:
-            use(name, path)
-        assert caught.value.__traceback__ and gone(name)  # although the exception lives
-        os.rename(path, path)  # which Windows refuses while it is open
-        assert told(caught) == (code, {"": None, "name": name, "names": name + "s", "path": path}[blamed])
-        assert type(caught.value) is type(OSError(ERRNOS[code], "", None, code))
-
-    repeat(use, method, check, code=code)
-
-
 # What these return belongs to nothing yet: an interrupt right after them would lose it.
 RAW_RESULT = re.compile("map_view|open_file$" + "|create_|open_" * ON_WINDOWS)
 MOMENTS = [(use, method, "before") for use, method, _ in CALLS]
@@ -985,18 +946,40 @@ MOMENTS += [(use, "close_handle", moment) for use in (use_memory, use_mutex, use
             for moment in ("after", *["before"] * (not ON_WINDOWS))]
 
 
-@pytest.mark.parametrize("use, method, moment", MOMENTS)
-def test_interrupt_at_any_moment_leaves_nothing(use, method, moment, repeat, monkeypatch):
-    def check(use, name, path):
+@pytest.mark.parametrize("use, method, code, blamed, moments", [
+    *[(use, method, code, blamed, {}) for use, method, blamed in CALLS for code in (5, 8)],
+    *[(use, method, None, "", {moment: raise_interrupt}) for use, method, moment in MOMENTS]])
+def test_error_or_interrupt_at_any_moment_leaves_nothing(use, method, code, blamed, moments, name, path, fault,
+                                                         monkeypatch):
+    def refuse():
+        with pytest.raises(OSError) as caught:
+            use(name, str(path))
+        assert caught.value.__traceback__ and gone(name)  # although the exception lives
+        os.rename(path, path)  # which Windows refuses while it is open
+        assert told(caught) == (code, {"": None, "name": name, "names": name + "s", "path": str(path)}[blamed])
+        assert type(caught.value) is type(OSError(ERRNOS[code], "", None, code))
+
+    def interrupt():
         seen = []
         monkeypatch.setattr(sys, "unraisablehook", lambda found: seen.append(found.exc_type))  # of a __del__
         try:
-            use(name, path)
+            use(name, str(path))
         except Interrupt:
             seen.append(Interrupt)
         assert seen == [Interrupt]
 
-    repeat(use, method, check, **{moment: raise_interrupt})
+    def work():
+        gc.collect()  # the exception of the round before
+        path.write_bytes(b"0123456789")
+        calls = fault(method, times=1, code=code, **moments)
+        refuse() if code else interrupt()
+        monkeypatch.undo()
+        assert calls
+        calls.clear()  # which keeps handles
+        assert gone(name) and gone(name + "s")
+        assert list(path.parent.iterdir()) == [path] and path.stat().st_size == 10
+
+    assert_no_growth(work, 6)
 
 
 # ---------------------------------------------------------------- Windows
@@ -1094,24 +1077,19 @@ def test_object_of_a_kind_that_only_others_have_is_listed_and_named_in_errors(wh
 
 
 @windows
-@pytest.mark.parametrize("reserve", [False, True])
-def test_create_of_more_than_there_can_be_raises_os_error(reserve, name):
-    with pytest.raises(OSError, match="there is not that much memory or free address space") as caught:
-        NamedMap.create(name, 2 ** 63 - 1, reserve=reserve)
-    assert caught.value.winerror in (8, 87, 1450, 1455) and caught.value.filename == name
-
-
-@windows
-@pytest.mark.skipif(sys.maxsize > 2 ** 32, reason="64 bits have addresses for all that can be made")
-@pytest.mark.parametrize("size", [0x70000000, 0xF0000000])
-def test_map_of_more_than_the_address_space_raises_os_error(size, name):
-    with NamedMap.create(name, size, reserve=True) as m:
-        for use in (lambda: m[0], m.view):
-            with pytest.raises(OSError, match=r"map parts of a large object with view\(\)") as caught:
-                use()
-            assert told(caught) == (8, name)
-        with m.view(0, 10) as view:
-            view[0] = 1
+def test_memory_of_more_than_there_can_be_raises_os_error(name):
+    for reserve in False, True:
+        with pytest.raises(OSError, match="there is not that much memory or free address space") as caught:
+            NamedMap.create(name, 2 ** 63 - 1, reserve=reserve)
+        assert caught.value.winerror in (8, 87, 1450, 1455) and caught.value.filename == name
+    for size in [0x70000000, 0xF0000000] * (sys.maxsize < 2 ** 32):  # 64 bits have addresses for all that can be made
+        with NamedMap.create(name, size, reserve=True) as m:
+            for use in (lambda: m[0], m.view):
+                with pytest.raises(OSError, match=r"map parts of a large object with view\(\)") as caught:
+                    use()
+                assert told(caught) == (8, name)
+            with m.view(0, 10) as view:
+                view[0] = 1
 
 
 @windows
@@ -1121,7 +1099,8 @@ def test_from_handle_and_duplicate_refuse_what_does_not_belong_to_them(kind, nam
         with contextlib.closing(kind.create(name)) as thing:
             handle = thing.duplicate(os.getpid())
             assert not os.get_handle_inheritable(handle)
-            kind.cls.from_handle(handle).close()
+            with contextlib.closing(kind.cls.from_handle(handle)) as other:
+                assert (other.handle, other.name, other.created) == (handle, None, False)
             for call, error, text, *values in [
                     (kind.cls.from_handle, OSError, "6. handle 0x[0-9a-f]+ is closed, or belongs to another", handle),
                     (kind.cls.from_handle, ValueError, "no handle has the value", 0, -1, 2 ** 64),
@@ -3977,28 +3956,19 @@ def test_mutated_command_lines_give_no_traceback(name, capsys, monkeypatch, tmp_
 
 # ---------------------------------------------------------------- other programs, interpreters and systems
 
-def run_detached(*arguments):
-    """The exit status of the command line without standard streams, as in programs of pythonw.exe."""
-    command = [sys.executable, "-m", "namedmap", *arguments]
-    if ON_WINDOWS:
-        return subprocess.run(command, cwd=HERE, creationflags=subprocess.DETACHED_PROCESS, timeout=60).returncode
-    return subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command], cwd=HERE, timeout=60).returncode
-
-
 def test_program_without_streams_uses_memory_and_the_command_line(name, monkeypatch):
+    shell = [] if ON_WINDOWS else ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
+    flags = subprocess.DETACHED_PROCESS if ON_WINDOWS else 0  # without streams, as programs of pythonw.exe
     with NamedMap.create(name, 100) as m:
         for arguments, status in ((["write", name, "text"], 0), (["list"], 0), (["read", name, "--hex"], 0),
                                   (["create", name, "--exist-ok", "--hold", "0.1"], 0), (["create", name], 1),
                                   (["read"], 2), (["--help"], 0)):
-            assert run_detached(*arguments) == status, arguments
+            command = [*shell, sys.executable, "-m", "namedmap", *arguments]
+            done = subprocess.run(command, cwd=HERE, creationflags=flags, timeout=60)
+            assert done.returncode == status, arguments
         assert m.read_text() == "text"
         monkeypatch.setattr(sys, "stderr", None)
         assert namedmap.main(["create", name]) == 1
-
-
-def test_help_without_docstrings_is_the_same(start):
-    ends = [start(sys.executable, *options, "-m", "namedmap", "create", "--help").end() for options in ([], ["-OO"])]
-    assert ends[0] == ends[1] and ends[0][1]
 
 
 @pytest.mark.parametrize("loader", ["SourceFileLoader", "zipimporter"])
@@ -4014,27 +3984,21 @@ def test_copy_of_the_file_in_a_package_works_the_same(loader, name, tmp_path, st
     with NamedMap.create(name, 100) as m:
         m.write_text("text")
         for program, line in (("-c", code), f"vendored.shared_memory {loader} text"), (
-                ("-m", "vendored.shared_memory", "read"), "text"):
+                ("-OO", "-m", "vendored.shared_memory", "read"), "text"):
             assert start(sys.executable, *program, name, PYTHONPATH=path).end() == (0, [line], "")
 
 
-@pytest.fixture(scope="session")
-def frozen(tmp_path_factory):
-    """examples/frozen/publisher.py as an executable."""
-    if os.environ.get("NAMEDMAP_FROZEN"):
-        return os.environ["NAMEDMAP_FROZEN"]
-    pytest.importorskip("PyInstaller", reason="needs PyInstaller, or NAMEDMAP_FROZEN to name what it has made")
-    folder = tmp_path_factory.mktemp("frozen")
-    subprocess.run([sys.executable, os.path.join(HERE, "examples", "frozen", "freeze.py"), str(folder)], check=True,
-                   timeout=300)
-    return str(folder / "publisher") + ".exe" * ON_WINDOWS
-
-
-def test_frozen_program_shares_its_memory(name, frozen, start, cli):
-    process = start(frozen, name)
+def test_frozen_program_shares_its_memory(name, tmp_path, start, cli):
+    program = os.environ.get("NAMEDMAP_FROZEN")
+    if not program:
+        pytest.importorskip("PyInstaller", reason="needs PyInstaller, or NAMEDMAP_FROZEN to name what it has made")
+        freeze = os.path.join(HERE, "examples", "frozen", "freeze.py")
+        subprocess.run([sys.executable, freeze, str(tmp_path)], check=True, timeout=300)
+        program = str(tmp_path / "publisher") + ".exe" * ON_WINDOWS
+    process = start(program, name)
     assert process.line() == f"{name} holds the message; Enter ends this process."
     assert cli("read", name).end() == (0, ["Message from an executable."], "")
-    status, _, err = start(frozen, name).end()
+    status, _, err = start(program, name).end()
     assert status == 1 and err.startswith("Could not create the memory: ") and "the name is taken" in err
     process.enter()
     # Not end(): a desktop of Wine, which the first program with a window starts, keeps the standard error of that open.
@@ -4120,11 +4084,11 @@ sys.platform = "freebsd14"
 from namedmap import Event, Mutex, NamedMap, Semaphore, main
 _, name, path = sys.argv
 calls = [lambda: NamedMap.create(None, 100), lambda: NamedMap.create(name, 100, file=path), Event.create]
-for cls in NamedMap, Mutex, Event, Semaphore:
+for cls in NamedMap, Mutex:
     calls += [lambda cls=cls: cls.open(name, timeout=None), lambda cls=cls: cls.from_handle(4)]
-for number, call in enumerate(calls):
+for call in calls:
     try:
-        print(number, call())
+        print(call())
     except NotImplementedError as error:
         print(error)
 for arguments in ["create", name], ["info", name], ["list"]:
@@ -4137,8 +4101,8 @@ main(["--help"])
 def test_use_on_another_system_is_not_implemented_but_help_works(name, python, tmp_path):
     status, lines, error = python(ELSEWHERE, name, str(tmp_path / "missing")).end()
     needs = "namedmap needs Windows or Linux, and this system is freebsd14"
-    assert (status, lines[:15]) == (0, 11 * [needs] + ["create 1", "info 1", "list 1", "False"]), error
-    assert lines[15].startswith("usage: -c ")
+    assert (status, lines[:11]) == (0, 7 * [needs] + ["create 1", "info 1", "list 1", "False"]), error
+    assert lines[11].startswith("usage: -c ")
     assert error.splitlines() == 2 * [f"namedmap: {name}: {needs}"] + [f"namedmap: {needs}"]
 
 
