@@ -1119,10 +1119,9 @@ def test_from_handle_of_memory_finds_its_access_or_leaves_it_open(rights, size, 
             NamedMap.from_handle(handle, size)
         assert kernel32.CloseHandle(handle)
         return
+    memory[0] = 7
     with NamedMap.from_handle(handle, size) as m:
-        assert (m.size, m.access) == (size, access)
-        memory[0] = 7
-        assert m[0] == 7
+        assert (m.size, m.access, m[0]) == (size, access, 7)
         with contextlib.nullcontext() if access == "rw" else pytest.raises(TypeError):
             m[0] = 8
 
