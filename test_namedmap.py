@@ -2837,18 +2837,17 @@ def test_wait_ends_with_its_time_and_consists_of_short_slices(wait, kind, timeou
 @every_wait
 @pytest.mark.parametrize("kind, is_killed", [*[(kind, False) for kind in WAITABLES], (MUTEX, True)])
 def test_wait_ends_when_another_process_gives_it_back_or_is_killed(kind, is_killed, wait, name, python):
-    other = python("import sys, namedmap\n"
-                   "thing = getattr(namedmap, sys.argv[1]).open(sys.argv[2])\n"
-                   "if sys.argv[1] == 'Mutex': thing.acquire()\n"
-                   "print('ready', flush=True); sys.stdin.readline()\n"
-                   "thing.set() if sys.argv[1] == 'Event' else thing.release()\n"
-                   "sys.stdin.readline()\n", str(kind), name)
+    code = ("import sys, namedmap\n"
+            "thing = getattr(namedmap, sys.argv[1]).open(sys.argv[2])\n"
+            "thing.wait() if sys.argv[1] == 'Event' else thing.acquire()\n"
+            "print('ready', flush=True); sys.stdin.readline()\n"
+            "thing.set() if sys.argv[1] == 'Event' else thing.release()\n"
+            "sys.stdin.readline()\n")
     with contextlib.closing(kind.ready(name)) as thing:
-        assert kind is MUTEX or kind.take(thing)
+        other = python(code, str(kind), name)
         assert other.line() == "ready" and not kind.take(thing)
         threading.Timer(0.3, other.popen.kill if is_killed else other.enter).start()
-        assert wait(kind, thing, 60)
-        assert not in_thread(kind.take, thing)
+        assert wait(kind, thing, 60) and not in_thread(kind.take, thing)
         if kind is MUTEX:
             assert thing.abandoned is is_killed
             thing.release()
@@ -2882,66 +2881,48 @@ def test_wait_ends_soon_by_a_signal_or_close(wait, kind, error, name, signals, f
     assert gone(name)
 
 
-MOMENTS_OF_A_WAIT = {  # before or after a slice, what happens then, and what the wait raises
-    "interrupt before": ("before", lambda thing: raise_interrupt(), Interrupt),
-    "interrupt after": ("after", lambda thing: raise_interrupt(), Interrupt),
-    "close after": ("after", lambda thing: in_thread(thing.close), ValueError),
-    "close and interrupt after": ("after", lambda thing: (in_thread(thing.close), raise_interrupt()), Interrupt),
+MOMENTS_OF_A_WAIT = {  # what happens right after a slice, with the object and another one, and what the wait raises
+    "interrupt": (lambda thing, other: raise_interrupt(), Interrupt),
+    "close": (lambda thing, other: in_thread(thing.close), ValueError),
+    "close and interrupt": (lambda thing, other: (in_thread(thing.close), raise_interrupt()), Interrupt),
+    "close of another": (lambda thing, other: other.close(), ValueError),
 }
 
 
-@pytest.mark.parametrize("moment, happens, error", MOMENTS_OF_A_WAIT.values(), ids=MOMENTS_OF_A_WAIT)
+@pytest.mark.parametrize("moment", MOMENTS_OF_A_WAIT)
 @every_waitable
-@every_wait
-def test_wait_that_fails_gives_back_what_it_got(wait, kind, moment, happens, error, name, fault):
-    with contextlib.closing(kind.ready(name)) as other:
+@pytest.mark.parametrize("is_first", [True, False])
+def test_wait_that_fails_gives_back_what_it_got(is_first, kind, moment, name, fault):
+    happens, error = MOMENTS_OF_A_WAIT[moment]
+    with contextlib.closing(kind.ready(name)) as same, Event.create() as other:
         thing = kind.open(name)
         handle, closed, stays_open = thing.handle, fault("close_handle"), []
-        fault("wait", times=1, **{moment: lambda: (happens(thing), stays_open.append((handle,) not in closed))})
+        fault("wait", times=1, after=lambda: (happens(thing, other), stays_open.append((handle,) not in closed)))
         with pytest.raises(error):
-            wait(kind, thing, 60)
+            wait_any([thing, other] if is_first else [other, thing], 60)
         thing.close()
-        assert in_thread(kind.take, other) and all(stays_open)
+        assert in_thread(kind.take, same) and all(stays_open)
+        assert kind is MUTEX or not kind.take(same)
     assert gone(name)
 
 
-@pytest.mark.parametrize("happens, error", [("interrupt", Interrupt), ("close", ValueError), ("closed", ValueError)])
-@pytest.mark.parametrize("position", [0, 1, 2])
-def test_wait_any_that_fails_gives_back_the_one_it_got(position, happens, error, fault):
-    kinds = WAITABLES[position:] + WAITABLES[:position]
-    unset, ready = Event.create(), [kind.ready() for kind in kinds]
-    if happens == "closed":  # before the wait
-        unset.close()
-    else:
-        fault("wait", after=raise_interrupt if happens == "interrupt" else unset.close, times=1)
-    with pytest.raises(error):
-        wait_any([unset, *ready], 60)
-    for kind, thing in zip(kinds, ready):
-        assert in_thread(kind.take, thing)
-        assert kind is MUTEX or not kind.take(thing)
-
-
-def assert_held(mutex, held):
-    """That the calling thread holds a mutex so many times, which are released."""
-    for _ in range(held):
-        assert ", held" in repr(mutex) and not is_free_for_others(mutex)
-        mutex.release()
-    assert "held" not in repr(mutex) and is_free_for_others(mutex)
-    with pytest.raises(RuntimeError):
-        mutex.release()
-
-
-@pytest.mark.parametrize("is_abandoned", [False, True])
-@pytest.mark.parametrize("held", [0, 1, 2])
-def test_interrupt_of_acquire_leaves_a_mutex_held_as_often_as_it_was(held, is_abandoned, mutex, fault):
-    if is_abandoned:
-        in_thread(mutex.acquire)
-    for _ in range(held):
-        mutex.acquire()
-    fault("wait", after=raise_interrupt, times=1)
-    with pytest.raises(Interrupt):
-        mutex.acquire()
-    assert_held(mutex, held)
+@pytest.mark.parametrize("call, method, moment, undone", [
+    (Mutex.acquire, "wait", "after", 0), (Mutex.release, "release_mutex", "before", 0),
+    (Mutex.release, "release_mutex", "after", 1)])
+def test_interrupt_of_a_call_leaves_a_mutex_held_as_often_as_it_says(call, method, moment, undone, mutex, fault):
+    in_thread(mutex.acquire)  # which the first time is abandoned
+    for held in range(call is Mutex.release, 3):
+        for _ in range(held):
+            mutex.acquire()
+        fault(method, times=1, **{moment: raise_interrupt})
+        with pytest.raises(Interrupt):
+            call(mutex)
+        for _ in range(held - undone):
+            assert ", held" in repr(mutex) and not is_free_for_others(mutex)
+            mutex.release()
+        assert "held" not in repr(mutex) and is_free_for_others(mutex)
+        with pytest.raises(RuntimeError):
+            mutex.release()
 
 
 def test_interrupt_of_a_wait_does_not_set_a_manual_reset_event_again(fault):
@@ -2955,41 +2936,24 @@ def test_interrupt_of_a_wait_does_not_set_a_manual_reset_event_again(fault):
 @pytest.mark.parametrize("error", [PermissionError, RuntimeError, ValueError])
 @every_waitable
 def test_interrupt_is_raised_although_what_was_got_cannot_be_given_back(kind, error, fault):
-    thing = kind.ready()
     for method in "release_mutex", "set_event", "release_semaphore":
         fault(method, raises=error("injected"))
     fault("wait", after=raise_interrupt)
     with pytest.raises(Interrupt):
-        kind.take(thing)
+        kind.take(kind.ready())
 
 
-@pytest.mark.parametrize("moment, undone", [("before", 0), ("after", 1)])
-def test_release_that_is_interrupted_is_done_once_or_not_at_all(moment, undone, mutex, fault):
-    for held in (1, 2):
-        for _ in range(held):
-            mutex.acquire()
-        fault("release_mutex", times=1, **{moment: raise_interrupt})
+def test_interrupt_of_release_when_another_thread_has_got_the_mutex_leaves_it_held_there(mutex, fault):
+    mutex.acquire()
+    with ThreadPoolExecutor(1) as other:
+        fault("release_mutex", after=lambda: (other.submit(mutex.acquire).result(60), raise_interrupt()), times=1)
         with pytest.raises(Interrupt):
             mutex.release()
-        assert_held(mutex, held - undone)
-    with contextlib.closing(Semaphore.create(None, 0)) as semaphore:
-        fault("release_semaphore", times=1, **{moment: raise_interrupt})
-        with pytest.raises(Interrupt):
-            semaphore.release(2)
-        assert semaphore.release() == 2 * undone
-
-
-def test_release_that_is_interrupted_when_another_thread_has_the_mutex_leaves_it_held_there(mutex, fault):
-    acquired, end = threading.Event(), threading.Event()
-    holder = threading.Thread(target=lambda: [mutex.acquire(), acquired.set(), end.wait(60), mutex.release()])
-    mutex.acquire()
-    fault("release_mutex", after=lambda: (holder.start(), acquired.wait(60), raise_interrupt()), times=1)
-    with pytest.raises(Interrupt):
-        mutex.release()
-    assert acquired.is_set() and ", held" in repr(mutex) and not mutex.acquire(False)
-    end.set()
-    holder.join(60)
-    assert_held(mutex, 0)
+        assert ", held" in repr(mutex) and not mutex.acquire(False)
+        with pytest.raises(RuntimeError):
+            mutex.release()
+        other.submit(mutex.release).result(60)
+    assert "held" not in repr(mutex)
 
 
 @linux
