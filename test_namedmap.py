@@ -3029,45 +3029,54 @@ def test_wait_any_does_not_count_that_events_were_set_before():
 # ---------------------------------------------------------------- random steps
 
 class Model:
-    """What an object should do; all objects of one name share a state."""
+    """What a class, or an object of it, should do; all objects of one name share a state, which `names` has."""
 
-    def __init__(self, state):
-        self.state, self.held, self.closed = state, 0, False
+    def __init__(self, cls, names, state):
+        self.cls, self.names, self.state, self.held, self.closed = cls, names, state, 0, False
         state.objects += 1
 
     def __del__(self):
         self.state.objects -= not self.closed
         self.closed = True
 
-    def close(self):
-        if self.held:
-            raise RuntimeError
-        self.__del__()
+    def open(self, name):
+        state = self.names.get(name)
+        if state is None or not state.objects:
+            raise FileNotFoundError
+        if state.cls is not self.cls:
+            raise OSError  # the name of another kind
+        return Model(self.cls, self.names, state)
+
+    def create(self, name, exist_ok, size=0, value=0, maximum=0):
+        with contextlib.suppress(FileNotFoundError):
+            found = self.open(name)
+            if not exist_ok:
+                raise FileExistsError
+            return found
+        self.names[name] = types.SimpleNamespace(cls=self.cls, objects=0, lock=threading.RLock(), value=value,
+                                                 maximum=maximum)
+        return Model(self.cls, self.names, self.names[name])
 
     def used(self):
         if self.closed:
             raise ValueError
         return self.state
 
-    @property
-    def buf(self):
-        return memoryview(self.used().memory)
+    def close(self):
+        if self.held:
+            raise RuntimeError
+        self.__del__()
 
     def acquire(self, timeout):
         state = self.used()
-        if state.cls is Mutex:
-            got = state.lock.acquire(False)
-            self.held += got
-        else:
-            got = state.value > 0
-            state.value -= got and not getattr(state, "manual_reset", False)
+        got = state.lock.acquire(False) if self.cls is Mutex else state.value > 0
+        self.held += got and self.cls is Mutex
+        state.value -= got
         return got
-
-    wait = acquire
 
     def release(self, n=1):
         state, before = self.used(), self.state.value
-        if state.cls is Mutex:
+        if self.cls is Mutex:
             if not self.held:
                 raise RuntimeError
             state.lock.release()
@@ -3078,155 +3087,78 @@ class Model:
         state.value += n
         return before
 
-    def set(self):
-        self.used().value = 1
 
-    def clear(self):
-        self.used().value = 0
-
-    def is_set(self):
-        return self.used().value
-
-
-class ModelClass:
-    """What a class of the module should do; `states` are those of all names."""
-
-    def __init__(self, cls, states):
-        self.cls, self.states = cls, states
-
-    def create(self, name, exist_ok, **options):
-        try:
-            found = self.open(name)
-        except FileNotFoundError:
-            state = types.SimpleNamespace(cls=self.cls, objects=0, lock=threading.RLock(), memory=bytearray(4096),
-                                          **{"value": options.get("initial_state", 0), **options})
-            self.states[object() if name is None else name] = state
-            return Model(state)
-        if not exist_ok:
-            raise FileExistsError
-        return found
-
-    def open(self, name):
-        state = self.states.get(name)
-        if state is None or not state.objects:
-            raise FileNotFoundError
-        if state.cls is not self.cls:
-            raise OSError  # the name of another kind
-        return Model(state)
-
-
-def take_any(thing, other):
-    """The position of what wait_any() has got."""
-    if not isinstance(thing, Model):
-        return [thing, other, None].index(wait_any([thing, other], 0))
-    thing.used(), other.used()
-    return 0 if thing.acquire(0) else 1 if other.acquire(0) else 2
-
-
-OBJECTS = (Mutex, Semaphore, Event, NamedMap)
-STEPS = [  # the class of what is used, and how, with what was drawn
-    *2 * [(type, lambda cls, a: cls.create(a.name_or_none, exist_ok=a.flag, **a.options))],
-    (type, lambda cls, a: cls.open(a.name)), ((Mutex, Semaphore), lambda lock, a: lock.acquire(timeout=0)),
-    (Event, lambda event, a: event.wait(0)), (Event, lambda event, a: event.is_set()),
-    *2 * [(Event, lambda event, a: event.set())], (Event, lambda event, a: event.clear()),
-    *3 * [(Mutex, lambda mutex, a: mutex.release())], (Semaphore, lambda semaphore, a: semaphore.release(a.n)),
-    (OBJECTS[:3], lambda thing, a: take_any(thing, a.other)),
-    (NamedMap, lambda m, a: m.buf), (NamedMap, lambda m, a: m.buf[a.place]), (memoryview, lambda m, a: m[a.place]),
-    (NamedMap, lambda m, a: m.buf.__setitem__(a.place, a.value)), (OBJECTS, lambda thing, a: thing.closed),
-    (memoryview, lambda m, a: m.__setitem__(a.place, a.value)), (OBJECTS, lambda thing, a: thing.close())]
+STEPS = {  # what is done with a class, and with its objects; and what was drawn for it
+    type: [*2 * [lambda cls, a: cls.create(a.name, exist_ok=a.flag, **a.options)], lambda cls, a: cls.open(a.name)],
+    Mutex: [*3 * [lambda mutex, a: mutex.acquire(timeout=0), lambda mutex, a: mutex.release()],
+            lambda mutex, a: mutex.close()],
+    Semaphore: [lambda semaphore, a: semaphore.acquire(timeout=0), lambda semaphore, a: semaphore.release(a.n),
+                lambda semaphore, a: semaphore.close()],
+    NamedMap: [lambda m, a: m.closed, lambda m, a: m.close()]}
 
 
 def test_random_steps_are_those_of_the_models(name):
-    chance, seen, states, objects = random.Random(1), collections.Counter(), {}, []
-    classes = [(cls, ModelClass(cls, states)) for cls in OBJECTS]
-    names = [f"{name} {number}" for number in range(4)]
+    chance, seen, names = random.Random(1), collections.Counter(), {}
+    things = [(cls, Model(cls, names, types.SimpleNamespace(objects=0))) for cls in (Mutex, Semaphore, NamedMap)]
 
-    def outcome(call, thing, other, drawn):
+    def outcome(call, thing, drawn):
         try:
-            return call(thing, types.SimpleNamespace(other=other, **drawn))
-        except (OSError, ValueError, IndexError, TypeError, RuntimeError) as error:
+            return call(thing, drawn)
+        except (OSError, ValueError, RuntimeError) as error:
             return type(error)
 
-    def step(of, call):
-        found = [pair for pair in classes + objects if isinstance(pair[0], of)]
-        if not found:
-            return
-        pair, others, n, flag = (chance.choice(each) for each in (found, found, range(4), [False, True]))
-        options = {NamedMap: {"size": 4096}, Semaphore: {"value": n, "maximum": n + 2},
-                   Event: {"manual_reset": flag, "initial_state": n % 2}}
-        drawn = {"name": chance.choice(names), "name_or_none": chance.choice([*names, None]), "n": n, "flag": flag,
-                 "value": chance.randrange(256), "place": chance.choice([0, 1, 99, 4095, 4096]),
-                 "options": options.get(pair[0], {}) if of is type else {}}
-        got, expected = (outcome(call, *both, drawn) for both in zip(pair, others))
-        is_object = isinstance(expected, Model) and not isinstance(got, type)
-        assert got == expected or is_object, (inspect.getsource(call), pair[0], drawn, got, expected)
+    def step():
+        pair, n = chance.choice(things[:3] + things), chance.randrange(4)
+        call = chance.choice(STEPS[type(pair[0])])
+        options = {NamedMap: {"size": 100}, Semaphore: {"value": n, "maximum": n + 2}}.get(pair[0], {})
+        drawn = types.SimpleNamespace(name=f"{name} {chance.randrange(9)}", n=n, flag=n % 2, options=options)
+        got, expected = (outcome(call, each, drawn) for each in pair)
+        if isinstance(expected, Model) and isinstance(got, expected.cls):
+            things.append((got, expected))
+        else:
+            assert got == expected, (inspect.getsource(call), pair, drawn, got, expected)
         seen[expected.__name__ if isinstance(expected, type) else "done"] += 1
-        if is_object or isinstance(got, memoryview):
-            objects.append((got, expected))
-        place = chance.randrange(200)
-        if place < len(objects) - 1 and not getattr(objects[place][1], "held", 0):
-            del objects[place]  # forgotten, but a held mutex would stay locked
+        place = chance.randrange(3, 100)
+        if place < len(things) - 1 and not things[place][1].held:
+            del things[place]  # forgotten, but a held mutex would stay locked
 
     with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
         for _ in range(6000 * ROUNDS):  # in one of two threads at a time
-            chance.choice([one, other]).submit(step, *chance.choice(STEPS)).result(60)
-    assert min(seen[each] for each in ("done", "ValueError", "RuntimeError", "OSError", "FileNotFoundError",
-                                       "FileExistsError", "IndexError")) > 20, seen
-    objects.clear()
+            chance.choice([one, other]).submit(step).result(60)
+    assert len(seen) == 6 and min(seen.values()) > 20, seen
+    things.clear()
     assert all(map(gone, names))
 
 
-def take_and_give_back(lock, inside=[]):
-    if lock.acquire(timeout=0.001):
-        inside.append(lock)
-        time.sleep(0)  # for the other thread
-        assert inside == [lock]
-        inside.remove(lock)
-        lock.release()
-
-
-def whole(octets):
-    assert len(set(octets)) == 1  # written together; so few at such places never come in two steps
-
-
-FOUR = ctypes.c_uint8 * 4
-AT_ONCE = {  # what two threads do at once; a lock is not closed, because the other thread could not give it back then
-    MEMORY: [lambda m, place: m.write(4 * bytes([place]), place), lambda m, place: whole(m.read(4, place)),
-             lambda m, place: m.__setitem__(slice(place, place + 4), 4 * bytes([place])),
-             lambda m, place: whole(m.buf[place:place + 4]), lambda m, place: whole(m.overlay(FOUR, place)),
-             lambda m, place: whole(m.snapshot(FOUR, place)), lambda m, place: m.flush(), lambda m, place: m.close()],
-    MUTEX: [*3 * [lambda mutex, place: take_and_give_back(mutex)], lambda mutex, place: mutex.abandoned],
-    SEMAPHORE: [*3 * [lambda semaphore, place: take_and_give_back(semaphore)], lambda each, place: repr(each)],
-    EVENT: [lambda event, place: event.set(), lambda event, place: event.clear(), lambda event, place: event.is_set(),
-            lambda event, place: wait_any([event, event], 0.001), lambda event, place: event.close()],
-}
+USED_AT_ONCE = {
+    MEMORY: [lambda m: m.write(b"x" * 100), lambda m: m.read(), lambda m: m.overlay(ctypes.c_int).value,
+             lambda m: m.view().read(), lambda m: m.flush(), lambda m: m.close()],
+    MUTEX: [lambda mutex: mutex.acquire(False) and mutex.release()],  # one that is closed could not be released
+    EVENT: [Event.set, Event.clear, Event.is_set, Event.close, lambda event: wait_any([event, event], 0.001)],
+    SEMAPHORE: [lambda semaphore: semaphore.acquire(False), Semaphore.release, Semaphore.close]}
 
 
 @every_kind
 def test_random_calls_of_two_threads_at_once_do_no_harm(kind, name):
-    def make():
-        return kind.create(name, exist_ok=True, **{"maximum": 1} if kind is SEMAPHORE else {})
-
-    def work(seed):
-        chance = random.Random(seed)
+    def work():
         for _ in range(500 * ROUNDS):
             try:
                 if chance.random() < 0.8:
-                    chance.choice(AT_ONCE[kind])(chance.choice(slots), 4 * chance.randrange(25))
-                    continue
-                made = make() if chance.random() < 0.5 else kind.open(name)
-                slots[chance.randrange(3)] = made.view() if kind is MEMORY and chance.random() < 0.3 else made
+                    chance.choice(USED_AT_ONCE[kind])(chance.choice(slots))
+                else:
+                    made = kind.open(name) if chance.random() < 0.5 else kind.create(name, exist_ok=True)
+                    slots[chance.randrange(3)] = made
             except (FileNotFoundError, ValueError) as error:  # the other thread has closed it
                 assert re.search("nothing has this name|is closed", str(error))
 
     def both():
-        slots[:] = [make() for _ in range(3)]
-        threads(lambda: work(next(seeds)), lambda: work(next(seeds)))
+        slots[:] = [kind.create(name, exist_ok=True) for _ in range(3)]
+        threads(work, work)
         slots.clear()
         gc.collect()
         assert gone(name)
 
-    slots, seeds, interval = [], itertools.count(), sys.getswitchinterval()
+    slots, chance, interval = [], random.Random(7), sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     try:
         assert_no_growth(both, 4)
