@@ -1382,7 +1382,6 @@ def test_forked_child_keeps_a_name_until_it_closes_or_ends(kind, way, name):
     child = forked(work)
     assert is_stopped(child)
     made.close()
-    assert not gone(name)
     kind.open(name).close()
     if way == "close":
         os.kill(child, signal.SIGCONT)
@@ -1413,17 +1412,6 @@ def test_fork_shares_what_is_made_meanwhile_and_finds_all_modules_imported(name,
     assert process.line() == "True" and not gone(name)
     process.enter()
     assert process.end() == (0, [], "") and gone(name)
-
-
-@linux
-def test_children_of_multiprocessing_can_use_names_until_they_end(name, python):
-    code = ("import multiprocessing, sys, time, namedmap\n"
-            "def work(name):\n"
-            "    time.sleep(0.3)\n"
-            "    with namedmap.NamedMap.open(name) as m: print(m[0], flush=True)\n"
-            "m = namedmap.NamedMap.create(sys.argv[1], 10)\n"
-            "multiprocessing.get_context('fork').Process(target=work, args=(sys.argv[1],)).start()\n")
-    assert python(code, name).end() == (0, ["0"], "") and gone(name)
 
 
 @linux
