@@ -113,6 +113,7 @@ __version__ = "0.2.0"
 # ---------------------------------------------------------------- arguments and errors
 
 _MAX_NAME = 259  # UTF-16 units: MAX_PATH without its NUL, which every Windows function accepts
+_MAX_FOUND_NAME = 32766  # UTF-16 units: of names that others have made, what a UNICODE_STRING can hold
 _MAX_SIZE = 2 ** 63 - 1  # bytes: CreateFileMapping takes two DWORDs, and the kernel a signed number
 _MAX_COUNT = 2 ** 31 - 1  # of a semaphore: a LONG
 
@@ -149,9 +150,9 @@ def _check_name(name: str, opening: bool = False) -> str:
         raise ValueError(f"a backslash may only follow the prefix Local or Global, spelled like that: {name!r}")
     if not rest or name in ("Local", "Global", "Session"):
         raise ValueError(f"a name must not be empty or only a prefix: {name!r}")
-    units = len(_utf16(name)) // 2
-    if units > _MAX_NAME:
-        raise ValueError(f"a name must have at most {_MAX_NAME} UTF-16 units, its prefix included; this has {units}")
+    units, most = len(_utf16(name)) // 2, _MAX_FOUND_NAME if opening else _MAX_NAME
+    if units > most:
+        raise ValueError(f"a name must have at most {most} UTF-16 units, its prefix included; this has {units}")
     return name
 
 
@@ -2245,11 +2246,12 @@ class NamedMap(_Object, _Memory):
              timeout: float | None = 0, inheritable: bool = False) -> NamedMap:
         r"""Open memory that exists by its `name` (OpenFileMappingW); this never creates any.
 
-        `name` may also begin with ``Session\<number>\``, for a service that looks at the memory of a user.  `size`
-        covers exactly the first `size` bytes, None the whole object: whole pages (4096 bytes on Windows) unless it is
-        over a file.  `access` is ``"r"``, ``"rw"`` or ``"c"`` (copy-on-write) as in create(); not even the views of
-        this object see its private changes.  `timeout` is how many seconds to wait for the name to appear; 0 does not
-        wait, None waits for ever.  `inheritable` lets child processes inherit the handle.
+        `name` may also begin with ``Session\<number>\``, for a service that looks at a user's memory, and have 32,766
+        UTF-16 units, since others may make such names.  `size` covers exactly the first `size` bytes, None the whole
+        object: whole pages (4096 bytes on Windows) unless it is over a file.  `access` is ``"r"``, ``"rw"`` or ``"c"``
+        (copy-on-write) as in create(); not even the views of this object see its private changes.  `timeout` is how
+        many seconds to wait for the name to appear; 0 does not wait, None waits for ever.  `inheritable` lets child
+        processes inherit the handle.
 
         Raises FileNotFoundError if nothing has the name, in time; PermissionError if the object's security descriptor
         forbids the access; OSError if another kind of object has the name; ValueError for a bad argument, and if the

@@ -254,8 +254,11 @@ if ON_WINDOWS:
     kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
     for function, restype, *argtypes in (
         ("CloseHandle", BOOL, HANDLE),
+        ("CreateFileMappingW", HANDLE, HANDLE, LPVOID, DWORD, DWORD, DWORD, LPCWSTR),
         ("CreateJobObjectW", HANDLE, LPVOID, LPCWSTR),
         ("CreateWaitableTimerW", HANDLE, LPVOID, BOOL, LPCWSTR),
+        ("DuplicateHandle", BOOL, HANDLE, HANDLE, HANDLE, LPVOID, DWORD, BOOL, DWORD),
+        ("GetCurrentProcess", HANDLE),
         ("GetHandleInformation", BOOL, HANDLE, LPVOID),
         ("GetProcessHandleCount", BOOL, HANDLE, LPVOID),
         ("VirtualQuery", ctypes.c_size_t, LPVOID, LPVOID, ctypes.c_size_t),
@@ -283,7 +286,7 @@ if ON_WINDOWS:
     def handle_count():
         """Counted one by one under Wine, where GetProcessHandleCount returns 0 and the lowest number is taken."""
         count, flags, last, value = DWORD(), DWORD(), 0, 0
-        kernel32.GetProcessHandleCount(namedmap._win.GetCurrentProcess(), ctypes.byref(count))
+        kernel32.GetProcessHandleCount(kernel32.GetCurrentProcess(), ctypes.byref(count))
         found = count.value
         while not count.value and value < last + 1000:
             value += 4
@@ -458,7 +461,6 @@ BAD_NAMES = [  # a part of the text of the error, and names
     ("a backslash may only follow", ["a\\b", "\\x", "x\\", "local\\x", "GLOBAL\\x", "Local\\a\\b", "Local\\\\x",
                                      "Session\\x\\a", "Session\\\\a", "Session\\1\\a\\b", "Session\\\u0663\\a"]),
     ("must not contain NUL", ["a\0b", "Local\\a\0"]),
-    ("at most 259 UTF-16 units", ["x" * 260, "Global\\" + "x" * 253, "\U0001f600" * 130]),
     ('write r"Global\\test"', ["Global\test"]), ('write r"Local\\name"', ["Local\name"]),
     ('write r"Global\\x"', ["Global/x"]), ('write r"Local\\x1fx"', ["Local\x1fx"]),
     ('write r"Local\\x7f"', ["Local\x7f"])]
@@ -473,6 +475,8 @@ BAD_CALLS = [  # classes; a use of an object, and bad values for it; the excepti
     *[(KERNEL, use, names, ValueError, text) for text, names in BAD_NAMES
       for use in (make, lambda x, bad: x.open(bad))],
     (KERNEL, make, ["Session\\1\\x"], ValueError, "a backslash may only follow"),
+    (KERNEL, make, ["x" * 260, "Global\\" + "x" * 253, "\U0001f600" * 130], ValueError, "at most 259 UTF-16 units"),
+    (KERNEL, lambda x, bad: x.open(bad), ["x" * 32767], ValueError, "at most 32766 UTF-16 units"),
     (KERNEL, lambda x, bad: x.open(bad), ["Session\\1\\"], ValueError, "empty or only a prefix"),
     (KERNEL, make, [b"x", 5], TypeError, "a name must be a str, not "),
     (KERNEL, lambda x, bad: x.open(bad), [b"x", 5, None], TypeError, "a name must be a str, not "),
@@ -977,8 +981,8 @@ everybody = "D:(A;;{:#x};;;WD)".format
 
 
 def duplicated(handle, rights):
-    process, found = namedmap._win.GetCurrentProcess(), wintypes.HANDLE()
-    assert namedmap._win.DuplicateHandle(process, handle, process, ctypes.byref(found), rights, False, 0)
+    process, found = kernel32.GetCurrentProcess(), wintypes.HANDLE()
+    assert kernel32.DuplicateHandle(process, handle, process, ctypes.byref(found), rights, False, 0)
     return found.value
 
 
@@ -1052,6 +1056,15 @@ def test_object_of_others_is_listed_and_named_in_errors(what, function, argument
         with pytest.raises(OSError, match=f"this is the name of a {what}, and objects of different kinds") as caught:
             call(taken)
         assert told(caught) == (6, taken)
+    assert kernel32.CloseHandle(handle)
+
+
+@windows
+def test_name_that_is_longer_than_create_makes_can_be_listed_and_opened(name, capsys):
+    longer = name.ljust(300, "x")
+    handle = kernel32.CreateFileMappingW(namedmap.INVALID_HANDLE_VALUE, None, namedmap.PAGE_READWRITE, 0, 100, longer)
+    assert run(capsys, "list", longer) == (0, f"        4096  {longer}\n", "")
+    NamedMap.open(longer).close()
     assert kernel32.CloseHandle(handle)
 
 
