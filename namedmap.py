@@ -546,9 +546,10 @@ def _check(result: Any, function: Any, arguments: tuple[Any, ...]) -> Any:
     code = _win.RtlNtStatusToDosError(result) if function.is_status else _winctypes.get_last_error()
     if code in (ERROR_NO_MORE_ITEMS, ERROR_TOO_MANY_POSTS):
         return result  # at which the caller looks
-    if callable(function.causes):
-        raise function.causes(code, *arguments)
-    raise _win_error(code, function.causes, dict(zip(function.argtypes, arguments)).get(LPCWSTR))
+    causes: Any = function.causes
+    if not isinstance(causes, dict):
+        raise causes(code, *arguments)
+    raise _win_error(code, causes, dict(zip(function.argtypes, arguments)).get(LPCWSTR))
 
 
 def _functions() -> Any:
@@ -1716,7 +1717,7 @@ class _Closable:
         owned = self._owned
         try:
             if owned is None:
-                self._check_open()
+                owned = self._check_open()
             return function(owned.value, *arguments)
         except OSError as error:
             raise _blame(error, self._name)
@@ -2709,7 +2710,7 @@ class _Record:
         return repr(value.partition(b"\0")[0] if kind == "s" else value)
 
 
-class _Command(Namespace):
+class _Command(Namespace):  # only for type checkers, which let that have any attribute
     """A run of the command line: its arguments, which argparse stores here, the standard streams, and the signals.
 
     Ctrl+C, Ctrl+Break and SIGTERM raise KeyboardInterrupt, but only inside wait(): elsewhere something could be left
@@ -2831,7 +2832,7 @@ class _Command(Namespace):
         if contents is None:
             self.wrong("nothing to write: give TEXT, --from-hex or --input")
         with NamedMap.open(self.name) as memory:
-            self._store(memory, contents, self.offset)
+            self._store(memory, contents or b"", self.offset)
 
     def _store(self, memory: NamedMap, contents: bytes, offset: int) -> None:
         if contents:
