@@ -346,6 +346,7 @@ EVENT_QUERY_STATE = 0x0001
 BasicInformation = 0  # of EVENT_INFORMATION_CLASS, OBJECT_INFORMATION_CLASS and SECTION_INFORMATION_CLASS
 ObjectTypeInformation = 2
 SynchronizationEvent = 1
+ERROR_PATH_NOT_FOUND = 3
 ERROR_SHARING_VIOLATION = 32
 ERROR_LOCK_VIOLATION = 33
 ERROR_INVALID_PARAMETER = 87
@@ -367,6 +368,7 @@ _CAUSES = {
     ERROR_COMMITMENT_LIMIT: "the paging file cannot hold it: ask for less, or enlarge the paging file",
 }
 _NAME_CAUSES.update({
+    ERROR_PATH_NOT_FOUND: _NAME_CAUSES[ERROR_FILE_NOT_FOUND],  # there is no such session
     ERROR_ACCESS_DENIED: "access is denied by the security descriptor that its creator gave it",
     ERROR_INVALID_HANDLE: "this is the name of another kind of object",
 })
@@ -425,16 +427,6 @@ class SECTION_BASIC_INFORMATION(ctypes.Structure):
     """What NtQuerySection reports of a file mapping object, which the kernel calls a section."""
 
     _fields_ = [("BaseAddress", LPVOID), ("Attributes", ULONG), ("Size", LARGE_INTEGER)]
-
-
-class SECURITY_ATTRIBUTES(ctypes.Structure):
-    """Who may use a new object, and whether child processes inherit the handle; it owns the security descriptor."""
-
-    _fields_ = [("nLength", DWORD), ("lpSecurityDescriptor", LPVOID), ("bInheritHandle", BOOL)]
-
-    def __del__(self) -> None:
-        if self.lpSecurityDescriptor:
-            _win.LocalFree(self.lpSecurityDescriptor)
 
 
 class UNICODE_STRING(ctypes.Structure):
@@ -529,7 +521,7 @@ _PROTOTYPES = {
     "ReleaseMutex": ("kernel32", BOOL, (HANDLE,), {}),  # a check is Python code: an interrupt would lose the result
     "ReleaseSemaphore": ("kernel32", BOOL, (HANDLE, LONG, LPVOID), _HANDLE_CAUSES),
     "ResetEvent": ("kernel32", BOOL, (HANDLE,), _HANDLE_CAUSES),
-    "RtlNtStatusToDosError": ("ntdll", ULONG, (c_long,), _CAUSES),
+    "RtlNtStatusToDosError": ("ntdll", ULONG, (c_long,), {}),  # it translates errors, and cannot fail
     "SetEvent": ("kernel32", BOOL, (HANDLE,), _HANDLE_CAUSES),
     # No check: it can only fail if something else unmapped the view.
     "UnmapViewOfFile": ("kernel32", BOOL, (LPCVOID,), None),
@@ -567,6 +559,16 @@ def _functions() -> Any:
 
 
 _win = _functions()
+
+
+class SECURITY_ATTRIBUTES(ctypes.Structure):
+    """Who may use a new object, and whether child processes inherit the handle; it owns the security descriptor."""
+
+    _fields_ = [("nLength", DWORD), ("lpSecurityDescriptor", LPVOID), ("bInheritHandle", BOOL)]
+
+    def __del__(self, free: Any = _win.LocalFree) -> None:
+        if self.lpSecurityDescriptor:
+            free(self.lpSecurityDescriptor)
 
 
 class _Windows:
@@ -848,8 +850,9 @@ if sys.platform == "linux":
     FUTEX_WAKE_OP = 5
     ADD_ONE = 1 << 28 | 1 << 12  # FUTEX_OP(FUTEX_OP_ADD, 1, FUTEX_OP_CMP_EQ, 0)
     SYS_futex = {
-        ("x86_64", 8): 202, ("x86_64", 4): 240, ("i686", 4): 240, ("aarch64", 8): 98, ("aarch64", 4): 240,
-        ("armv7l", 4): 240, ("riscv64", 8): 98, ("loongarch64", 8): 98, ("ppc64le", 8): 221, ("s390x", 8): 238,
+        ("x86_64", 8): 202, ("x86_64", 4): 240, ("i586", 4): 240, ("i686", 4): 240, ("aarch64", 8): 98,
+        ("aarch64", 4): 240, ("armv6l", 4): 240, ("armv7l", 4): 240, ("armv8l", 4): 240, ("riscv64", 8): 98,
+        ("loongarch64", 8): 98, ("ppc64le", 8): 221, ("s390x", 8): 238,
     }.get((os.uname().machine, ctypes.sizeof(LPVOID)))
 
     _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -895,7 +898,7 @@ if sys.platform == "linux":
     _quick.pthread_spin_init(ctypes.byref(_spin_lock), PTHREAD_PROCESS_SHARED)
     _FREE = _spin_lock.value  # what a free one looks like, which differs
     # The layout of what the C library keeps in shared memory: it differs between these.
-    _ABI = ctypes.sizeof(LPVOID) + ("CS_GNU_LIBC_VERSION" in os.confstr_names)
+    _ABI = ctypes.sizeof(LPVOID) + hasattr(_libc, "gnu_get_libc_version")
 
     def _timespec(seconds: float) -> bytes:
         return struct.pack("ll", int(seconds), int(seconds % 1 * 1e9))
@@ -935,7 +938,7 @@ if sys.platform == "linux":
 
     _MAGIC = b"namedmp2"
     _MUTEX, _SEMAPHORE, _FLAG, _BELL, _NAME, _PATH = 128, 192, 256, 260, 512, 1280  # where they are
-    _forks = [0]  # its one item: how many forks have led to this process, or were made by it
+    _forks = [0]  # its one item grows at each fork; what matters is whether it has changed
 
     class _Handle(int):
         """The descriptor of an object's file; a lock on it makes this process a holder of a named object.
@@ -1164,6 +1167,7 @@ if sys.platform == "linux":
 
         def _sweep(self) -> None:
             """Remove what killed processes left, at most once a second for all processes of the user."""
+            self._directory("Local")  # refuses a directory that another user has made, perhaps with links in it
             now = time.time()
             try:
                 if 0 <= now - os.stat(self._user()).st_mtime < 1:
@@ -1224,6 +1228,7 @@ if sys.platform == "linux":
                     handle.lock(handle.READ)
                 fill(handle)
                 if path:
+                    # With both arguments this is linkat() with AT_SYMLINK_FOLLOW; else it would link the one in /proc.
                     os.link(f"/proc/self/fd/{int(handle)}", path, src_dir_fd=0, follow_symlinks=True)
                 return handle
             except BaseException as error:
@@ -1440,6 +1445,8 @@ if sys.platform == "linux":
                     raise OSError(errno.EINVAL, "the file behind the memory has become smaller than it was")
                 return _map(handle.file.value, access, offset, size)
             except OSError as error:
+                if error.errno == errno.EINVAL:
+                    raise  # the file system cannot share it; this has nothing to do with locks
                 raise _too_large() if error.errno == errno.ENOMEM else _explained(error, None) from None
 
         def _map_own(self, handle: _Handle, access: str, offset: int, size: int) -> int:
@@ -1714,10 +1721,8 @@ class _Closable:
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call a function with the handle, which stays open meanwhile."""
-        owned = self._owned
+        owned = self._check_open()
         try:
-            if owned is None:
-                owned = self._check_open()
             return function(owned.value, *arguments)
         except OSError as error:
             raise _blame(error, self._name)
@@ -1763,7 +1768,7 @@ class _Object(_Closable):
 
     @property
     def handle(self) -> int:
-        """The HANDLE, for other libraries (no such thing on Linux); close() closes it.  ValueError if it is closed."""
+        """The HANDLE, for other libraries (on Linux of no use to them); close() closes it.  ValueError after that."""
         return int(self._call(int))
 
     @property
@@ -1808,6 +1813,8 @@ _GRANULARITY = 0x10000  # SYSTEM_INFO.dwAllocationGranularity: where a view may 
 
 
 class _OwnedView(_Owned):
+    __slots__ = ()
+
     def __del__(self, layer: Layer = _layer, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         if not is_finalizing():  # then the system unmaps it, while daemon threads may still read
             layer.unmap_view(*self.value)
@@ -2007,7 +2014,8 @@ class _Memory(_Closable):
         """Encode `text` and a NUL, copy both to `offset`, and return how many bytes they have.
 
         `size` is how many bytes there are for them, such as those of a field; None is up to the end.  ValueError, and
-        nothing is written, if they do not fit, the text has a NUL or the `encoding` lacks a character.
+        nothing is written, if they do not fit, the text has a NUL or the `encoding` lacks a character; LookupError if
+        there is no such `encoding`.
         """
         if not isinstance(text, str):
             raise TypeError(f"a str is required, not {type(text).__name__}; write() takes bytes")
@@ -2119,9 +2127,11 @@ def _open_backing(file: File, access: str, may_make: bool) -> tuple[int, Any, st
             pass  # another process has just made it
 
 
-def _take_back(file: _OwnedFile, before: int, size: int | None, made: str) -> None:
-    """Close a file that had `before` bytes; make it as large again, or delete it, unless others have changed it."""
+def _take_back(file: _OwnedFile, before: int, size: int | None, made: str, taken: str | None) -> None:
+    """Close a file that had `before` bytes; make it as large again, or delete it, unless others use or changed it."""
     try:
+        if taken is not None and _layer.kind_of_name(taken) == _KINDS["Section"]:
+            return  # another process has just taken the name for memory that may be over the same file
         found = os.fstat(file.value)
         if made and found.st_size in (0, size) and os.path.samestat(found, os.stat(made)):
             file.close()  # Windows deletes no file that is open without sharing
@@ -2203,8 +2213,8 @@ class NamedMap(_Object, _Memory):
             ERROR_SHARING_VIOLATION, cls._create_over, name, size, access, file, exist_ok, security)
         return self
 
-    # The file may be open elsewhere for a moment: a process that creates or closes the same memory has it before and
-    # after it has the name, and virus scanners open what was just written.
+    # create() calls it again while the file is open elsewhere, which may soon end: a process that creates or closes the
+    # same memory has the file before and after it has the name, and virus scanners open what was just written.
     @classmethod
     def _create_over(cls, name: str | None, size: int | None, access: str, file: File, exist_ok: bool,
                      security: Any) -> NamedMap:
@@ -2221,7 +2231,7 @@ class NamedMap(_Object, _Memory):
             except FileNotFoundError:
                 pass  # it has just gone
         descriptor, path, made = _open_backing(file, access, size is not None and access == "rw")
-        owned, is_kept = _OwnedFile(descriptor), False
+        owned, is_kept, is_taken = _OwnedFile(descriptor), False, False
         found = os.fstat(owned.value)
         try:
             if not stat.S_ISREG(found.st_mode):
@@ -2232,15 +2242,17 @@ class NamedMap(_Object, _Memory):
             if not size and not found.st_size:
                 raise _os_error(ERROR_FILE_INVALID, 'the file is empty; a size makes it larger, with access="rw"')
             pair = _layer.create_file_mapping(name, exist_ok, security, size or 0, access, owned, False)
+            is_taken = not pair[1]
             self = cls._own(*pair, name, size, access)
             if self._created:
                 self._owned.file, self._path, is_kept = owned, path, True
             return self
         except OSError as error:
+            is_taken = is_taken or isinstance(error, FileExistsError)
             raise _blame(error, path)
         finally:
             if not is_kept:
-                _take_back(owned, found.st_size, size, made)
+                _take_back(owned, found.st_size, size, made, name if is_taken else None)
 
     @classmethod
     def open(cls, name: str, size: int | None = None, *, access: str = "rw",
@@ -2585,7 +2597,7 @@ class Event(_Waitable):
         self._call(_layer.set_event)
 
     def clear(self) -> None:
-        """Let threads wait (ResetEvent)."""
+        """Reset the event, so that wait() blocks until the next set() (ResetEvent)."""
         self._call(_layer.reset_event)
 
     def is_set(self) -> bool:
@@ -3026,8 +3038,8 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
                          "default 0. With --watch also how long to wait, each time, for a publisher that starts again",
                          default=0.0),
     "--watch": _option("SECONDS", _seconds, "print again what changes (with --hex the time of day and the rows), until "
-                       "Ctrl+C or until it is gone; look every SECONDS, default 0.1, or rarer if that takes a tenth of "
-                       "a processor", nargs="?", const=0.0),
+                       "Ctrl+C or until it is gone; look every SECONDS, by default every 0.1, or less often if that "
+                       "takes a tenth of a processor", nargs="?", const=0.0),
 }
 # Of each command its summary, an example, and its arguments; those with a bar in between exclude each other.
 _COMMANDS = {

@@ -668,7 +668,7 @@ def test_open_of_a_name_in_another_session(kind, name):
         if ON_WINDOWS and session():
             kind.open(there).close()
         for missing in there + " x", name.replace("Local", "Session\\4000000000"):
-            with pytest.raises(OSError) as caught:
+            with pytest.raises(FileNotFoundError, match="nothing has this name now") as caught:
                 kind.open(missing)
             assert caught.value.filename == missing
 
@@ -1483,13 +1483,21 @@ def test_create_by_another_user_is_apart_and_needs_no_umask_and_no_directory(nam
     lambda: os.mkdir(PLACE, 0o700), lambda: (os.mkdir(PLACE), os.chown(PLACE, USER, 0), os.chmod(PLACE, 0o755)),
     lambda: (os.mkdir(PLACE + "x", 0o700), os.chown(PLACE + "x", USER, 0), os.symlink(PLACE + "x", PLACE))],
     ids=["another's", "open to all", "link"])
-def test_create_in_a_directory_that_is_not_safe_raises(squat, name, as_user):
+def test_create_in_a_directory_that_is_not_safe_raises(squat, name, as_user, tmp_path):
     def work():
         with pytest.raises(PermissionError, match="must be a directory of this user.*remove it"):
             NamedMap.create(name, 10)
 
     squat()
+    old = tmp_path / "old"
+    old.touch()
+    os.utime(old, (0, 0))
+    if os.path.isdir(PLACE):
+        os.symlink(tmp_path, PLACE + "/new")
+    for folder in tmp_path.parent.parent, tmp_path.parent, tmp_path, old:
+        os.chmod(folder, 0o777)
     as_user(work)
+    assert old.exists()  # what lies behind a link of others is not swept
 
 
 @linux
@@ -2457,6 +2465,18 @@ def test_create_over_a_file_closes_it_if_another_process_has_just_made_the_memor
     assert told(caught) == (183, name)
     others[1].close()
     path.open("r+b").close()
+
+
+@linux
+@pytest.mark.parametrize("exist_ok", [False, True])
+def test_create_over_a_file_that_another_process_has_just_mapped_leaves_it(exist_ok, name, path, fault):
+    for file in path, path.with_name("new"):
+        others = []
+        fault("create_file_mapping", times=1, before=lambda: others.append(NamedMap.create(name, 20000, file=file)))
+        with contextlib.suppress(FileExistsError):
+            NamedMap.create(name, 20000, file=file, exist_ok=exist_ok).close()
+        assert file.stat().st_size == 20000 and others[0][19999] == 0
+        others[0].close()
 
 
 @pytest.mark.parametrize("opened", [False, True], ids=["path", "open file"])

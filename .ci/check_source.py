@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import namedmap  # noqa: E402  (of this checkout)
 
 MOST_LINES = 40  # of a function
+BUDGET = 3120  # lines of the file, docstrings included, which people read before they copy it
 CHANGING = {"__all__", "_forks", "_received"}  # what the module keeps, and may change
 
 
@@ -16,6 +17,8 @@ def findings(source):
     tree = ast.parse(source)
     if not source.startswith("# SPDX-License-Identifier: MIT\n") or "The above copyright notice" not in source:
         yield "the licence is not in the file"
+    if source.count("\n") > BUDGET:
+        yield f"the file has more than {BUDGET} lines"
     for match in re.finditer(r"windll\.|GetLastError\(|WinError\(\)|import \*|threading\.R?Lock\(", source):
         yield f"a library object or last error that others share, or a lock of Python: {match.group()}"
     for node in ast.walk(tree):
