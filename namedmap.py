@@ -2890,6 +2890,7 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
 
     def _read(self) -> None:
         """Wait for the memory, and for the first character of a text; look; and with --watch, look again and again."""
+        from itertools import zip_longest
         if self.struct and (self.size or 0) % self.struct.size:
             self.wrong(f"--size {self.size} is not a multiple of the {self.struct.size} bytes of --struct")
         self._ends_by_interrupt = self.watch is not None
@@ -2911,12 +2912,14 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
                                 self.complain(f"namedmap: this is hardly text in {self.encoding}: "
                                               "--hex shows the bytes\n")
                             return
-                        before, seen, waits_for_text = seen, [*looked], False
-                        is_same = seen == before
+                        # Piece by piece, so that there is only one copy of what does not change.
+                        is_same = bool(seen) and all(old == new for old, new in zip_longest(seen, looked))
                         # So, memory of any size takes less than a tenth of a processor while it stays as it is.
                         pause = max(self.watch, 0.01) if self.watch else max(10 * (time.perf_counter() - began), 0.1)
                         if not is_same:
-                            self._show(seen, before)
+                            now = looked if is_text else [*self._chunks(memory)]
+                            self._show(now, seen)
+                            seen, waits_for_text = now, False
                         end = time.monotonic() + pause + self.timeout
             except FileNotFoundError:
                 if is_over:
