@@ -4239,8 +4239,8 @@ def test_benchmark_prints_a_row_for_each_comparison(example):
     status, lines, error = example("benchmark.py", "1").end(timeout=300)
     assert (status, error) == (0, "")
     assert lines[0].startswith(f"namedmap {namedmap.__version__}, Python ") and lines[0].endswith("medians of 1 rounds")
-    rows = [re.fullmatch(r"(.{44}) *\d+\.\d (?:ns|us|ms|s ) {2,}(\d+\.\d\d).*", line) for line in lines[2:]]
+    rows = [re.fullmatch(r"(.{44}) *\d+\.\d (?:ns|us|ms|s ) {2,}\d+\.\d\d.*", line) for line in lines[2:]]
     assert all(rows), lines
     whats = [row.group(1).strip() for row in rows]
-    assert len(whats) == len(set(whats)) == 29 and all(float(row.group(2)) > 0 for row in rows)
+    assert len(whats) == len(set(whats)) == 29
     assert whats[0] == "import" and whats[-1] == "Semaphore: the same"
