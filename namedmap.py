@@ -31,7 +31,7 @@ One process makes memory under a name and writes to it:
         m.write_text("Message from first process.")
         input("Enter ends it ")
 
-Another one, in any language, opens it by that name and reads it:
+Another one, in any language (on Linux: with this module), opens it by that name and reads it:
 
     with namedmap.NamedMap.open(r"Local\demo", access="r") as m:
         print(m.read_text())
@@ -41,8 +41,8 @@ Names.  A name belongs to the session of the user who is logged on, with or with
 SeCreateGlobalPrivilege, which services and elevated programs have.  Names are case-sensitive, and objects of all kinds
 share them.
 
-Size.  Windows rounds memory up to whole pages (4096 bytes) and does not keep the size that was asked for, so that
-open() without ``size=`` reports the rounded one.
+Size.  The system rounds memory up to whole pages (4096 bytes on Windows) and does not keep the size that was asked
+for, so that open() without ``size=`` reports the rounded one.
 
 Lifetime.  An object and its name live as long as a process has it open: when the last process closes it, or dies, both
 are gone.  Closing never pulls memory from under a reader: ``close()`` gives up the handle at once, while buffers,
@@ -250,9 +250,9 @@ def _name_error(code: int, name: str | None) -> OSError:
 
 
 def _other_kind(name: str | None, kind: str) -> OSError:
-    article = "an" if kind[0] in "aeiou" else "a"
-    return _os_error(ERROR_INVALID_HANDLE, f"this is the name of {article} {kind}, and objects of different kinds "
-                     "cannot have the same name", name)
+    article = "an" if kind == "Event" else "a"
+    return _os_error(ERROR_INVALID_HANDLE, f"this is the name of {article} {_KINDS[kind]}, and objects of different "
+                     "kinds cannot have the same name", name)
 
 
 _read_only = partial(_os_error, ERROR_ACCESS_DENIED, "the memory was created read-only" + _TRY_READING)
@@ -449,7 +449,7 @@ _msvcrt: Any = __import__("msvcrt") if sys.platform == "win32" else SimpleNamesp
 
 
 def _retried(code: int, call: Callable[..., Any], *arguments: Any) -> Any:
-    """Call it again, for half a second, as long as it fails with a Win32 error that others cause and soon end."""
+    """Call a function, and again for half a second while it fails with a Win32 error that usually passes."""
     for attempt in range(10):
         try:
             return call(*arguments)
@@ -532,7 +532,7 @@ _PROTOTYPES = {
 
 
 def _check(result: Any, function: Any, arguments: tuple[Any, ...]) -> Any:
-    """What runs right after a call (errcheck) in the same thread, where the captured last error is still that of it."""
+    """The errcheck of the functions: raise the exception for a call that failed, else return its result."""
     if result >= 0 if function.is_status else result not in (None, 0, INVALID_HANDLE_VALUE):
         return result
     code = _win.RtlNtStatusToDosError(result) if function.is_status else _winctypes.get_last_error()
@@ -653,28 +653,19 @@ class _Windows:
 
     def holders(self, name: str, kind: str) -> str:
         """Which processes have an object open, as far as the system says: how many handles there are."""
-        for each in "r", "Mutant", "Event", "Semaphore":
-            if _KINDS.get(each, _KINDS["Section"]) == kind:
-                owned = _OwnedHandle(self._open(name, each, False))
-                count = self._query(_win.NtQueryObject, owned.value, (ULONG * 14)())[2]
-                return f"handles: {count - 1}"  # without the one that asks
-        return "unknown for this kind"
+        if kind not in ("Section", "Mutant", "Event", "Semaphore"):
+            return "unknown for this kind"
+        owned = _OwnedHandle(self._open(name, "r" if kind == "Section" else kind, False))
+        count = self._query(_win.NtQueryObject, owned.value, (ULONG * 14)())[2]
+        return f"handles: {count - 1}"  # without the one that asks
 
     def handle_kind(self, handle: int) -> str:
         """What the kernel calls the kind of object that a handle belongs to, such as "Section"."""
         buffer = self._query(_win.NtQueryObject, handle, ctypes.create_string_buffer(1024), ObjectTypeInformation)
         return str(UNICODE_STRING.from_buffer(buffer))
 
-    def has_name(self, name: str) -> bool:
-        """Whether something has the name, which is found out faster than what it is."""
-        try:
-            _OwnedHandle(_win.OpenFileMappingW(SECTION_QUERY, False, name))
-            return True
-        except OSError as error:
-            return not isinstance(error, FileNotFoundError)  # else it is of another kind, or may not be opened
-
     def kind_of_name(self, name: str) -> str | None:
-        """What has the name: "mutex", or None if nothing has it, nothing of a known kind, or this may not look."""
+        """What has the name, such as "Section"; None if nothing of a known kind has it, or this may not look."""
         scope, _, rest = name.rpartition("\\")
         try:
             return self._names(self._directory(scope)).get(rest)
@@ -712,7 +703,7 @@ class _Windows:
             while _win.NtQueryDirectoryObject(owned.value, buffer, ctypes.sizeof(buffer), True, False,
                                               ctypes.byref(position), None) >= 0:
                 found[str(entry[0])] = str(entry[1])
-        return {name: _KINDS[kind] for name, kind in found.items() if kind in _KINDS}
+        return {name: kind for name, kind in found.items() if kind in _KINDS}
 
     def create_file_mapping(self, name: str | None, exist_ok: bool, security: SECURITY_ATTRIBUTES, size: int,
                             access: str, file: _OwnedFile | None, reserve: bool) -> tuple[int, bool]:
@@ -1255,7 +1246,7 @@ if sys.platform == "linux":
                     handle = self._find(path, patient=fill is not None) if path else None
                     if handle is not None:
                         if handle.kind != kind:
-                            raise _other_kind(name, _KINDS[handle.kind])
+                            raise _other_kind(name, handle.kind)
                         if not exist_ok:
                             raise _name_error(ERROR_ALREADY_EXISTS, name)
                         handle.path, handle.forks = path, _forks[0]
@@ -1306,15 +1297,12 @@ if sys.platform == "linux":
                 handle.file = _OwnedFile(os.dup(passed[1]))
             return handle
 
-        def has_name(self, name: str) -> bool:
-            return self.kind_of_name(name) is not None
-
         def kind_of_name(self, name: str) -> str | None:
             try:
                 handle = self._find(self._path(name))
             except OSError:
                 return None  # this may not look, or another version of this module made it
-            return None if handle is None else _KINDS[handle.kind]  # a descriptor may be 0
+            return None if handle is None else handle.kind  # a descriptor may be 0
 
         def named_objects(self) -> Iterator[tuple[str, str]]:
             for scope in ("Local", "Global"):
@@ -1324,7 +1312,7 @@ if sys.platform == "linux":
                         handle = self._find(path)
                         if handle is not None:
                             units = os.pread(handle, _PATH - _NAME, _NAME).decode("utf-16-le", "surrogatepass")
-                            found.append((units.rstrip("\0"), _KINDS[handle.kind]))
+                            found.append((units.rstrip("\0"), handle.kind))
                     except (OSError, ValueError):
                         pass  # not a file of this module
                 yield from ((f"{scope}\\{name}", kind) for name, kind in sorted(found))
@@ -1624,13 +1612,13 @@ class _Lost:
         raise self._class(*self._arguments)
 
 
-def _opened(name: str, timeout: float | None, call: Callable[..., int], *arguments: Any) -> int:
-    """What a call that opens by name returns, as soon as something has the name; this waits for that."""
+def _opened(call: Callable[..., int], name: str, *arguments: Any, timeout: float | None) -> int:
+    """The result of a call that opens an object by its name, once something has that name; this waits for it."""
     _check_name(name, opening=True)
     end = time.monotonic() + _check_timeout(timeout)
     while True:
         try:
-            return call(*arguments)
+            return call(name, *arguments)
         except FileNotFoundError as error:
             if error.strerror != _NAME_CAUSES[ERROR_FILE_NOT_FOUND]:
                 raise  # something else is missing, such as the file behind memory
@@ -1638,7 +1626,7 @@ def _opened(name: str, timeout: float | None, call: Callable[..., int], *argumen
             if left <= 0:
                 scope, _, rest = name.rpartition("\\")
                 other = f"Local\\{rest}" if scope == "Global" else f"Global\\{rest}"
-                if _layer.has_name(other):
+                if _layer.kind_of_name(other) is not None:
                     error.strerror = f"nothing has this name now, but {other} exists"
                 raise
         time.sleep(min(left, 0.01))
@@ -1710,7 +1698,7 @@ class _Closable:
         self._forget()
 
     def _forget(self) -> None:
-        """Have nothing besides the handle, as at the beginning."""
+        """Drop all but the handle; this is also the state before the first use."""
 
     def _check_open(self) -> Any:
         """What the object needs; ValueError if it is closed."""
@@ -1754,10 +1742,12 @@ class _Object(_Closable):
     _created: bool
 
     @classmethod
-    def _wrap(cls: type[Object], owned: Any, created: bool, name: str | None) -> Object:
+    def _wrap(cls: type[Object], owned: Any, created: bool, name: str | None, **arguments: Any) -> Object:
         """An object that uses `owned`, which is an _OwnedHandle or a _Lost."""
         self: Any = object.__new__(cls)
         self._owned, self._created, self._name = owned, created, name
+        for key, value in arguments.items():
+            setattr(self, "_" + key, value)
         self._forget()
         return self  # type: ignore[no-any-return]
 
@@ -1822,7 +1812,7 @@ class _OwnedView(_Owned):
 
 def _mapped(handle: int, access: str, offset: int, size: int,
             address: int | None = None) -> tuple[Any, memoryview, memoryview]:
-    """What _Memory needs of a part of a file mapping object, which is unmapped when nothing refers to that any more."""
+    """Map a part of a file mapping object: an array and two memoryviews, which together keep it mapped."""
     skipped = offset % _GRANULARITY
     where = None if address is None else address - skipped
     owned = _OwnedView((_layer.map_view(handle, access, offset - skipped, skipped + size, where), skipped + size))
@@ -2093,8 +2083,6 @@ def _duplicate(file: Any, path: Any) -> int:
         return os.dup(file.fileno())
     except io.UnsupportedOperation:
         raise TypeError(f"a path or a file of the system is required, not {type(file).__name__}") from None
-    except OverflowError:
-        raise ValueError(f"no file has the descriptor {file.fileno()}") from None
     except OSError as error:
         raise _blame(error, path)
 
@@ -2130,7 +2118,7 @@ def _open_backing(file: File, access: str, may_make: bool) -> tuple[int, Any, st
 def _take_back(file: _OwnedFile, before: int, size: int | None, made: str, taken: str | None) -> None:
     """Close a file that had `before` bytes; make it as large again, or delete it, unless others use or changed it."""
     try:
-        if taken is not None and _layer.kind_of_name(taken) == _KINDS["Section"]:
+        if taken is not None and _layer.kind_of_name(taken) == "Section":
             return  # another process has just taken the name for memory that may be over the same file
         found = os.fstat(file.value)
         if made and found.st_size in (0, size) and os.path.samestat(found, os.stat(made)):
@@ -2153,9 +2141,10 @@ class NamedMap(_Object, _Memory):
     memoryview), ``m.overlay(Struct)`` and ``m.snapshot(Struct)``.
 
     Offsets and sizes are ints, in bytes.  Whatever uses the bytes raises ValueError, and changes nothing, if the object
-    is closed or they are not wholly inside; TypeError for an argument of the wrong type, and for storing if access is
-    ``"r"``; OSError if the memory cannot be mapped, which happens at the first use, so that a huge object can be opened
-    and looked at through small views.  Only then Windows raises PermissionError for memory that was made read-only.
+    is closed or they are not wholly inside (read(), read_text() and slices stop at the end); TypeError for an argument
+    of the wrong type, and for storing if access is ``"r"``; OSError if the memory cannot be mapped, which happens at
+    the first use, so that a huge object can be opened and looked at through small views.  Only then Windows raises
+    PermissionError for memory that was made read-only.
 
     The name lives as long as a process has the object open; on Windows it dies with the last *handle*, even while
     views of the memory live on.  An object that nothing refers to any more is closed, too: `buf`, its slices and
@@ -2221,7 +2210,7 @@ class NamedMap(_Object, _Memory):
         """Make memory over a file, or attach to it; the name first, since memory that exists does not need the file."""
         kind = None if name is None else _layer.kind_of_name(name)
         if name is not None and kind is not None:
-            if kind != _KINDS["Section"]:
+            if kind != "Section":
                 raise _other_kind(name, kind)
             if not exist_ok:
                 raise _name_error(ERROR_ALREADY_EXISTS, name)
@@ -2274,7 +2263,7 @@ class NamedMap(_Object, _Memory):
         """
         size = _check_size(size)
         _check_access(access)
-        handle = _opened(name, timeout, _layer.open_file_mapping, name, access, bool(inheritable))
+        handle = _opened(_layer.open_file_mapping, name, access, bool(inheritable), timeout=timeout)
         return cls._own(handle, False, name, size, access)
 
     @classmethod
@@ -2299,7 +2288,7 @@ class NamedMap(_Object, _Memory):
     @classmethod
     def _own(cls, handle: int, created: bool, name: str | None, size: int | None, access: str,
              is_given: bool = False) -> NamedMap:
-        """An object that closes the handle, which is closed if this fails, too, unless the user has given it."""
+        """An object for a handle, which is closed if this fails, unless it `is_given` by the user."""
         try:
             if size is None or not created:
                 available, _ = _layer.query_section(handle)
@@ -2311,13 +2300,7 @@ class NamedMap(_Object, _Memory):
             if not is_given:
                 _layer.close_handle(handle)
             raise _blame(error, name) if isinstance(error, OSError) else error
-        return cls._wrap(_OwnedHandle(handle), created, name, size, access)
-
-    @classmethod
-    def _wrap(cls, owned: Any, created: bool, name: str | None, size: int = 0, access: str = "rw") -> NamedMap:
-        self = super()._wrap(owned, created, name)
-        self._size, self._access = size, access
-        return self
+        return cls._wrap(_OwnedHandle(handle), created, name, size=size, access=access)
 
     def view(self, offset: int = 0, size: int | None = None, *, access: str | None = None,
              address: int | None = None) -> View:
@@ -2376,7 +2359,7 @@ class _Waitable(_Object):
 
         `timeout`, `inheritable` and the exceptions are as in NamedMap.open().
         """
-        handle = _opened(name, timeout, _layer.open_waitable, name, cls._kind, bool(inheritable))
+        handle = _opened(_layer.open_waitable, name, cls._kind, bool(inheritable), timeout=timeout)
         return cls._wrap(_OwnedHandle(handle), False, name)
 
     @classmethod
@@ -2460,9 +2443,9 @@ class _Lock(_Waitable):
 
         Return whether it was taken.  `timeout` is in seconds; None waits for ever, and 0, like `blocking` False, only
         tries.  Ctrl+C and close() end it within 0.1 seconds: it waits in slices, each of which queues anew, so that a
-        thread which has waited for longer can be overtaken.  Raises ValueError for a bad timeout, one without blocking,
-        and if the object is closed, during the wait, too; PermissionError if its handle does not allow waiting;
-        TypeError for an argument of the wrong type.
+        thread which has waited for longer can be overtaken.  Raises ValueError for a bad timeout, for a timeout with
+        `blocking` False, and if the object is closed, during the wait, too; PermissionError if its handle does not
+        allow waiting; TypeError for an argument of the wrong type.
         """
         if not blocking and timeout is not None:
             raise ValueError("blocking=False does not wait, and takes no timeout")
@@ -2482,10 +2465,10 @@ class Mutex(_Lock):
     """A mutex object: one thread of all processes holds it at a time.
 
     ``with mutex:`` locks and unlocks it, and does not close it.  The thread that holds it may acquire it again, and has
-    to release it as often.  If a thread or process ends while it holds the mutex, the next one gets it all the same,
-    and `abandoned` is True, if something else had it open at that moment; else it is gone, and the next create() makes
-    a new one.  A mutex that nothing refers to any more is closed, but stays locked until its thread ends.  A thread
-    that Python did not start has to release it before it returns from Python.  The rest is said at NamedMap.
+    to release it as often.  If a thread or process ends while it holds the mutex, the next waiter gets it, and
+    `abandoned` is True.  (If nothing else had it open at that moment, the mutex is gone, and the next create() makes a
+    new one.)  A mutex that nothing refers to any more is closed, but stays locked until its thread ends.  A thread that
+    Python did not start has to release it before it returns from Python.  The rest is said at NamedMap.
     """
 
     _kind = "Mutant"
@@ -2516,17 +2499,14 @@ class Mutex(_Lock):
     def release(self) -> None:
         """Undo one acquire() (ReleaseMutex); RuntimeError if this thread does not hold it through this object."""
         done: list[int] = []
-        reference, owned = _this_thread.reference, self._check_open()
+        reference = _this_thread.reference
         held = self._holds.get(reference, 0)
         try:
-            handle = owned.value
             # If this thread has got it by another object, nothing is asked of the system, which would release that.
-            if not held or not _layer.release_mutex(handle, done):
+            if not held or not self._call(_layer.release_mutex, done):
+                self._call(int)  # the error of an object that is closed, or was not opened
                 raise RuntimeError(f"this thread does not hold Mutex {self._name!r} through this object")
-        except OSError as error:
-            raise _blame(error, self._name)
         finally:
-            del owned  # a traceback would keep it, and with it the name
             if done:  # noted by C code, whatever has interrupted Python code
                 self._note(reference, held - 1 if done[0] else 0)
 
@@ -2635,7 +2615,7 @@ class Semaphore(_Lock):
         return cls._create(name, exist_ok, sddl, inheritable, value, maximum)
 
     def release(self, n: int = 1) -> int:
-        """Add `n` to the count (ReleaseSemaphore) and return what it was before.
+        """Add `n` to the count (ReleaseSemaphore; on Linux one by one) and return what it was before.
 
         Raises ValueError, and adds nothing, if the count would exceed the maximum, `n` is less than 1, or the object is
         closed; PermissionError if its handle does not allow it; TypeError if `n` is not an int.
@@ -2657,7 +2637,6 @@ _CHUNK = 1 << 20  # bytes looked at in one view, so that a large object does not
 _ROW = 16  # bytes in a line of a dump
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 _STRANGE = frozenset(map(chr, _CONTROLS)) - set("\t\n\v\f\r\x1b") | {"\ufffd"}  # what text does not have
-_MAPPING = _KINDS["Section"]
 
 
 def _option(metavar: str, convert: Callable[[str], Any], text: str, **more: Any) -> dict[str, Any]:
@@ -2983,10 +2962,10 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
             yield f"{offset:08x}\n"
 
     def _info(self) -> None:
-        kind = _layer.kind_of_name(self.name) or _MAPPING  # if nothing has the name, opening it says so
-        facts = {"name": self.name.translate(_CONTROLS), "kind": kind}
+        kind = _layer.kind_of_name(self.name) or "Section"  # if nothing has the name, opening it says so
+        facts = {"name": self.name.translate(_CONTROLS), "kind": _KINDS[kind]}
         try:
-            if kind == _MAPPING:
+            if kind == "Section":
                 size, attributes, access = _layer.section_facts(self.name)
                 facts.update(size=f"{size} bytes", pages="of a file", access=access)
                 if attributes is None:
@@ -3002,15 +2981,15 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
 
     def _list(self) -> None:
         for name, kind in _layer.named_objects():
-            if not self.pattern(name) or not (self.all or kind == _MAPPING):
+            if not self.pattern(name) or not (self.all or kind == "Section"):
                 continue
             try:
-                size = str(_layer.section_facts(name)[0]) if kind == _MAPPING else "-"
+                size = str(_layer.section_facts(name)[0]) if kind == "Section" else "-"
             except FileNotFoundError:
                 continue  # it has gone meanwhile
             except OSError:
                 size = "-"  # this process may not read it
-            shown_kind = f"{kind:<19}  " if self.all else ""
+            shown_kind = f"{_KINDS[kind]:<19}  " if self.all else ""
             self.print(f"{shown_kind}{size:>12}  {name.translate(_CONTROLS)}\n")
 
 
@@ -3033,13 +3012,13 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
     "--raw": dict(action="store_true", help="write the bytes themselves, for a pipe or a file"),
     "--sddl": _option("S", str, "on Windows: security descriptor, D:(A;;GA;;;OW)(A;;GR;;;WD) to let others read"),
     "--size": _option("N", lambda text: _check_size(_bytes(text)),
-                      f"bytes (4096, 0x1000, 64K, 16M, 2G): of new memory, default {_DEFAULT_SIZE}, or what the "
-                      "contents need, or the whole file; or to read at most, default all, or one record of --struct"),
-    "--struct": _option("FORMAT", _Record, 'print records in a format of the module struct, such as "<4sIId", in which '
-                        "<n>W is n units of wchar_t; text ends at its first NUL"),
-    "--timeout": _option("SECONDS", _seconds, "how long to wait for the name and, for text, for its first character; "
-                         "default 0. With --watch also how long to wait, each time, for a publisher that starts again",
-                         default=0.0),
+                      "bytes (4096, 0x1000, 64K, 16M, 2G). create: of the memory; default "
+                      f"{_DEFAULT_SIZE}, or what the contents need, or the whole file. read: at most; default all, or "
+                      "one record of --struct"),
+    "--struct": _option("FORMAT", _Record, 'print records in a format of the module struct, such as "<4sId32W"; 32W is '
+                        "wchar_t[32], and text ends at its first NUL"),
+    "--timeout": _option("SECONDS", _seconds, "how long to wait for the name, and for the first character of a text; "
+                         "default 0. With --watch, a publisher that ends has as long to start again", default=0.0),
     "--watch": _option("SECONDS", _seconds, "print again what changes (with --hex the time of day and the rows), until "
                        "Ctrl+C or until it is gone; look every SECONDS, by default every 0.1, or less often if that "
                        "takes a tenth of a processor", nargs="?", const=0.0),
