@@ -4182,6 +4182,7 @@ def test_asyncio_reader_prints_what_another_process_announces(name, example):
 def test_user_reads_what_a_service_publishes_until_it_ends(name, example):
     with waiting(example("service_and_user.py", "serve", name), f"{name} holds the state; Enter ends this process."):
         user = example("service_and_user.py", "use", name)
+        assert user.line() == "waiting for the service"
         assert {user.line(), user.line(), user.line()} == {"starting", "running", "stopping"}
     assert user.end()[1][-1] == "the service has ended"
 

@@ -15,7 +15,7 @@ import namedmap  # noqa: E402
 
 
 async def until_set(event):
-    """Wait in a thread, which looks up twice a second: so it ends soon after this task is cancelled."""
+    """Wait in a thread, half a second at a time, so that it ends soon after this task is cancelled."""
     loop = asyncio.get_running_loop()
     while not await loop.run_in_executor(None, event.wait, 0.5):
         pass

@@ -31,7 +31,7 @@ def produce(frames, free, ready):
         acquire(free)
         frames[number % 2] = 10 * number  # drawn in place
         ready.release()
-    for _ in frames:
+    for _ in range(len(frames)):
         acquire(free)  # all are shown
 
 

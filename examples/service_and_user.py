@@ -1,10 +1,10 @@
-r"""A service of Windows publishes its state for the programs of all users, who may read it and not write.
+r"""A service publishes its state for the programs of all users, who may read it and not write (Windows only).
 
-As administrator, or in a service:    python examples/service_and_user.py serve
+As administrator:                     python examples/service_and_user.py serve
 as any user, in another terminal:     python examples/service_and_user.py use
 
 The user's program prints the state and each change of it, until Enter is pressed in the first terminal, or the service
-dies.
+dies.  (A real service has no terminal, and waits for the order to stop instead of Enter.)
 
 Names in Global\ are seen in all sessions.  To create memory there needs the privilege SeCreateGlobalPrivilege; to open
 it needs only what the security descriptor (SDDL) grants.
@@ -31,7 +31,7 @@ def serve(name):
         enter.start()
         print(f"{name} holds the state; Enter ends this process.", flush=True)
         for state in itertools.cycle(STATES):
-            memory.write_text(state)
+            memory.write_text(state)  # a reader may see half of it now, and the rest the next time
             enter.join(1)
             if not enter.is_alive():
                 break
@@ -39,6 +39,7 @@ def serve(name):
 
 def use(name):
     shown = ""
+    print("waiting for the service", flush=True)
     with namedmap.NamedMap.open(name, access="r", timeout=60) as memory:
         alive = namedmap.Mutex.open(name + ".alive")
         while not alive.acquire(timeout=0.2):  # the service holds it as long as it lives

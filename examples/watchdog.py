@@ -4,7 +4,8 @@ In one terminal:      python examples/watchdog.py work
 in another, then:     python examples/watchdog.py watch
 
 The watchdog prints "it has finished" after Enter in the first terminal, and "it has died" if that process is killed.
-No heartbeat is needed: the system itself gives a mutex whose owner has died to the next one, and says so.
+No heartbeat is needed: the system itself gives a mutex whose owner has died to the next waiter, and says so.  The
+watchdog has to open the mutex while its owner lives, because nothing else keeps it.
 """
 import os
 import sys
@@ -20,7 +21,7 @@ def work(name):
 
 
 def watch(name):
-    alive = namedmap.Mutex.open(name, timeout=60)
+    alive = namedmap.Mutex.open(name)
     print("watching", flush=True)
     with alive:  # waits as long as that process lives
         print("it has died" if alive.abandoned else "it has finished")
