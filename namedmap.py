@@ -2083,6 +2083,8 @@ def _duplicate(file: Any, path: Any) -> int:
         return os.dup(file.fileno())
     except io.UnsupportedOperation:
         raise TypeError(f"a path or a file of the system is required, not {type(file).__name__}") from None
+    except OverflowError:
+        raise ValueError(f"no file has the descriptor {file.fileno()}") from None
     except OSError as error:
         raise _blame(error, path)
 
