@@ -193,8 +193,8 @@ def compare_waits():
             process.kill()
             process.join()
     codes, lock = ("lock.acquire(); lock.release()", "theirs.acquire(); theirs.release()"), context.Lock()
-    compare_statements("Mutex: acquire(), release()", codes, lock=Mutex.create(NAME), theirs=lock)
-    compare_statements("Semaphore: the same", codes, lock=Semaphore.create(NAME), theirs=lock)
+    compare_statements("Mutex: acquire(), release()", codes, lock=Mutex.create(NAME + " mutex"), theirs=lock)
+    compare_statements("Semaphore: the same", codes, lock=Semaphore.create(NAME + " semaphore"), theirs=lock)
 
 
 def main():
