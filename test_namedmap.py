@@ -42,7 +42,7 @@ import types
 import typing
 import weakref
 import zipfile
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from ctypes import wintypes
 
 import pytest
@@ -1733,26 +1733,19 @@ def test_create_over_a_file_whose_path_does_not_fit_raises(name, path, monkeypat
 
 # ---------------------------------------------------------------- kernel objects
 
-def test_create_in_another_process_lives_as_long_as_one_has_it_open(name, python):
-    code = ("import sys, namedmap\n"
-            "m = namedmap.NamedMap.create(sys.argv[1], 256)\n"
-            "m.write(b'Message')\n"
-            "print('ready', flush=True)\n"
-            "sys.stdin.readline()\n"
-            "print(m[:6].decode())\n")
-    for is_killed in False, True:
-        other = python(code, name)
-        assert other.line() == "ready"
-        with NamedMap.open(name) as m:
-            assert m.read(7) == b"Message" and not m.created
-            m.write(b"Answer")
-            if is_killed:
-                other.kill()
-            else:
-                other.enter()
-                assert other.end() == (0, ["Answer"], "")
-            assert m.read(6) == b"Answer" and not gone(name)
-        eventually(lambda: gone(name))
+def test_create_by_a_process_that_is_killed_lives_as_long_as_another_has_it_open(name, python):
+    other = python("import sys, namedmap\n"
+                   "m = namedmap.NamedMap.create(sys.argv[1], 256)\n"
+                   "print(m.write(b'Message'), flush=True)\n"
+                   "sys.stdin.readline(), print(m[:6], flush=True), sys.stdin.readline()\n", name)
+    assert other.line() == "7"
+    with NamedMap.open(name) as m:
+        assert m.read(7) == b"Message" and m.write(b"Answer") == 6
+        other.enter()
+        assert other.line() == "b'Answer'"
+        other.kill()
+        assert m.read(6) == b"Answer" and not gone(name)
+    eventually(lambda: gone(name))
 
 
 def test_size_is_exact_where_created_and_whole_pages_where_opened(name):
@@ -1793,12 +1786,10 @@ def test_open_of_a_missing_name_waits_for_its_publisher_as_long_as_it_shall(name
             NamedMap.open(name, timeout=timeout)
         assert told(caught) == (2, name)
     for timeout in 30, None:
-        made = []
-        timer = threading.Timer(0.2, lambda: made.append(NamedMap.create(name, 10)))
-        timer.start()
-        NamedMap.open(name, timeout=timeout).close()
-        timer.join()
-        made.pop().close()
+        with ThreadPoolExecutor(1) as publisher:
+            made = publisher.submit(lambda: time.sleep(0.2) or NamedMap.create(name, 10))
+            NamedMap.open(name, timeout=timeout).close()
+        made.result().close()
 
 
 @pytest.mark.parametrize("access", ["r", "rw", "c"])
@@ -1813,63 +1804,47 @@ def test_reserve_commits_pages_when_they_are_mapped(access, name):
         assert other[:] == b"\5" + bytes(69998) + (b"\1" if access == "rw" else b"\0") + bytes((1 << 20) - 70000)
 
 
-@windows
-def test_create_with_the_documented_security_descriptors_can_be_read(name):
-    documented = re.findall(r'``"([DS]:.*?)"``', NamedMap.create.__doc__)
-    assert len(documented) == 2
-    for sddl in documented:
-        with NamedMap.create(name, 100, sddl=sddl) as m, NamedMap.open(name, access="r") as other:
-            m[0] = 1
-            assert other[0] == 1
-
-
 def test_pickle_opens_the_name_again_with_the_same_size_and_access(name):
     with NamedMap.create(name, 5000) as made, made.view() as view, NamedMap.create(None, 100) as nameless:
         made[:5] = b"hello"
+        data = pickle.dumps(made)
         for access in "c", "r", "rw":
             with NamedMap.open(name, 100, access=access) as m, pickle.loads(pickle.dumps(m)) as again:
                 assert (again.name, again.size, again.access, again.created) == (name, 100, access, False)
                 assert again[:5] == b"hello"
-        again = pickle.loads(pickle.dumps(made))
-        again[0] = 74
-        assert made[:5] == b"Jello" and again.size == 5000
+        with pickle.loads(data) as again:
+            again[0] = 74
+            assert made[:5] == b"Jello" and again.size == 5000
         for thing, text in (nameless, "without a name cannot be pickled"), (view, "pickle its NamedMap"):
             with pytest.raises(TypeError, match=text):
                 pickle.dumps(thing)
-        data = pickle.dumps(made)
-    again.close()
-    for thing in made, nameless:
-        with pytest.raises(ValueError, match="closed"):
-            pickle.dumps(thing)
     with NamedMap.create(name, 10), pickle.loads(data) as m, pytest.raises(ValueError, match="and 5000 were asked for"):
         m.read(1)
 
 
-class Unpickled:
-    """What becomes the result of a function where it is unpickled."""
+class Reduced:
+    """What is pickled as the function, and its arguments, that another one returns."""
 
-    def __init__(self, function, *arguments):
-        self.call = function, arguments
+    def __init__(self, reduce):
+        self.reduce = reduce
 
     def __reduce__(self):
-        return self.call
+        return self.reduce()
 
 
 def use_in_child(was_forked, things, go):
-    """Use two objects of each class, of which the second one is there twice, and close them."""
-    assert go.wait(60)
-    for first, second, again in things:
-        assert second is again and first is not second and first.name == second.name and first.created == was_forked
-        for thing in (first, second):
-            assert thing.name is None or not gone(thing.name)
-            if isinstance(thing, NamedMap):
-                thing[0] += 1
-                assert (thing.size, thing[50:60]) == (100, b"0123456789")
-            else:
-                assert wait_any([thing], 30) is thing
-                thing.set() if isinstance(thing, Event) else thing.release()
-            thing.close()
-    del first, second, again, thing
+    """Use objects, the last of which is the first one again, and close them."""
+    assert go.wait(60) and things.pop() is things[0]
+    for thing in things:
+        assert (thing.name is None or not gone(thing.name)) and thing.created <= was_forked
+        if isinstance(thing, NamedMap):
+            thing[0] += 1
+            assert (thing.size, thing[50:60]) == (100, b"0123456789")
+        else:
+            assert wait_any([thing], 30) is thing
+            thing.set() if isinstance(thing, Event) else thing.release()
+        thing.close()
+    del thing
     with open(__file__) as file:  # which gets the number of a descriptor that was closed
         things.clear()
         gc.collect()
@@ -1877,96 +1852,66 @@ def use_in_child(was_forked, things, go):
 
 
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
-def test_process_gets_objects_that_its_parent_does_not_keep(method, name, tmp_path):
-    context, counts = multiprocessing.get_context(method), itertools.count(1)
-    names, files = [f"{name} {kind}" for kind in KINDS], [tmp_path / "1", tmp_path / "2"]
-
-    def pair(kind, name):
-        if kind is not MEMORY:
-            return [kind.ready(name), kind.open(name) if name else kind.ready()]
-        made = [NamedMap.create(name, 100), NamedMap.open(name, 100)] if name else [
-            NamedMap.create(None, 100, file=file) for file in files]
-        for each in made:
+def test_process_gets_objects_that_its_parent_does_not_keep(method, name, path):
+    def start(function, argument):
+        things = [NamedMap.create(names[0], 100), NamedMap.open(names[0], 100), NamedMap.create(None, 100, file=path)]
+        for each in things:
             each[50:60] = b"0123456789"
-        return made
-
-    def started(function, argument):
-        things = [pair(kind, each) for kind in KINDS for each in (None, f"{name} {kind}")]
-        process = context.Process(target=function, args=(argument, [[*each, each[1]] for each in things], go))
+        for kind, named in zip(WAITABLES, names[1:]):
+            things += [kind.ready(named), kind.open(named), kind.ready()]
+        process = context.Process(target=function, args=(argument, [*things, things[0]], go))
         process.start()
         return process
 
     def work():
-        process = started(use_in_child, method == "fork")
+        process = start(use_in_child, method == "fork")
         assert not any(map(gone, names))
         go.set()
         process.join(60)
         assert process.exitcode == 0
         eventually(lambda: all(map(gone, names)))  # although the parent still has the Process
-        assert [file.read_bytes()[0] for file in files] == [next(counts)] * 2
+        assert path.read_bytes()[0] == next(counts)
         if method != "fork":  # which does not unpickle
-            process = started(print, Unpickled(os._exit, 3))
+            process = start(print, Reduced(lambda: (os._exit, (3,))))
             process.join(60)
             assert process.exitcode == 3
             del process
             eventually(lambda: all(map(gone, names)))
         go.clear()
 
+    context, counts, names = multiprocessing.get_context(method), itertools.count(49), [f"{name} {k}" for k in KINDS]
     with Event.create() as go:
         assert_no_growth(work, 3)
 
 
-class Copied:
-    """A map that is copied in its own process, while it is passed on to another one."""
+def keep(nameless, data):
+    keep.nameless, keep.first, keep.second = nameless, pickle.loads(data), pickle.loads(data)
 
-    def __init__(self, thing):
-        self.thing = thing
 
-    def __reduce__(self):
-        with copy.copy(self.thing) as other:
+def use_kept():
+    keep.nameless[0] = keep.first[0] + 1
+    with pytest.raises(OSError, match="unpickled before"):
+        keep.second.read()
+
+
+def test_pool_gets_one_object_of_each_pickle_in_initargs_and_named_ones_as_arguments(name):
+    def copy_and_pickle():  # while it is passed on to the process
+        with copy.copy(m) as other:
             other[0] = 7
-        return bytes, (pickle.dumps(self.thing),)
+        return bytes, (pickle.dumps(m),)
 
+    def call(function, *arguments):
+        return pool.apply_async(function, arguments).get(60)
 
-def unpickle_twice(data):
-    with pickle.loads(data) as first, pickle.loads(data) as second:
-        assert first[0] == 7
-        with pytest.raises(OSError, match="unpickled before"):
-            second.read()
-
-
-def test_process_gets_one_object_of_each_pickle(name):
-    with NamedMap.create(name, 10) as m:
-        process = multiprocessing.get_context("spawn").Process(target=unpickle_twice, args=(Copied(m),))
-        process.start()
-        process.join(60)
-        assert process.exitcode == 0
-
-
-def keep(thing):
-    keep.thing = thing
-
-
-def count():
-    keep.thing[1] += 1
-    return keep.thing[1]
-
-
-def test_pool_and_executor_take_objects_as_initargs_and_named_ones_as_arguments(name):
-    context = multiprocessing.get_context("spawn")
-    with NamedMap.create(name, 10) as m:
-        lost = Unpickled(pickle.loads, pickle.dumps(m))
-    with NamedMap.create(None, 10) as kept:
-        with ProcessPoolExecutor(1, context, keep, (kept,)) as executor, context.Pool(1, keep, (kept,)) as pool:
-            calls = [lambda *arguments: executor.submit(*arguments).result(60),
-                     lambda function, *arguments: pool.apply_async(function, arguments).get(60)]
-            for number, call in enumerate(calls, 1):
-                with NamedMap.create(name, 10) as named:
-                    named[0] = 7
-                    assert call(NamedMap.read, named, 1) == b"\7"
-                assert call(count) == kept[1] == number
-                with pytest.raises(FileNotFoundError, match="unpickled"):
-                    call(NamedMap.read, lost)
+    with NamedMap.create(name + " 2", 10) as closed:
+        lost = Reduced(lambda data=pickle.dumps(closed): (pickle.loads, (data,)))
+    with NamedMap.create(name, 10) as m, NamedMap.create(None, 10) as nameless:
+        with multiprocessing.get_context("spawn").Pool(1, keep, (nameless, Reduced(copy_and_pickle))) as pool:
+            assert call(NamedMap.read, m, 1) == b"\7"
+            call(use_kept)
+            assert nameless[0] == 8
+            with pytest.raises(FileNotFoundError, match="unpickled"):
+                call(NamedMap.read, lost)
 
 
 LOST_USES = {MEMORY: FIRST_USES, EVENT: [Event.set, Event.clear, Event.is_set, Event.wait],
@@ -1977,15 +1922,16 @@ LOST_USES = {MEMORY: FIRST_USES, EVENT: [Event.set, Event.clear, Event.is_set, E
 @every_kind
 @pytest.mark.parametrize("code", [2, 5])
 def test_unpickled_object_that_cannot_be_opened_raises_that_at_each_use(code, kind, name, fault, monkeypatch):
-    with contextlib.closing(kind.create(name)) as made:
-        data = pickle.dumps(made)
-        if code == 5:
-            fault("open_file_mapping" if kind is MEMORY else "open_waitable", code=5)
-            lost = pickle.loads(data)
-            monkeypatch.undo()
+    made, caught = kind.create(name), []
+    data = pickle.dumps(made)
     if code == 2:
-        lost = pickle.loads(data)
-    caught, uses = [], [*LOST_USES[kind], lambda x: x.handle, *[lambda x: wait_any([x], 0)] * (kind is not MEMORY)]
+        made.close()
+    else:
+        fault("open_file_mapping" if kind is MEMORY else "open_waitable", code=5)
+    lost = pickle.loads(data)
+    monkeypatch.undo()
+    made.close()
+    uses = [*LOST_USES[kind], lambda x: x.handle, *[lambda x: wait_any([x], 0)] * (kind is not MEMORY)]
     with contextlib.closing(kind.create(name)):  # which changes nothing
         for use in uses * 2:
             with pytest.raises(OSError, match="unpickled.*open" if code == 2 else "injected: ") as each:
@@ -1995,14 +1941,9 @@ def test_unpickled_object_that_cannot_be_opened_raises_that_at_each_use(code, ki
     assert len(set(map(id, caught))) == len(caught)
     assert (lost.name, lost.closed) == (name, False) and f"{name!r}, not opened>" in repr(lost)
     if kind in (MEMORY, EVENT):
-        with lost as same:
-            assert same is lost
-    lost.close()
+        assert lost.__enter__() is lost
     lost.close()
     assert lost.closed
-    for use in uses:
-        with pytest.raises(ValueError, match="is closed"):
-            use(lost)
 
 
 # ---------------------------------------------------------------- memory and views
