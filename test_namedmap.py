@@ -14,7 +14,6 @@ import contextlib
 import copy
 import ctypes
 import errno
-import fractions
 import gc
 import hashlib
 import importlib
@@ -442,28 +441,17 @@ class Point(ctypes.Structure):
     _fields_ = [("x", ctypes.c_int32), ("y", ctypes.c_double)]
 
 
-class Index:
+class Ten:
     """What has __index__ alone, as some integers of numpy."""
 
-    def __init__(self, value):
-        self.value = value
-
     def __index__(self):
-        return self.value
+        return 10
 
 
 UNUSED = f"unused {os.getpid()}"
 BYTES, KERNEL, LOCKS = [NamedMap, View], [NamedMap, Mutex, Event, Semaphore], [Mutex, Semaphore]
 NO_INT, HUGE = [-1.0, 1.5, "1"], 2 ** 70
 TOP = 2 ** (47 if sys.maxsize > 2 ** 32 else 32)  # of the addresses that programs may use
-BAD_NAMES = [  # a part of the text of the error, and names
-    ("empty or only a prefix", ["", "Local\\", "Global\\", "Local", "Global", "Session"]),
-    ("a backslash may only follow", ["a\\b", "\\x", "x\\", "local\\x", "GLOBAL\\x", "Local\\a\\b", "Local\\\\x",
-                                     "Session\\x\\a", "Session\\\\a", "Session\\1\\a\\b", "Session\\\u0663\\a"]),
-    ("must not contain NUL", ["a\0b", "Local\\a\0"]),
-    ('write r"Global\\test"', ["Global\test"]), ('write r"Local\\name"', ["Local\name"]),
-    ('write r"Global\\x"', ["Global/x"]), ('write r"Local\\x1fx"', ["Local\x1fx"]),
-    ('write r"Local\\x7f"', ["Local\x7f"])]
 
 
 def make(thing, name, **arguments):
@@ -472,14 +460,18 @@ def make(thing, name, **arguments):
 
 
 BAD_CALLS = [  # classes; a use of an object, and bad values for it; the exception, and a part of its text
-    *[(KERNEL, use, names, ValueError, text) for text, names in BAD_NAMES
-      for use in (make, lambda x, bad: x.open(bad))],
+    *[(KERNEL, use, names, ValueError, text) for use in (make, lambda x, bad: x.open(bad)) for text, names in (
+        ("empty or only a prefix", ["", "Local\\", "Global\\", "Local", "Global", "Session"]),
+        ("a backslash may only follow", ["a\\b", "\\x", "x\\", "local\\x", "GLOBAL\\x", "Local\\a\\b", "Local\\\\x",
+                                         "Session\\x\\a", "Session\\\\a", "Session\\1\\a\\b", "Session\\\u0663\\a"]),
+        ("must not contain NUL", ["a\0b"]), ('write r"Global\\test"', ["Global\test"]),
+        ('write r"Global\\x"', ["Global/x"]), ('write r"Local\\x1fx"', ["Local\x1fx"]))],
     (KERNEL, make, ["Session\\1\\x"], ValueError, "a backslash may only follow"),
     (KERNEL, make, ["x" * 260, "Global\\" + "x" * 253, "\U0001f600" * 130], ValueError, "at most 259 UTF-16 units"),
     (KERNEL, lambda x, bad: x.open(bad), ["x" * 32767], ValueError, "at most 32766 UTF-16 units"),
     (KERNEL, lambda x, bad: x.open(bad), ["Session\\1\\"], ValueError, "empty or only a prefix"),
     (KERNEL, make, [b"x", 5], TypeError, "a name must be a str, not "),
-    (KERNEL, lambda x, bad: x.open(bad), [b"x", 5, None], TypeError, "a name must be a str, not "),
+    (KERNEL, lambda x, bad: x.open(bad), [b"x", None], TypeError, "a name must be a str, not "),
     (KERNEL, lambda x, bad: make(x, UNUSED, sddl=bad), ["", "D:\0"], ValueError, "must not be empty or contain NUL"),
     (KERNEL, lambda x, bad: make(x, UNUSED, sddl=bad), [5, b"D:"], TypeError, "must be a str in SDDL, not "),
     *[([cls], lambda x, bad: type(x)(*bad), [(), (UNUSED,)], TypeError, f"{maker}.create() makes one, and {maker}.o")
@@ -487,22 +479,22 @@ BAD_CALLS = [  # classes; a use of an object, and bad values for it; the excepti
     *[(classes, use, values, error, "a timeout must be ") for classes, use in (
         (KERNEL, lambda x, bad: x.open(UNUSED, timeout=bad)), (LOCKS, lambda x, bad: x.acquire(timeout=bad)),
         ([Event], lambda x, bad: x.wait(bad)), ([Event], lambda x, bad: wait_any([x], bad)))
-      for values, error in (([-0.001, math.nan, math.inf, 1e300], ValueError), (["1", b""], TypeError))],
+      for values, error in (([-0.001, math.nan, math.inf], ValueError), (["1"], TypeError))],
     (LOCKS, lambda x, bad: x.acquire(False, bad), [0, 1], ValueError, "takes no timeout"),
     ([Event], lambda x, bad: wait_any([x] * bad), [0, 65], ValueError, "1 to 64 objects, not for "),
     ([Event], lambda x, bad: wait_any([x, bad]), ["e", 5, Event], TypeError, "not for "),
-    ([Event], lambda x, bad: wait_any(bad), [5], TypeError, "not iterable"),
     ([Semaphore], lambda x, bad: x.release(bad), [0, -1, 2 ** 31], ValueError, "n must be 1 to "),
     ([Semaphore], lambda x, bad: x.release(bad), NO_INT, TypeError, "n must be an int"),
     ([Semaphore], lambda x, bad: x.create(None, *bad), [(-1,), (3, 2)], ValueError, "a value must be 0 to "),
     ([Semaphore], lambda x, bad: x.create(None, 0, bad), [0, 2 ** 31], ValueError, "a maximum must be 1 to "),
     ([Semaphore], lambda x, bad: x.create(None, bad), NO_INT, TypeError, "a value must be an int"),
-    *[([NamedMap], lambda x, bad, use=use: getattr(x, use)(UNUSED, bad), values, error, text)
-      for use in ("create", "open") for values, error, text in (
-          ([0, -1, 2 ** 63, HUGE], ValueError, "a size must be 1 to 2"), (NO_INT, TypeError, "a size must be an int"))],
-    *[([NamedMap], lambda x, bad, use=use: getattr(x, use)(UNUSED, 10, access=bad), values, error, "access must be ")
-      for use in ("create", "open") for values, error in (
-          (["", "w", "wr", "R"], ValueError), ([None, 1, ["r"], b"r"], TypeError))],
+    *[([NamedMap], use, values, error, text)
+      for use in (lambda x, bad: x.create(UNUSED, **bad), lambda x, bad: x.open(UNUSED, **bad))
+      for values, error, text in (
+          ([{"size": size} for size in (0, -1, 2 ** 63, HUGE)], ValueError, "a size must be 1 to 2"),
+          ([{"size": size} for size in NO_INT], TypeError, "a size must be an int"),
+          ([{"size": 10, "access": access} for access in ("", "w", "R")], ValueError, "access must be "),
+          ([{"size": 10, "access": access} for access in (None, b"r")], TypeError, "access must be "))],
     ([NamedMap], lambda x, bad: x.create(bad), [UNUSED, None], ValueError, "needs a size"),
     ([NamedMap], lambda x, bad: x.create(UNUSED, 9, access=bad), ["r", "c"], ValueError, 'is made with access="rw"'),
     ([NamedMap], lambda x, bad: x.create(UNUSED, 9, file=bad, reserve=1), [__file__], ValueError, "not for a file"),
@@ -513,51 +505,43 @@ BAD_CALLS = [  # classes; a use of an object, and bad values for it; the excepti
     ([NamedMap], lambda x, bad: x.view(0, 10, address=bad), [0, -65536, HUGE, TOP - 9, TOP - 65536 + 2 ** 48],
      ValueError, "which programs may use"),
     ([NamedMap], lambda x, bad: x.view(bad, 9, address=0x10000001), [0, 2], ValueError, "congruent modulo"),
-    *[([NamedMap], use, NO_INT, TypeError, "") for use in (
-        lambda x, bad: x.view(bad), lambda x, bad: x.view(0, bad), lambda x, bad: x.view(address=bad))],
-    *[(BYTES, use, [None, *NO_INT], TypeError, "") for use in (
+    *[([NamedMap], lambda x, bad, name=name: x.view(**{name: bad}), NO_INT, TypeError, "")
+      for name in ("offset", "size", "address")],
+    *[(BYTES, use, NO_INT, TypeError, "") for use in (
         lambda x, bad: x.read(1, bad), lambda x, bad: x.read_text(1, bad), lambda x, bad: x.write(b"y", bad),
         lambda x, bad: x.write(b"", bad), lambda x, bad: x.write_text("a", bad), lambda x, bad: x.flush(bad),
-        lambda x, bad: x.overlay(ctypes.c_char, bad), lambda x, bad: x.snapshot(ctypes.c_char, bad))],
-    *[(BYTES, use, NO_INT, TypeError, "") for use in (
-        lambda x, bad: x.read(bad), lambda x, bad: x.read_text(bad), lambda x, bad: x.write_text("a", 0, bad),
-        lambda x, bad: x.flush(0, bad))],
+        lambda x, bad: x.overlay(ctypes.c_char, bad), lambda x, bad: x.read(bad), lambda x, bad: x.read_text(bad),
+        lambda x, bad: x.write_text("a", 0, bad), lambda x, bad: x.flush(0, bad))],
     (BYTES, lambda x, bad: x[bad], [100, -101, HUGE], IndexError, ""),
     (BYTES, lambda x, bad: x[bad], [None, *NO_INT, slice(1.5, None), (), (0, 1)], TypeError, ""),
     (BYTES, lambda x, bad: x.__setitem__(bad, 0), [100, -101, HUGE], IndexError, ""),
     (BYTES, lambda x, bad: x.__setitem__(bad, b"x"), ["a", None, 0, slice(1.5, None), (), (0, 1)], TypeError, ""),
     (BYTES, lambda x, bad: x.__setitem__(0, bad), [256, -1, HUGE], ValueError, ""),
     (BYTES, lambda x, bad: x.__setitem__(slice(0, 4), bad), ["abcd", 5, [1, 2, 3, 4]], TypeError, "bytes-like"),
-    (BYTES, lambda x, bad: x.__setitem__(slice(0, 4), bad), [b"12345", b"", array.array("I", [1, 2])], ValueError,
-     "do not fit a slice of 4"),
-    (BYTES, lambda x, bad: x.__setitem__(bad, b"xyz"), [slice(98, 200), slice(5, 2), slice(0, 10, 3)], ValueError,
-     "3 bytes do not fit a slice of "),
+    *[(BYTES, lambda x, bad, data=data: x.__setitem__(bad, data), [slice(4), slice(98, 200), slice(5, 2),
+                                                                   slice(0, 10, 3)],
+       ValueError, "8 bytes do not fit a slice of ") for data in (b"12345678", array.array("I", [1, 2]))],
     (BYTES, lambda x, bad: x.__delitem__(bad), [0, slice(None)], TypeError, "has a fixed size"),
-    (BYTES, lambda x, bad: x.read(1, bad), [-1, -HUGE], ValueError, "an offset must not be negative: -"),
-    (BYTES, lambda x, bad: x.read_text(1, bad), [-1, -HUGE], ValueError, "an offset must not be negative: -"),
-    (BYTES, lambda x, bad: x.write(b"y", bad), [100, -1, -10, HUGE], ValueError, "not inside the memory"),
-    (BYTES, lambda x, bad: x.write(b"", bad), [101, -1], ValueError, "not inside the memory"),
-    (BYTES, lambda x, bad: x.write(array.array("I", [1]), bad), [97, -4], ValueError, "not inside the memory"),
-    (BYTES, lambda x, bad: x.write(bad), [b"y" * 101], ValueError, "101 bytes at offset 0 are not inside the memory"),
+    *[(BYTES, use, [-1, -HUGE], ValueError, "an offset must not be negative: -")
+      for use in (lambda x, bad: x.read(1, bad), lambda x, bad: x.read_text(1, bad))],
+    (BYTES, lambda x, bad: x.write(*bad), [(b"y", 100), (b"y", -1), (b"y", HUGE), (b"", 101), (b"", -1), (b"y" * 101,),
+                                           (array.array("I", [1]), 97)], ValueError, "not inside the memory"),
     (BYTES, lambda x, bad: x.write(bad), [5, None, [1], (ctypes.py_object * 1)(1)], TypeError, ""),
     (BYTES, lambda x, bad: x.write(bad), ["text", ""], TypeError, "encode the text first"),
-    (BYTES, lambda x, bad: x.write_text("x", *bad), [(97,), (98, 2), (HUGE,), (-4,), (0, 3), (0, 101), (97, 4)],
-     ValueError, ""),
-    (BYTES, lambda x, bad: x.write_text("", *bad), [(99,), (100,), (101,), (0, 1)], ValueError, ""),
-    (BYTES, lambda x, bad: x.write_text(bad), ["a\0", "\0", "a\0b"], ValueError, "has a NUL"),
+    (BYTES, lambda x, bad: x.write_text("x", *bad), [(97,), (98, 2), (HUGE,), (-4,), (0, 3), (0, 101)], ValueError, ""),
+    (BYTES, lambda x, bad: x.write_text("", *bad), [(99,), (101,), (0, 1)], ValueError, ""),
+    (BYTES, lambda x, bad: x.write_text(bad), ["a\0", "\0b"], ValueError, "has a NUL"),
     (BYTES, lambda x, bad: x.write_text(bad), ["a\ud800"], UnicodeEncodeError, ""),
     (BYTES, lambda x, bad: x.write_text(bad), [b"ab", None], TypeError, "write() takes bytes"),
     (BYTES, lambda x, bad: x.write_text("a", encoding=bad), ["no-such"], LookupError, ""),
     (BYTES, lambda x, bad: x.read_text(encoding=bad), ["no-such", "hex"], LookupError, ""),
-    (BYTES, lambda x, bad: x.read_text(encoding=bad), [8], TypeError, ""),
     (BYTES, lambda x, bad: x.flush(*bad), [(-1,), (101,), (0, 101), (50, 51), (0, -1), (-1, 1), (HUGE,)], ValueError,
      "not inside the memory"),
     *[(BYTES, lambda x, bad, use=use: getattr(x, use)(*bad), values, error, text) for use in ("overlay", "snapshot")
       for values, error, text in (
-          ([(Point, 101 - ctypes.sizeof(Point)), (Point, -1), (ctypes.c_char * 101,)], ValueError, "not inside"),
-          ([(ctypes.c_char, HUGE)], ValueError, "not inside the memory"),
+          ([(Point, 101 - ctypes.sizeof(Point)), (Point, -1), (ctypes.c_char, HUGE)], ValueError, "not inside the mem"),
           ([(5,), (None,), (Point(),)], TypeError, "a ctypes type is required, not "),
-          ([(int,), (object,)], TypeError, ""),
+          ([(int,), (ctypes.Structure,)], TypeError, ""),
           ([(ctypes.c_char_p,), (ctypes.c_wchar_p,), (ctypes.py_object,)], TypeError, "is a pointer to what only "))]]
 
 
@@ -579,56 +563,14 @@ def test_call_with_a_bad_argument_is_refused_and_changes_nothing(classes, use, v
             assert in_thread(kind.take, thing) and (kind is MUTEX or not in_thread(kind.take, thing))
 
 
-def test_create_with_any_object_as_a_flag_takes_its_truth(name):
-    for flag in ctypes.c_int(0), ctypes.c_int(1):
-        with NamedMap.create(name, 100, exist_ok=flag, reserve=flag) as m:
-            assert m.created and m[:] == bytes(100)
-        with Event.create(name, manual_reset=flag, initial_state=flag, exist_ok=flag) as event:
-            assert event.is_set() == event.wait(0) == bool(flag)
-
-
 def test_call_with_what_has_index_alone_takes_it_for_an_int(name):
-    with NamedMap.create(name, Index(100)) as memory, NamedMap.open(name, Index(100)) as m:
-        memory[10:14] = b"1234"
-        assert (m.size, m[Index(10)], m.read(Index(2), Index(10)), m.write(b"ab", Index(10))) == (100, 49, b"12", 2)
-        assert m.overlay(ctypes.c_char, Index(10)).value == m.snapshot(ctypes.c_char, Index(10)).value == b"a"
-        assert m.view(Index(10), Index(2))[:] == b"ab" and m.write_text("a", Index(10), Index(4)) == 4
-        m.flush(Index(10), Index(2))
-
-
-STRANGE = [
-    None, True, -1, 0, 101, 2 ** 63, 10 ** 30, -10 ** 30, 0.001, math.nan, math.inf, 1j, "", "x", "Local", "r",
-    "\ud800", b"", b"x" * 101, memoryview(b"xyzt")[::2], array.array("d", [1.5]), object(), object, [1], {}, (), print,
-    Index(2 ** 64), fractions.Fraction(1, 2), ctypes.c_int, ctypes.c_int(1), ctypes.c_char * 0, ctypes.c_char * 2 ** 20,
-    ctypes.c_void_p, ctypes.Structure, ctypes.CFUNCTYPE(None), ctypes.POINTER(ctypes.c_int), slice("a"),
-    slice(None, None, 0), slice(None, None, -7), slice(10 ** 30, None, -9)]
-USUAL = {"ctype": ctypes.c_uint8, "data": b"x", "flags": 0, "handle": 0, "key": 0, "pid": 0, "size": 100, "text": "x",
-         "timeout": 0.001, "value": 1}  # what is not here has a default
-
-
-@pytest.mark.parametrize("new", [lambda: NamedMap.create(None, 100).view(), *(kind.create for kind in KINDS)])
-def test_call_with_strange_arguments_does_no_harm(new, name, tmp_path, monkeypatch):
-    def work():
-        thing = new()
-        for entry in sorted(set(dir(type(thing))) - set(dir(object))):
-            if callable(getattr(type(thing), entry)) and (entry[0] != "_" or entry.endswith("__")):
-                parameters = inspect.signature(getattr(thing, entry)).parameters
-                usual = {each: {"name": name, **USUAL}.get(each, parameters[each].default) for each in parameters
-                         if each != "exc_info"}
-                for parameter, value in itertools.product(usual, STRANGE):
-                    if isinstance(value, (int, float, type(None))) and parameter in ("handle", "pid", "timeout"):
-                        continue  # it may be what something else has, or wait for long
-                    with contextlib.suppress(TypeError, ValueError, LookupError, OSError, RuntimeError):
-                        getattr(thing, entry)(**{**usual, parameter: value})
-                with contextlib.suppress(RuntimeError):
-                    while isinstance(thing, Mutex):
-                        thing.release()
-                thing = new() if thing.closed else thing
-        if isinstance(thing, (NamedMap, View)):
-            assert thing.write(b"ab", 98) == 2 and thing[98:] == b"ab" and len(list(thing)) == 100
-
-    monkeypatch.chdir(tmp_path)  # where files are made
-    assert_no_growth(work, 2)
+    with NamedMap.create(name, Ten()) as ten, NamedMap.open(name, Ten()) as part, NamedMap.create(None, 100) as m:
+        m[10:14] = b"1234"
+        assert (ten.size, part.size, m[Ten()], m.read(Ten(), Ten())) == (10, 10, 49, b"1234" + bytes(6))
+        assert m.write(b"ab", Ten()) == 2 and m.view(Ten(), Ten())[:3] == b"ab3"
+        assert m.overlay(ctypes.c_char, Ten()).value == m.snapshot(ctypes.c_char, Ten()).value == b"a"
+        assert m.write_text("a", Ten(), Ten()) == 4
+        m.flush(Ten(), Ten())
 
 
 # ---------------------------------------------------------------- names
@@ -650,9 +592,8 @@ def test_open_finds_a_name_with_any_characters_and_no_other(prefix, text, name):
 @every_kind
 def test_name_of_another_kind_is_refused_and_leaks_nothing(kind, name):
     def refuse():
-        for other in KINDS:
-            uses = [other.create, other.open, lambda name: other.create(name, exist_ok=True)]
-            for use in uses * (other is not kind):
+        for other in set(KINDS) - {kind}:
+            for use in other.create, other.open, lambda name: other.create(name, exist_ok=True):
                 with pytest.raises(OSError, match=f"this is the name of {kind.what}, and") as caught:
                     use(name)
                 assert told(caught) == (6, name)
@@ -662,30 +603,21 @@ def test_name_of_another_kind_is_refused_and_leaks_nothing(kind, name):
 
 
 @every_kind
-def test_open_of_a_name_in_another_session(kind, name):
-    with contextlib.closing(kind.create(name)):
-        there = name.replace("Local", f"Session\\{session()}")
-        if ON_WINDOWS and session():
-            kind.open(there).close()
-        for missing in there + " x", name.replace("Local", "Session\\4000000000"):
-            with pytest.raises(FileNotFoundError, match="nothing has this name now") as caught:
-                kind.open(missing)
-            assert caught.value.filename == missing
-
-
-@every_kind
-def test_open_of_a_name_that_the_other_namespace_has_says_so(kind, name):
-    bare = name[len("Local\\"):]
+def test_open_of_a_name_that_another_namespace_has_says_so(kind, name):
+    bare, here = name[len("Local\\"):], f"Session\\{session()}\\"
     other = "Global\\" + bare
-    for there, missing in ((name, [other]), (other, [name, bare])) if session() else ():
+    cases = [(name, ["Session\\4000000000\\" + bare, here + bare + " x"], "has this name now: ")]
+    if session():
+        cases += [(name, [other], f"{name} exists"), (other, [name, bare], f"{other} exists")]
+    for there, missing, says in [*cases, (name + " x", [name], "has this name now: ")]:
         with contextlib.closing(kind.create(there)):
+            if ON_WINDOWS and there == name and session():
+                kind.open(here + bare).close()
             for each in missing:
-                with pytest.raises(FileNotFoundError, match=re.escape(f"{there} exists")) as caught:
+                with pytest.raises(FileNotFoundError, match=re.escape(says)) as caught:
                     kind.open(each)
-                assert told(caught) == (2, each)
-    with pytest.raises(FileNotFoundError) as caught:
-        kind.open(name)
-    assert "exists" not in caught.value.strerror and ("shm_open" in caught.value.strerror) != ON_WINDOWS
+                assert caught.value.filename == each and ("Session" in each or told(caught)[0] == 2)
+    assert ("shm_open" in caught.value.strerror) != ON_WINDOWS
 
 
 # ---------------------------------------------------------------- the owner and the lifetime
@@ -1993,21 +1925,16 @@ def test_write_and_slice_assignment_take_all_that_is_bytes_like(either):
 
 def test_buf_is_one_memoryview_and_what_is_made_of_it_is_independent(either):
     assert either.buf is either.buf
-    with either.buf[:] as part:
-        part[0] = 7
-    if sys.version_info >= (3, 12):
-        with memoryview(either) as part:
-            part[0] += 1
+    for make_part in [lambda: either.buf[:], *[lambda: memoryview(either)] * (sys.version_info >= (3, 12))]:
+        with make_part() as part:
+            part[0] = 7
             assert (part.nbytes, part.format) == (100, "B")
-    else:
-        assert not hasattr(either, "__buffer__")
-        either[0] += 1
     with either.buf as buf:
-        assert (buf[0], buf.nbytes, buf.format, buf.readonly) == (8, 100, "B", False)
+        assert (buf[0], buf.nbytes, buf.format, buf.readonly) == (7, 100, "B", False)
     with pytest.raises(ValueError, match="released"):
         either.buf[0]
     either[0] += 1
-    assert either[0] == either.read(1)[0] == either.snapshot(ctypes.c_uint8).value == 9
+    assert either[0] == either.read(1)[0] == either.snapshot(ctypes.c_uint8).value == 8
 
 
 def test_overlay_lives_in_the_memory_and_snapshot_does_not(either):
@@ -2052,13 +1979,11 @@ def test_access_that_is_not_rw_leaves_the_memory_alone(access, over_a_file, name
 
 TEXTS = [  # an encoding, bytes of memory, and the text in front of their first NUL
     ("utf-16-le", b"a\0b\0\0\0\x3d\xd8", "ab"),  # half a surrogate pair of an older text
-    ("utf-16-le", b"\xfc\0\x3d\xd8\0\xde", "\u00fc\U0001f600"), ("utf-16-le", b"\0\0a\0", ""),
-    ("utf-16-le", b"\x3d\xd8a\0\0\0", "\ufffda"), ("utf-16-le", b"a\0b", "a\ufffd"), ("utf-16-le", b"", ""),
-    ("utf-16-le", b"\1\0\0\1\0\0x\0", "\1\u0100"), ("utf-16-be", b"a\0\0b\0\0\xd8\x3d", "\u6100b"),
-    ("utf-8", b"caf\xc3\xa9\0\xff", "caf\u00e9"), ("utf-8", b"a\xffb\xe2\x82\0b", "a\ufffdb\ufffd"),
+    ("utf-16-le", b"\xfc\0\x3d\xd8\0\xde", "\u00fc\U0001f600"), ("utf-16-le", b"\0\0a\0", ""), ("utf-16-le", b"", ""),
+    ("utf-16-le", b"\x3d\xd8a\0\0\0", "\ufffda"), ("utf-16-le", b"\1\0\0\1\0\0x\0", "\1\u0100"),
+    ("utf-16-be", b"a\0\0b\0\0\xd8\x3d", "\u6100b"), ("utf-8", b"a\xffb\xe2\x82\0b", "a\ufffdb\ufffd"),
     ("cp1252", b"caf\xe9\x81\0\x81", "caf\u00e9\ufffd"), ("utf-8-sig", b"\xef\xbb\xbfx\0\xff", "x"),
-    ("utf-16", b"a\0\0\0\xff", "a"), ("utf-32", b"a\0\0\0\0\0\0\0\xff\xff\xff\xff", "a"),
-    ("utf-32-le", b"\0\0\0\1a\0\0\0\0\0\0\0", "\ufffda"), ("shift_jis", b"\x93\xfa\0\x93", "\u65e5")]
+    ("utf-32", b"a\0\0\0\0\0\0\0\xff\xff\xff\xff", "a"), ("shift_jis", b"\x93\xfa\0\x93", "\u65e5")]
 
 
 @pytest.mark.parametrize("encoding, data, text", TEXTS)
@@ -2076,13 +2001,11 @@ def test_read_text_ends_at_the_first_nul_or_with_the_range(encoding, data, text,
 def test_write_text_writes_the_text_and_a_nul_and_nothing_else(encoding, either):
     for text in "", "caf\u00e9", "x" * 20:
         data = (text + "\0").encode(encoding)
-        for named in {"size": len(data)}, {"size": None}, {}:
+        for offset, named in (3, {"size": len(data)}), (100 - len(data), {}):
             either[:] = b"\xdd" * 100
-            assert either.write_text(text, 3, encoding=encoding, **named) == len(data)
-            assert either[:] == b"\xdd" * 3 + data + b"\xdd" * (97 - len(data))
-            assert either.read_text(97, 3, encoding=encoding) == either.read_text(-1, 3, encoding=encoding) == text
-        assert either.write_text(text, 100 - len(data), encoding=encoding) == len(data)
-        assert either.read_text(offset=100 - len(data), encoding=encoding) == text
+            assert either.write_text(text, offset, encoding=encoding, **named) == len(data)
+            assert either[:] == b"\xdd" * offset + data + b"\xdd" * (100 - len(data) - offset)
+            assert either.read_text(97, offset, encoding) == either.read_text(-1, offset, encoding) == text
     assert either.write_text("\u00fc") == 4 and either[:4] == b"\xfc\0\0\0" and either.read_text() == "\u00fc"
 
 
@@ -2101,22 +2024,20 @@ def test_type_hints_of_all_that_is_public_can_be_evaluated():
     for public in [namedmap.main, *(getattr(namedmap, name) for name in namedmap.__all__)]:
         typing.get_type_hints(public)
         for entry in dir(public) if inspect.isclass(public) else ():
-            member = inspect.getattr_static(public, entry)
-            function = getattr(member, "fget", None) or getattr(member, "__func__", member)
-            if inspect.isfunction(function) and (entry[0] != "_" or entry.endswith("__")):
-                typing.get_type_hints(function)
+            member = getattr(public, entry)
+            if entry[0] != "_" or inspect.isfunction(member) and entry.endswith("__"):
+                typing.get_type_hints(getattr(member, "fget", member))
 
 
 def test_views_of_a_thousand_ranges_show_the_same_memory(name):
     size, chance = 300000, random.Random(2)
-    ranges = [(0, 1), (65535, 2), (65536, 100), (65537, 70000), (size - 1, 1), (0, size), (131073, None)]
+    ranges = [(0, 1), (65535, 2), (65536, 100), (65537, 70000), (size - 1, 1), (0, size)]
     ranges += [(chance.randrange(size - 100), chance.randrange(1, 100)) for _ in range(1000)]
     with contextlib.ExitStack() as stack, NamedMap.create(name, size) as m:
         m[:] = model = bytearray(index * 7 % 251 for index in range(size))
         for (offset, length), view in [(each, stack.enter_context(m.view(*each))) for each in ranges]:
-            length = size - offset if length is None else length
             view[-1] = model[offset + length - 1] = chance.randrange(256)
-            assert view.size == len(view) == length and bool(view) and view[:] == model[offset:offset + length]
+            assert view.size == len(view) == length and view[:] == model[offset:offset + length]
             assert (view.address - m.address - offset) % mmap.ALLOCATIONGRANULARITY == 0
         assert m[:] == model
 
@@ -2133,9 +2054,6 @@ def test_view_keeps_its_map_and_outlives_its_close(name):
     assert gone(name) and view[:2] == b"\1\0" and not is_free(address)
     view.close()
     assert is_free(address) and bool(view) and bool(m)
-    for use in lambda: len(m), lambda: len(view), m.read_text, lambda: view.write_text("x"), view.__enter__:
-        with pytest.raises(ValueError, match="is closed"):
-            use()
 
 
 def test_memory_is_not_mapped_before_it_is_used(name, fault):
@@ -2147,22 +2065,9 @@ def test_memory_is_not_mapped_before_it_is_used(name, fault):
         assert m[0] == m[1] == 0 and [call[2:4] for call in calls] == [(0, 10), (0, 1 << 20)]
 
 
-@pytest.mark.skipif(sys.maxsize < 2 ** 32, reason="more than 4 GiB do not fit a 32-bit process")
-def test_memory_beyond_4_gib_is_read_and_written(name, path):
-    size = 2 ** 32 + 65541
-    if ON_WINDOWS and free_memory() < size + 2 ** 30:
-        pytest.skip("this machine cannot commit 5 GiB")
-    elif not ON_WINDOWS:
-        os.truncate(path, size)  # a file with holes, which takes no space
-    with NamedMap.create(name, size, file=None if ON_WINDOWS else path) as m:
-        m[2 ** 32 + 1] = 77
-        m.write(b"end", size - 3)
-        assert m[1] != 77 and (m[2 ** 32 + 1], m.read(3, size - 3)) == (77, b"end")
-
-
 def test_view_of_a_huge_object_takes_only_its_own_pages(name):
     size, free = 5 * 2 ** 30, free_memory()
-    with NamedMap.create(name, size, reserve=Index) as m, m.view(2 ** 32 + 70000, 10) as view:
+    with NamedMap.create(name, size, reserve=Ten) as m, m.view(2 ** 32 + 70000, 10) as view:
         assert m.size == size and free_memory() > free - size // 2
         view[:] = b"0123456789"
         with m.view(2 ** 32 + 70000, 10) as same, m.view(70000, 10) as low, m.view(size - 1) as last:
@@ -2181,10 +2086,9 @@ def test_view_at_an_address_begins_there_or_is_refused(name):
             assert (view.address, other.address) == (free, above)
             view[0] = other[0] = view.overlay(ctypes.c_uint8, 69999).value = 77
             assert (m[0], m[70001], m[69999]) == (77, 77, 77)
-            for access in "rw", "r":
-                with pytest.raises(OSError, match="not free") as caught:
-                    m.view(0, 10, access=access, address=free)
-                assert told(caught) == (487, name)
+            with pytest.raises(OSError, match="not free") as caught:
+                m.view(0, 10, access="r", address=free)
+            assert told(caught) == (487, name)
         assert is_free(free)
 
 
@@ -2260,13 +2164,12 @@ REFUSED_FILES = [
 def test_create_over_a_file_that_cannot_be_mapped_leaves_it_alone(file, arguments, error, text, code, name, path,
                                                                   monkeypatch):
     def refuse():
-        for named in name, None:
-            with file() if callable(file) else contextlib.nullcontext(file) as opened:
-                with pytest.raises(error, match=text) as caught:
-                    NamedMap.create(named, file=opened, **arguments)
-            if isinstance(caught.value, OSError):
-                assert caught.value.filename == getattr(opened, "name", opened)
-            assert code is None or told(caught)[0] == code
+        with file() if callable(file) else contextlib.nullcontext(file) as opened:
+            with pytest.raises(error, match=text) as caught:
+                NamedMap.create(name, file=opened, **arguments)
+        if isinstance(caught.value, OSError):
+            assert caught.value.filename == getattr(opened, "name", opened)
+        assert code is None or told(caught)[0] == code
 
     monkeypatch.chdir(path.parent)
     path.with_name("empty").write_bytes(b"")
@@ -2401,29 +2304,20 @@ def test_first_use_of_what_the_system_cannot_map_raises_its_errno(name):
                 m.read(1)
             assert (caught.value.errno, caught.value.filename) == (errno.ENOMEM, name)
             assert m.view(2 ** 61, 10)[:] == bytes(10)
-    device = "/sys/kernel/mm/transparent_hugepage/enabled"  # a file that cannot be mapped
-    if os.path.exists(device):
-        with NamedMap.create(name, 1, file=device, access="r") as m, pytest.raises(OSError) as caught:
-            m.read()
-        assert (caught.value.errno, caught.value.filename) == (errno.ENODEV, name)
 
 
-@pytest.mark.parametrize("owner, method", [(namedmap._layer, "flush_view"), (os, "fsync")])
-def test_flush_that_fails_blames_the_file_and_keeps_nothing(owner, method, name, path, monkeypatch):
-    def fail(*_):
-        raise OSError(errno.EIO, "injected")
+def test_flush_that_cannot_sync_the_file_blames_it_and_keeps_nothing(name, path, monkeypatch):
+    def fsync(_):
+        raise OSError(errno.EIO, "bad disk")
 
-    def refuse():
-        with NamedMap.create(name, file=path) as m, m.view(3) as view:
-            for each in m, view:
-                with pytest.raises(OSError, match="injected") as caught:
-                    each.flush()
-                assert caught.value.filename == str(path)
-        assert gone(name)
-        path.open("r+b").close()
-
-    monkeypatch.setattr(owner, method, fail)
-    assert_no_growth(refuse, 3)
+    monkeypatch.setattr(os, "fsync", fsync)
+    with NamedMap.create(name, file=path) as m, m.view(3) as view:
+        for each in m, view:
+            with pytest.raises(OSError, match="bad disk") as caught:
+                each.flush()
+            assert caught.value.filename == str(path)
+    assert gone(name)
+    path.open("r+b").close()
 
 
 def test_flush_hands_over_its_pages_and_then_syncs_the_file(path, name, fault, monkeypatch):
