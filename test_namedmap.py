@@ -519,12 +519,10 @@ BAD_CALLS = [  # classes; a use of an object, and bad values for it; the excepti
     (BYTES, lambda x, bad: x.__setitem__(bad, b"x"), ["a", None, 0, slice(1.5, None), (), (0, 1)], TypeError, ""),
     (BYTES, lambda x, bad: x.__setitem__(0, bad), [256, -1, HUGE], ValueError, ""),
     (BYTES, lambda x, bad: x.__setitem__(slice(0, 4), bad), ["abcd", 5, [1, 2, 3, 4]], TypeError, "bytes-like"),
-    *[(BYTES, lambda x, bad, data=data: x.__setitem__(bad, data), [slice(4), slice(98, 200), slice(5, 2),
-                                                                   slice(0, 10, 3)],
-       ValueError, "8 bytes do not fit a slice of ") for data in (b"12345678", array.array("I", [1, 2]))],
+    (BYTES, lambda x, bad: x.__setitem__(bad, array.array("I", [1, 2])), [
+        slice(4), slice(98, 200), slice(5, 2), slice(0, 10, 3)], ValueError, "8 bytes do not fit a slice of "),
     (BYTES, lambda x, bad: x.__delitem__(bad), [0, slice(None)], TypeError, "has a fixed size"),
-    *[(BYTES, use, [-1, -HUGE], ValueError, "an offset must not be negative: -")
-      for use in (lambda x, bad: x.read(1, bad), lambda x, bad: x.read_text(1, bad))],
+    (BYTES, lambda x, bad: x.read(1, bad), [-1, -HUGE], ValueError, "an offset must not be negative: -"),
     (BYTES, lambda x, bad: x.write(*bad), [(b"y", 100), (b"y", -1), (b"y", HUGE), (b"", 101), (b"", -1), (b"y" * 101,),
                                            (array.array("I", [1]), 97)], ValueError, "not inside the memory"),
     (BYTES, lambda x, bad: x.write(bad), [5, None, [1], (ctypes.py_object * 1)(1)], TypeError, ""),
@@ -647,18 +645,17 @@ def test_name_of_another_kind_is_refused_and_leaks_nothing(kind, name):
 def test_open_of_a_missing_name_says_if_the_other_namespace_has_it(kind, name):
     bare = name[len("Local\\"):]
     other, here = "Global\\" + bare, f"Session\\{session()}\\"
-    for missing in name + " x", here + bare + " x", "Session\\4000000000\\" + bare:
-        with contextlib.closing(kind.create(name)), pytest.raises(FileNotFoundError, match="has this name now: ") as caught:
-            kind.open(missing)
-        assert caught.value.filename == missing and ("shm_open" in caught.value.strerror) != ON_WINDOWS
-    if session():
-        for made, missing in (name, other), (other, name), (other, bare):
-            with contextlib.closing(kind.create(made)), pytest.raises(FileNotFoundError) as caught:
+    with contextlib.closing(kind.create(name)):
+        if ON_WINDOWS and session():
+            kind.open(here + bare).close()
+        for missing in name + " x", here + bare + " x", "Session\\4000000000\\" + bare:
+            with pytest.raises(FileNotFoundError, match="nothing has this name now: ") as caught:
                 kind.open(missing)
-            assert told(caught) == (2, missing) and caught.value.strerror.endswith(f"now, but {made} exists")
-        if ON_WINDOWS:
-            with contextlib.closing(kind.create(name)):
-                kind.open(here + bare).close()
+            assert caught.value.filename == missing and ("shm_open" in caught.value.strerror) != ON_WINDOWS
+    for made, missing in ((name, other), (other, name), (other, bare)) if session() else ():
+        with contextlib.closing(kind.create(made)), pytest.raises(FileNotFoundError) as caught:
+            kind.open(missing)
+        assert told(caught) == (2, missing) and caught.value.strerror.endswith(f"now, but {made} exists")
 
 
 # ---------------------------------------------------------------- the owner and the lifetime
@@ -1707,31 +1704,23 @@ def test_create_over_a_file_whose_path_does_not_fit_raises(name, path, monkeypat
 # ---------------------------------------------------------------- kernel objects
 
 def test_size_is_exact_where_created_and_whole_pages_where_opened(name):
-    def refuse():
-        for use in NamedMap.open, lambda *arguments: NamedMap.create(*arguments, exist_ok=True):
-            with pytest.raises(ValueError, match=f"has {2 * PAGE} bytes, and {2 * PAGE + 1} were asked for"):
-                use(name, 2 * PAGE + 1)
-
     size = PAGE + 904
     with NamedMap.create(name, size) as m, NamedMap.open(name) as whole, NamedMap.open(name, size - 1) as part:
         for each, expected in (m, size), (whole, 2 * PAGE), (part, size - 1):
             assert each.size == len(each) == len(each.buf) == expected and each[:] == bytes(expected)
-        assert_no_growth(refuse, 5)
+        with pytest.raises(ValueError, match=f"has {2 * PAGE} bytes, and {2 * PAGE + 1} were asked for"):
+            NamedMap.open(name, 2 * PAGE + 1)
 
 
 def test_create_of_a_taken_name_raises_or_attaches(name):
-    def refuse():
-        with pytest.raises(FileExistsError, match=r"a reader counts; exist_ok=True \(--exist-ok\) attaches") as caught:
-            NamedMap.create(name, 100)
-        assert told(caught) == (183, name)
-
     with NamedMap.create(name, 100) as m:
-        assert_no_growth(refuse, 5)
         m[0] = 7
         with NamedMap.create(name, 50, exist_ok=True) as again:
             assert (m.created, again.created, again.size, again[0]) == (True, False, 50, 7)
         reader = NamedMap.open(name, access="r")
-    refuse()  # although its creator has closed it
+    with pytest.raises(FileExistsError, match=r"a reader counts; exist_ok=True \(--exist-ok\) attaches") as caught:
+        NamedMap.create(name, 100)
+    assert told(caught) == (183, name)
     reader.close()
     with NamedMap.create(name, 50, exist_ok=True) as fresh:
         assert (fresh.created, fresh[0]) == (True, 0)
@@ -1953,8 +1942,8 @@ def test_write_and_slice_assignment_take_all_that_is_bytes_like(either):
 
 def test_buf_is_one_memoryview_and_what_is_made_of_it_is_independent(either):
     assert either.buf is either.buf
-    for make_part in [lambda: either.buf[:], *[lambda: memoryview(either)] * (sys.version_info >= (3, 12))]:
-        with make_part() as part:
+    for source in [either.buf, either] if sys.version_info >= (3, 12) else [either.buf]:
+        with memoryview(source) as part:
             part[0] = 7
             assert (part.nbytes, part.format) == (100, "B")
     with either.buf as buf:
@@ -2096,12 +2085,10 @@ def test_view_of_a_huge_object_maps_only_its_own_pages(name, fault):
                 assert same[:] == b"0123456789" and low[:] == bytes(10)
 
 
-@pytest.mark.skipif(sys.maxsize < 2 ** 32, reason="more than 4 GiB do not fit a 32-bit process")
+@pytest.mark.skipif(sys.maxsize < 2 ** 32 or ON_WINDOWS and free_memory() < 5 * 2 ** 30, reason="needs more memory")
 def test_memory_beyond_4_gib_is_read_and_written(name, path):
     size = 2 ** 32 + 65541
-    if ON_WINDOWS and free_memory() < size + 2 ** 30:
-        pytest.skip("this machine cannot commit 5 GiB")
-    elif not ON_WINDOWS:
+    if not ON_WINDOWS:
         os.truncate(path, size)  # a file with holes, which takes no space
     with NamedMap.create(name, size, file=None if ON_WINDOWS else path) as m:
         m[2 ** 32 + 1] = 77
@@ -2170,7 +2157,6 @@ def test_create_with_a_size_makes_a_file_larger_and_never_smaller(path):
         assert file.read_bytes() == before + bytes(69999 - len(before)) + b"\1"
 
 
-no_descriptor = ValueError if ON_WINDOWS else NotImplementedError  # for a malformed security descriptor
 # What is given as the file, or opens it, other arguments, the exception, a part of its text, and the Win32 code.
 REFUSED_FILES = [
     *[("missing", {"access": access, "size": size}, FileNotFoundError, 'a file is made if a size is given, with ', 2)
@@ -2183,14 +2169,13 @@ REFUSED_FILES = [
     (os.devnull, {"size": 10}, OSError, "this is not a file on a disk", None),
     ("a\0b", {"size": 10}, ValueError, "a path must not contain NUL", None),
     (5, {}, TypeError, None, None),
-    *[(file, {"size": size}, OSError, "no room|too large", None)
-      for file, size in ((FILE, 2 ** 60), ("new", 2 ** 63 - 1))],
+    *[(file, {"size": 2 ** 63 - 1}, OSError, "no room|too large", None) for file in (FILE, "new")],
     (lambda: io.BytesIO(b"abc"), {}, TypeError, "a path or a file of the system is required, not BytesIO", None),
     (types.SimpleNamespace(fileno=lambda: 2 ** 40), {}, ValueError, "no file has the descriptor 1099511627776", None),
     (types.SimpleNamespace(fileno=lambda: 987, name="a"), {}, OSError, None, None),
     *[(lambda mode=mode: open(FILE, mode), {"access": access}, PermissionError, f"not opened for access='{access}'", 5)
       for mode, access in (("rb", "rw"), ("ab", "r"), ("ab", "rw"))],
-    ("new", {"size": 100, "sddl": "D:(A;;GA;;;WD"}, no_descriptor, None, None),
+    ("new", {"size": 100, "sddl": "D:(A;;GA;;;WD"}, (ValueError, NotImplementedError), None, None),
     pytest.param("fifo", {"size": 10, "access": "r"}, OSError, "this is not a file on a disk", None, marks=linux),
     pytest.param("link", {"size": 10}, FileNotFoundError, None, None, marks=linux)]
 
@@ -2217,19 +2202,15 @@ def test_create_over_what_cannot_be_mapped_leaves_it_alone(file, arguments, erro
     assert os.path.getsize("empty") == 0 and path.read_bytes() == b"0123456789"
 
 
-FULL = """
-import os, sys, namedmap
-os.chdir(sys.argv[1])
-open("file", "wb").write(b"0123456789")
-for given in "file", open("file", "r+b"), "new":
-    try: namedmap.NamedMap.create(sys.argv[2], 1 << 20, file=given)
-    except OSError as error: print(error.strerror, os.path.getsize("file"), os.listdir("."))
-"""
-
-
 @linux
 def test_create_over_a_file_on_a_full_disk_leaves_it_alone(name, tmp_path):
-    lines = in_namespace(f"mount -t tmpfs -o size=64k tmpfs '{tmp_path}'", FULL, str(tmp_path), name)
+    code = ("import os, sys, namedmap\n"
+            "os.chdir(sys.argv[1])\n"
+            "open('file', 'wb').write(b'0123456789')\n"
+            "for given in 'file', open('file', 'r+b'), 'new':\n"
+            "    try: namedmap.NamedMap.create(sys.argv[2], 1 << 20, file=given)\n"
+            "    except OSError as error: print(error.strerror, os.path.getsize('file'), os.listdir('.'))\n")
+    lines = in_namespace(f"mount -t tmpfs -o size=64k tmpfs '{tmp_path}'", code, str(tmp_path), name)
     assert lines == 3 * ["No space left on device 10 ['file']"]
 
 
@@ -2299,37 +2280,37 @@ def test_create_over_a_file_leaves_it_to_memory_that_was_just_made(is_mapped, ex
         others[0].close()
 
 
-@pytest.mark.parametrize("size, grown, added, left", [
-    (5000, 0, b"", 10), (5000, 4990, b"", 10), (None, 0, b"added", 15), (5, 0, b"added", 15), (20, 0, b"added", 15),
-    (5000, 4990, b"added", 5005)])
-def test_create_over_a_file_that_fails_takes_back_only_its_own_growth(size, grown, added, left, name, path, fault):
-    def grow():  # as the system, before it refuses the name, and other programs meanwhile
-        os.lseek(calls[-1][5].value, 10, os.SEEK_SET)
-        os.write(calls[-1][5].value, bytes(grown) + added)
-
-    calls = fault("create_file_mapping", before=grow, code=8)
-    with pytest.raises(OSError, match="injected") as caught:
-        NamedMap.create(name, size, file=path)
-    assert told(caught) == (8, str(path)) and path.read_bytes() == (b"0123456789" + bytes(grown) + added)[:left]
+DIGITS = b"0123456789"
 
 
-@pytest.mark.parametrize("written, left", [
-    (b"", None), (bytes(10), None), (b"added", b"added"), (bytes(10) + b"added", bytes(10) + b"added"),
-    pytest.param(None, b"0123456789", marks=linux, id="replaced")])
-def test_create_over_a_new_file_that_fails_deletes_it_unless_changed(written, left, name, path, fault, monkeypatch):
-    def meddle():
-        path.replace(new) if written is None else os.write(calls[-1][5].value, written)
+@pytest.mark.parametrize("is_new, size, written, left", [  # None is what has replaced the file, or no file
+    (False, 5000, b"", DIGITS), (False, 5000, bytes(4990), DIGITS),
+    *[(False, size, added, DIGITS + added) for size, added in (
+        (None, b"added"), (5, b"added"), (20, b"added"), (5000, bytes(4990) + b"added"))],
+    (True, 10, b"", None), (True, 10, bytes(10), None), (True, 10, b"added", b"added"),
+    (True, 10, DIGITS + b"added", DIGITS + b"added"), pytest.param(True, 10, None, DIGITS, marks=linux)])
+def test_create_over_a_file_that_fails_takes_back_only_its_own_changes(is_new, size, written, left, name, path, fault,
+                                                                       monkeypatch):
+    def meddle():  # as the system, before it refuses the name, and other programs meanwhile
+        if written is None:
+            path.unlink()
+            path.write_bytes(DIGITS)
+        else:
+            os.lseek(calls[-1][5].value, 0, os.SEEK_END)
+            os.write(calls[-1][5].value, written)
         os.chdir(other.parent)
 
-    new, other = path.with_name("new"), path.with_name("other") / "new"
+    other = path.with_name("other") / FILE
     other.parent.mkdir()
     other.write_bytes(b"another file")
+    if is_new:
+        path.unlink()
     monkeypatch.chdir(path.parent)
     calls = fault("create_file_mapping", before=meddle, code=8)
     with pytest.raises(OSError, match="injected") as caught:
-        NamedMap.create(name, 10, file="new")
-    assert caught.value.filename == "new" and other.read_bytes() == b"another file"
-    assert (new.read_bytes() if new.exists() else None) == left
+        NamedMap.create(name, size, file=FILE)
+    assert told(caught) == (8, FILE) and other.read_bytes() == b"another file"
+    assert (path.read_bytes() if path.exists() else None) == left
 
 
 def test_create_over_a_file_that_is_denied_says_what_would_help(path, fault):
@@ -2353,19 +2334,16 @@ def test_first_use_of_what_the_system_cannot_map_raises_its_errno(name):
 
 
 def test_flush_that_cannot_sync_the_file_blames_it_and_keeps_nothing(name, path, monkeypatch):
-    def fsync(_):
-        raise OSError(errno.EIO, "bad disk")
-
     def refuse():
         with NamedMap.create(name, file=path) as m, m.view(3) as view:
             for each in m, view:
-                with pytest.raises(OSError, match="bad disk") as caught:
+                with pytest.raises(OSError) as caught:
                     each.flush()
-                assert caught.value.filename == str(path)
+                assert (caught.value.errno, caught.value.filename) == (errno.EBADF, str(path))
         assert gone(name)
         path.open("r+b").close()
 
-    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "fsync", lambda _: os.close(-1))  # an error
     assert_no_growth(refuse, 3)
 
 
