@@ -488,7 +488,6 @@ BAD_CALLS = [  # classes; a use of an object, and bad values for it; the excepti
     ([Semaphore], lambda x, bad: x.release(bad), NO_INT, TypeError, "n must be an int"),
     ([Semaphore], lambda x, bad: x.create(None, *bad), [(-1,), (3, 2)], ValueError, "a value must be 0 to "),
     ([Semaphore], lambda x, bad: x.create(None, 0, bad), [0, 2 ** 31], ValueError, "a maximum must be 1 to "),
-    ([Semaphore], lambda x, bad: x.create(None, bad), NO_INT, TypeError, "a value must be an int"),
     *[([NamedMap], use, values, error, text)
       for use in (lambda x, bad: x.create(UNUSED, **bad), lambda x, bad: x.open(UNUSED, **bad))
       for values, error, text in (
@@ -1792,7 +1791,7 @@ def use_in_child(was_forked, things, go):
     """Use objects, the last of which is the first one again, and close them."""
     assert go.wait(60) and things.pop() is things[0]
     for thing in things:
-        assert (thing.name is None or not gone(thing.name)) and thing.created <= was_forked
+        assert (thing.name is None or not gone(thing.name)) and (was_forked or not thing.created)
         if isinstance(thing, NamedMap):
             thing[0] += 1
             assert (thing.size, thing[50:60]) == (100, b"0123456789")
@@ -2273,12 +2272,13 @@ def test_create_over_a_file_leaves_it_to_memory_that_was_just_made(is_mapped, ex
         with contextlib.nullcontext() if exist_ok else pytest.raises(FileExistsError) as caught:
             NamedMap.create(name, 20000, file=file, exist_ok=exist_ok).close()
         assert exist_ok or told(caught) == (183, name)
-        assert not is_mapped or file.stat().st_size == 20000 and others[0][19999] == 0
+        if is_mapped:
+            assert file.stat().st_size == 20000 and others[0][19999] == 0
         file.open("r+b").close()
         others[0].close()
 
 
-@pytest.mark.parametrize("is_new, size, written, left", [  # None is what has replaced the file, or no file
+@pytest.mark.parametrize("is_new, size, written, left", [  # written: None for another file; left: None for no file
     (False, 50, b"", DIGITS), (False, 50, bytes(40), DIGITS),
     *[(False, size, added, DIGITS + added) for size, added in (
         (None, b"added"), (5, b"added"), (20, b"added"), (50, bytes(40) + b"added"))],
