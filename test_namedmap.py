@@ -485,7 +485,7 @@ BAD_CALLS = [  # classes; a use of an object, and bad values for it; the excepti
     ([Event], lambda x, bad: wait_any([x] * bad), [0, 65], ValueError, "1 to 64 objects, not for "),
     ([Event], lambda x, bad: wait_any([x, bad]), ["e", 5, Event], TypeError, "not for "),
     ([Semaphore], lambda x, bad: x.release(bad), [0, -1, 2 ** 31], ValueError, "n must be 1 to "),
-    ([Semaphore], lambda x, bad: x.release(bad), NO_INT, TypeError, "n must be an int"),
+    *[([Semaphore], use, NO_INT, TypeError, "an int") for use in (Semaphore.release, lambda x, n: x.create(None, n))],
     ([Semaphore], lambda x, bad: x.create(None, *bad), [(-1,), (3, 2)], ValueError, "a value must be 0 to "),
     ([Semaphore], lambda x, bad: x.create(None, 0, bad), [0, 2 ** 31], ValueError, "a maximum must be 1 to "),
     *[([NamedMap], use, values, error, text)
