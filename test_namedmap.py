@@ -14,7 +14,6 @@ import contextlib
 import copy
 import ctypes
 import errno
-import fractions
 import gc
 import hashlib
 import importlib
@@ -42,7 +41,7 @@ import types
 import typing
 import weakref
 import zipfile
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from ctypes import wintypes
 
 import pytest
@@ -442,28 +441,17 @@ class Point(ctypes.Structure):
     _fields_ = [("x", ctypes.c_int32), ("y", ctypes.c_double)]
 
 
-class Index:
+class Ten:
     """What has __index__ alone, as some integers of numpy."""
 
-    def __init__(self, value):
-        self.value = value
-
     def __index__(self):
-        return self.value
+        return 10
 
 
 UNUSED = f"unused {os.getpid()}"
 BYTES, KERNEL, LOCKS = [NamedMap, View], [NamedMap, Mutex, Event, Semaphore], [Mutex, Semaphore]
 NO_INT, HUGE = [-1.0, 1.5, "1"], 2 ** 70
 TOP = 2 ** (47 if sys.maxsize > 2 ** 32 else 32)  # of the addresses that programs may use
-BAD_NAMES = [  # a part of the text of the error, and names
-    ("empty or only a prefix", ["", "Local\\", "Global\\", "Local", "Global", "Session"]),
-    ("a backslash may only follow", ["a\\b", "\\x", "x\\", "local\\x", "GLOBAL\\x", "Local\\a\\b", "Local\\\\x",
-                                     "Session\\x\\a", "Session\\\\a", "Session\\1\\a\\b", "Session\\\u0663\\a"]),
-    ("must not contain NUL", ["a\0b", "Local\\a\0"]),
-    ('write r"Global\\test"', ["Global\test"]), ('write r"Local\\name"', ["Local\name"]),
-    ('write r"Global\\x"', ["Global/x"]), ('write r"Local\\x1fx"', ["Local\x1fx"]),
-    ('write r"Local\\x7f"', ["Local\x7f"])]
 
 
 def make(thing, name, **arguments):
@@ -472,14 +460,19 @@ def make(thing, name, **arguments):
 
 
 BAD_CALLS = [  # classes; a use of an object, and bad values for it; the exception, and a part of its text
-    *[(KERNEL, use, names, ValueError, text) for text, names in BAD_NAMES
-      for use in (make, lambda x, bad: x.open(bad))],
+    *[(KERNEL, use, names, ValueError, text) for use in (make, lambda x, bad: x.open(bad)) for text, names in (
+        ("empty or only a prefix", ["", "Local\\", "Global\\", "Local", "Global", "Session"]),
+        ("a backslash may only follow", ["a\\b", "\\x", "x\\", "local\\x", "GLOBAL\\x", "Local\\a\\b", "Local\\\\x",
+                                         "Session\\x\\a", "Session\\\\a", "Session\\1\\a\\b", "Session\\\u0663\\a"]),
+        ("must not contain NUL", ["a\0b"]), ('write r"Global\\test"', ["Global\test"]),
+        ('write r"Local\\name"', ["Local\name"]), ('write r"Global\\x"', ["Global/x"]),
+        ('write r"Local\\x1fx"', ["Local\x1fx"]), ('write r"Local\\x7f"', ["Local\x7f"]))],
     (KERNEL, make, ["Session\\1\\x"], ValueError, "a backslash may only follow"),
     (KERNEL, make, ["x" * 260, "Global\\" + "x" * 253, "\U0001f600" * 130], ValueError, "at most 259 UTF-16 units"),
     (KERNEL, lambda x, bad: x.open(bad), ["x" * 32767], ValueError, "at most 32766 UTF-16 units"),
     (KERNEL, lambda x, bad: x.open(bad), ["Session\\1\\"], ValueError, "empty or only a prefix"),
     (KERNEL, make, [b"x", 5], TypeError, "a name must be a str, not "),
-    (KERNEL, lambda x, bad: x.open(bad), [b"x", 5, None], TypeError, "a name must be a str, not "),
+    (KERNEL, lambda x, bad: x.open(bad), [b"x", None], TypeError, "a name must be a str, not "),
     (KERNEL, lambda x, bad: make(x, UNUSED, sddl=bad), ["", "D:\0"], ValueError, "must not be empty or contain NUL"),
     (KERNEL, lambda x, bad: make(x, UNUSED, sddl=bad), [5, b"D:"], TypeError, "must be a str in SDDL, not "),
     *[([cls], lambda x, bad: type(x)(*bad), [(), (UNUSED,)], TypeError, f"{maker}.create() makes one, and {maker}.o")
@@ -487,22 +480,21 @@ BAD_CALLS = [  # classes; a use of an object, and bad values for it; the excepti
     *[(classes, use, values, error, "a timeout must be ") for classes, use in (
         (KERNEL, lambda x, bad: x.open(UNUSED, timeout=bad)), (LOCKS, lambda x, bad: x.acquire(timeout=bad)),
         ([Event], lambda x, bad: x.wait(bad)), ([Event], lambda x, bad: wait_any([x], bad)))
-      for values, error in (([-0.001, math.nan, math.inf, 1e300], ValueError), (["1", b""], TypeError))],
+      for values, error in (([-0.001, math.nan, math.inf], ValueError), (["1"], TypeError))],
     (LOCKS, lambda x, bad: x.acquire(False, bad), [0, 1], ValueError, "takes no timeout"),
     ([Event], lambda x, bad: wait_any([x] * bad), [0, 65], ValueError, "1 to 64 objects, not for "),
     ([Event], lambda x, bad: wait_any([x, bad]), ["e", 5, Event], TypeError, "not for "),
-    ([Event], lambda x, bad: wait_any(bad), [5], TypeError, "not iterable"),
     ([Semaphore], lambda x, bad: x.release(bad), [0, -1, 2 ** 31], ValueError, "n must be 1 to "),
-    ([Semaphore], lambda x, bad: x.release(bad), NO_INT, TypeError, "n must be an int"),
+    *[([Semaphore], use, NO_INT, TypeError, "an int") for use in (Semaphore.release, lambda x, n: x.create(None, n))],
     ([Semaphore], lambda x, bad: x.create(None, *bad), [(-1,), (3, 2)], ValueError, "a value must be 0 to "),
     ([Semaphore], lambda x, bad: x.create(None, 0, bad), [0, 2 ** 31], ValueError, "a maximum must be 1 to "),
-    ([Semaphore], lambda x, bad: x.create(None, bad), NO_INT, TypeError, "a value must be an int"),
-    *[([NamedMap], lambda x, bad, use=use: getattr(x, use)(UNUSED, bad), values, error, text)
-      for use in ("create", "open") for values, error, text in (
-          ([0, -1, 2 ** 63, HUGE], ValueError, "a size must be 1 to 2"), (NO_INT, TypeError, "a size must be an int"))],
-    *[([NamedMap], lambda x, bad, use=use: getattr(x, use)(UNUSED, 10, access=bad), values, error, "access must be ")
-      for use in ("create", "open") for values, error in (
-          (["", "w", "wr", "R"], ValueError), ([None, 1, ["r"], b"r"], TypeError))],
+    *[([NamedMap], use, values, error, text)
+      for use in (lambda x, bad: x.create(UNUSED, **bad), lambda x, bad: x.open(UNUSED, **bad))
+      for values, error, text in (
+          ([{"size": size} for size in (0, -1, 2 ** 63, HUGE)], ValueError, "a size must be 1 to 2"),
+          ([{"size": size} for size in NO_INT], TypeError, "a size must be an int"),
+          ([{"size": 10, "access": access} for access in ("", "w", "R")], ValueError, "access must be "),
+          ([{"size": 10, "access": access} for access in (None, b"r")], TypeError, "access must be "))],
     ([NamedMap], lambda x, bad: x.create(bad), [UNUSED, None], ValueError, "needs a size"),
     ([NamedMap], lambda x, bad: x.create(UNUSED, 9, access=bad), ["r", "c"], ValueError, 'is made with access="rw"'),
     ([NamedMap], lambda x, bad: x.create(UNUSED, 9, file=bad, reserve=1), [__file__], ValueError, "not for a file"),
@@ -513,51 +505,41 @@ BAD_CALLS = [  # classes; a use of an object, and bad values for it; the excepti
     ([NamedMap], lambda x, bad: x.view(0, 10, address=bad), [0, -65536, HUGE, TOP - 9, TOP - 65536 + 2 ** 48],
      ValueError, "which programs may use"),
     ([NamedMap], lambda x, bad: x.view(bad, 9, address=0x10000001), [0, 2], ValueError, "congruent modulo"),
-    *[([NamedMap], use, NO_INT, TypeError, "") for use in (
-        lambda x, bad: x.view(bad), lambda x, bad: x.view(0, bad), lambda x, bad: x.view(address=bad))],
-    *[(BYTES, use, [None, *NO_INT], TypeError, "") for use in (
+    *[([NamedMap], lambda x, bad, name=name: x.view(**{name: bad}), NO_INT, TypeError, "")
+      for name in ("offset", "size", "address")],
+    *[(BYTES, use, NO_INT, TypeError, "") for use in (
         lambda x, bad: x.read(1, bad), lambda x, bad: x.read_text(1, bad), lambda x, bad: x.write(b"y", bad),
         lambda x, bad: x.write(b"", bad), lambda x, bad: x.write_text("a", bad), lambda x, bad: x.flush(bad),
-        lambda x, bad: x.overlay(ctypes.c_char, bad), lambda x, bad: x.snapshot(ctypes.c_char, bad))],
-    *[(BYTES, use, NO_INT, TypeError, "") for use in (
-        lambda x, bad: x.read(bad), lambda x, bad: x.read_text(bad), lambda x, bad: x.write_text("a", 0, bad),
-        lambda x, bad: x.flush(0, bad))],
+        lambda x, bad: x.overlay(ctypes.c_char, bad), lambda x, bad: x.read(bad), lambda x, bad: x.read_text(bad),
+        lambda x, bad: x.write_text("a", 0, bad), lambda x, bad: x.flush(0, bad))],
     (BYTES, lambda x, bad: x[bad], [100, -101, HUGE], IndexError, ""),
     (BYTES, lambda x, bad: x[bad], [None, *NO_INT, slice(1.5, None), (), (0, 1)], TypeError, ""),
     (BYTES, lambda x, bad: x.__setitem__(bad, 0), [100, -101, HUGE], IndexError, ""),
     (BYTES, lambda x, bad: x.__setitem__(bad, b"x"), ["a", None, 0, slice(1.5, None), (), (0, 1)], TypeError, ""),
     (BYTES, lambda x, bad: x.__setitem__(0, bad), [256, -1, HUGE], ValueError, ""),
     (BYTES, lambda x, bad: x.__setitem__(slice(0, 4), bad), ["abcd", 5, [1, 2, 3, 4]], TypeError, "bytes-like"),
-    (BYTES, lambda x, bad: x.__setitem__(slice(0, 4), bad), [b"12345", b"", array.array("I", [1, 2])], ValueError,
-     "do not fit a slice of 4"),
-    (BYTES, lambda x, bad: x.__setitem__(bad, b"xyz"), [slice(98, 200), slice(5, 2), slice(0, 10, 3)], ValueError,
-     "3 bytes do not fit a slice of "),
+    (BYTES, lambda x, bad: x.__setitem__(bad, array.array("I", [1, 2])), [
+        slice(4), slice(98, 200), slice(5, 2), slice(0, 10, 3)], ValueError, "8 bytes do not fit a slice of "),
     (BYTES, lambda x, bad: x.__delitem__(bad), [0, slice(None)], TypeError, "has a fixed size"),
     (BYTES, lambda x, bad: x.read(1, bad), [-1, -HUGE], ValueError, "an offset must not be negative: -"),
-    (BYTES, lambda x, bad: x.read_text(1, bad), [-1, -HUGE], ValueError, "an offset must not be negative: -"),
-    (BYTES, lambda x, bad: x.write(b"y", bad), [100, -1, -10, HUGE], ValueError, "not inside the memory"),
-    (BYTES, lambda x, bad: x.write(b"", bad), [101, -1], ValueError, "not inside the memory"),
-    (BYTES, lambda x, bad: x.write(array.array("I", [1]), bad), [97, -4], ValueError, "not inside the memory"),
-    (BYTES, lambda x, bad: x.write(bad), [b"y" * 101], ValueError, "101 bytes at offset 0 are not inside the memory"),
+    (BYTES, lambda x, bad: x.write(*bad), [(b"y", 100), (b"y", -1), (b"y", -10), (b"y", HUGE), (b"", 101), (b"", -1),
+                                           (b"y" * 101,), (array.array("I", [1]), 97)], ValueError, "not inside the"),
     (BYTES, lambda x, bad: x.write(bad), [5, None, [1], (ctypes.py_object * 1)(1)], TypeError, ""),
     (BYTES, lambda x, bad: x.write(bad), ["text", ""], TypeError, "encode the text first"),
-    (BYTES, lambda x, bad: x.write_text("x", *bad), [(97,), (98, 2), (HUGE,), (-4,), (0, 3), (0, 101), (97, 4)],
-     ValueError, ""),
-    (BYTES, lambda x, bad: x.write_text("", *bad), [(99,), (100,), (101,), (0, 1)], ValueError, ""),
-    (BYTES, lambda x, bad: x.write_text(bad), ["a\0", "\0", "a\0b"], ValueError, "has a NUL"),
+    (BYTES, lambda x, bad: x.write_text("x", *bad), [(97,), (98, 2), (HUGE,), (-4,), (0, 3), (0, 101)], ValueError, ""),
+    (BYTES, lambda x, bad: x.write_text("", *bad), [(99,), (101,), (0, 1)], ValueError, ""),
+    (BYTES, lambda x, bad: x.write_text(bad), ["a\0", "\0b"], ValueError, "has a NUL"),
     (BYTES, lambda x, bad: x.write_text(bad), ["a\ud800"], UnicodeEncodeError, ""),
     (BYTES, lambda x, bad: x.write_text(bad), [b"ab", None], TypeError, "write() takes bytes"),
     (BYTES, lambda x, bad: x.write_text("a", encoding=bad), ["no-such"], LookupError, ""),
     (BYTES, lambda x, bad: x.read_text(encoding=bad), ["no-such", "hex"], LookupError, ""),
-    (BYTES, lambda x, bad: x.read_text(encoding=bad), [8], TypeError, ""),
     (BYTES, lambda x, bad: x.flush(*bad), [(-1,), (101,), (0, 101), (50, 51), (0, -1), (-1, 1), (HUGE,)], ValueError,
      "not inside the memory"),
     *[(BYTES, lambda x, bad, use=use: getattr(x, use)(*bad), values, error, text) for use in ("overlay", "snapshot")
       for values, error, text in (
-          ([(Point, 101 - ctypes.sizeof(Point)), (Point, -1), (ctypes.c_char * 101,)], ValueError, "not inside"),
-          ([(ctypes.c_char, HUGE)], ValueError, "not inside the memory"),
+          ([(Point, 101 - ctypes.sizeof(Point)), (Point, -1), (ctypes.c_char, HUGE)], ValueError, "not inside the mem"),
           ([(5,), (None,), (Point(),)], TypeError, "a ctypes type is required, not "),
-          ([(int,), (object,)], TypeError, ""),
+          ([(int,), (ctypes.Structure,)], TypeError, ""),
           ([(ctypes.c_char_p,), (ctypes.c_wchar_p,), (ctypes.py_object,)], TypeError, "is a pointer to what only "))]]
 
 
@@ -579,29 +561,29 @@ def test_call_with_a_bad_argument_is_refused_and_changes_nothing(classes, use, v
             assert in_thread(kind.take, thing) and (kind is MUTEX or not in_thread(kind.take, thing))
 
 
-def test_create_with_any_object_as_a_flag_takes_its_truth(name):
-    for flag in ctypes.c_int(0), ctypes.c_int(1):
-        with NamedMap.create(name, 100, exist_ok=flag, reserve=flag) as m:
-            assert m.created and m[:] == bytes(100)
-        with Event.create(name, manual_reset=flag, initial_state=flag, exist_ok=flag) as event:
-            assert event.is_set() == event.wait(0) == bool(flag)
-
-
 def test_call_with_what_has_index_alone_takes_it_for_an_int(name):
-    with NamedMap.create(name, Index(100)) as memory, NamedMap.open(name, Index(100)) as m:
-        memory[10:14] = b"1234"
-        assert (m.size, m[Index(10)], m.read(Index(2), Index(10)), m.write(b"ab", Index(10))) == (100, 49, b"12", 2)
-        assert m.overlay(ctypes.c_char, Index(10)).value == m.snapshot(ctypes.c_char, Index(10)).value == b"a"
-        assert m.view(Index(10), Index(2))[:] == b"ab" and m.write_text("a", Index(10), Index(4)) == 4
-        m.flush(Index(10), Index(2))
+    with NamedMap.create(name, Ten()) as ten, NamedMap.open(name, Ten()) as part, NamedMap.create(None, 100) as m:
+        m[10:14] = b"1234"
+        assert (ten.size, part.size, m[Ten()], m.read(Ten(), Ten())) == (10, 10, 49, b"1234" + bytes(6))
+        assert m.write(b"ab", Ten()) == 2 and m.view(Ten(), Ten())[:3] == b"ab3"
+        assert m.overlay(ctypes.c_char, Ten()).value == m.snapshot(ctypes.c_char, Ten()).value == b"a"
+        assert m.write_text("a", Ten(), Ten()) == 4
+        m.flush(Ten(), Ten())
+
+
+def test_create_with_any_object_as_a_flag_takes_its_truth(name):
+    for flag in "", "x":
+        with NamedMap.create(name, 100, exist_ok=flag, reserve=flag) as m:
+            assert m[:] == bytes(100)
+        with Event.create(name, manual_reset=flag, initial_state=flag, exist_ok=flag) as event:
+            assert [event.wait(0), event.wait(0)] == 2 * [bool(flag)]
 
 
 STRANGE = [
-    None, True, -1, 0, 101, 2 ** 63, 10 ** 30, -10 ** 30, 0.001, math.nan, math.inf, 1j, "", "x", "Local", "r",
-    "\ud800", b"", b"x" * 101, memoryview(b"xyzt")[::2], array.array("d", [1.5]), object(), object, [1], {}, (), print,
-    Index(2 ** 64), fractions.Fraction(1, 2), ctypes.c_int, ctypes.c_int(1), ctypes.c_char * 0, ctypes.c_char * 2 ** 20,
-    ctypes.c_void_p, ctypes.Structure, ctypes.CFUNCTYPE(None), ctypes.POINTER(ctypes.c_int), slice("a"),
-    slice(None, None, 0), slice(None, None, -7), slice(10 ** 30, None, -9)]
+    None, True, -1, 0, 101, 2 ** 63, 10 ** 30, -10 ** 30, 0.001, math.nan, 1j, "", "x", "Local", "r", "\ud800", b"",
+    b"x" * 101, memoryview(b"xyzt")[::2], array.array("d", [1.5]), object(), object, [1], {}, (), print, Ten(),
+    slice("a"), slice(None, None, 0), slice(10 ** 30, None, -9), ctypes.c_int, ctypes.c_int(1), ctypes.c_char * 0,
+    ctypes.c_char * 2 ** 20, ctypes.Structure, ctypes.CFUNCTYPE(None), ctypes.POINTER(ctypes.c_int)]
 USUAL = {"ctype": ctypes.c_uint8, "data": b"x", "flags": 0, "handle": 0, "key": 0, "pid": 0, "size": 100, "text": "x",
          "timeout": 0.001, "value": 1}  # what is not here has a default
 
@@ -611,19 +593,17 @@ def test_call_with_strange_arguments_does_no_harm(new, name, tmp_path, monkeypat
     def work():
         thing = new()
         for entry in sorted(set(dir(type(thing))) - set(dir(object))):
-            if callable(getattr(type(thing), entry)) and (entry[0] != "_" or entry.endswith("__")):
-                parameters = inspect.signature(getattr(thing, entry)).parameters
-                usual = {each: {"name": name, **USUAL}.get(each, parameters[each].default) for each in parameters
-                         if each != "exc_info"}
-                for parameter, value in itertools.product(usual, STRANGE):
-                    if isinstance(value, (int, float, type(None))) and parameter in ("handle", "pid", "timeout"):
-                        continue  # it may be what something else has, or wait for long
+            if callable(getattr(type(thing), entry)) and re.match("__|[^_]", entry):
+                method = getattr(thing, entry)
+                usual = {each: {"name": name, **USUAL}.get(each, parameter.default)
+                         for each, parameter in inspect.signature(method).parameters.items()}
+                # What is no usual handle may be that of something else, and some times are long.
+                for changed, value in itertools.product(set(usual) - {"handle", "pid", "timeout"}, STRANGE):
                     with contextlib.suppress(TypeError, ValueError, LookupError, OSError, RuntimeError):
-                        getattr(thing, entry)(**{**usual, parameter: value})
-                with contextlib.suppress(RuntimeError):
-                    while isinstance(thing, Mutex):
-                        thing.release()
-                thing = new() if thing.closed else thing
+                        method(**{**usual, changed: value})
+        with contextlib.suppress(RuntimeError):
+            while isinstance(thing, Mutex):
+                thing.release()
         if isinstance(thing, (NamedMap, View)):
             assert thing.write(b"ab", 98) == 2 and thing[98:] == b"ab" and len(list(thing)) == 100
 
@@ -650,9 +630,8 @@ def test_open_finds_a_name_with_any_characters_and_no_other(prefix, text, name):
 @every_kind
 def test_name_of_another_kind_is_refused_and_leaks_nothing(kind, name):
     def refuse():
-        for other in KINDS:
-            uses = [other.create, other.open, lambda name: other.create(name, exist_ok=True)]
-            for use in uses * (other is not kind):
+        for other in set(KINDS) - {kind}:
+            for use in other.create, other.open, lambda name: other.create(name, exist_ok=True):
                 with pytest.raises(OSError, match=f"this is the name of {kind.what}, and") as caught:
                     use(name)
                 assert told(caught) == (6, name)
@@ -662,30 +641,20 @@ def test_name_of_another_kind_is_refused_and_leaks_nothing(kind, name):
 
 
 @every_kind
-def test_open_of_a_name_in_another_session(kind, name):
-    with contextlib.closing(kind.create(name)):
-        there = name.replace("Local", f"Session\\{session()}")
-        if ON_WINDOWS and session():
-            kind.open(there).close()
-        for missing in there + " x", name.replace("Local", "Session\\4000000000"):
-            with pytest.raises(FileNotFoundError, match="nothing has this name now") as caught:
-                kind.open(missing)
-            assert caught.value.filename == missing
-
-
-@every_kind
-def test_open_of_a_name_that_the_other_namespace_has_says_so(kind, name):
+def test_open_of_a_missing_name_says_if_the_other_namespace_has_it(kind, name):
     bare = name[len("Local\\"):]
-    other = "Global\\" + bare
-    for there, missing in ((name, [other]), (other, [name, bare])) if session() else ():
-        with contextlib.closing(kind.create(there)):
-            for each in missing:
-                with pytest.raises(FileNotFoundError, match=re.escape(f"{there} exists")) as caught:
-                    kind.open(each)
-                assert told(caught) == (2, each)
-    with pytest.raises(FileNotFoundError) as caught:
-        kind.open(name)
-    assert "exists" not in caught.value.strerror and ("shm_open" in caught.value.strerror) != ON_WINDOWS
+    other, here = "Global\\" + bare, f"Session\\{session()}\\"
+    with contextlib.closing(kind.create(name)):
+        if ON_WINDOWS and session():
+            kind.open(here + bare).close()
+        for missing in name + " x", here + bare + " x", "Session\\4000000000\\" + bare:
+            with pytest.raises(FileNotFoundError, match="nothing has this name now: ") as caught:
+                kind.open(missing)
+            assert caught.value.filename == missing and ("shm_open" in caught.value.strerror) != ON_WINDOWS
+    for made, missing in ((name, other), (other, name), (other, bare)) if session() else ():
+        with contextlib.closing(kind.create(made)), pytest.raises(FileNotFoundError) as caught:
+            kind.open(missing)
+        assert told(caught) == (2, missing) and caught.value.strerror.endswith(f"now, but {made} exists")
 
 
 # ---------------------------------------------------------------- the owner and the lifetime
@@ -1733,55 +1702,24 @@ def test_create_over_a_file_whose_path_does_not_fit_raises(name, path, monkeypat
 
 # ---------------------------------------------------------------- kernel objects
 
-def test_create_in_another_process_lives_as_long_as_one_has_it_open(name, python):
-    code = ("import sys, namedmap\n"
-            "m = namedmap.NamedMap.create(sys.argv[1], 256)\n"
-            "m.write(b'Message')\n"
-            "print('ready', flush=True)\n"
-            "sys.stdin.readline()\n"
-            "print(m[:6].decode())\n")
-    for is_killed in False, True:
-        other = python(code, name)
-        assert other.line() == "ready"
-        with NamedMap.open(name) as m:
-            assert m.read(7) == b"Message" and not m.created
-            m.write(b"Answer")
-            if is_killed:
-                other.kill()
-            else:
-                other.enter()
-                assert other.end() == (0, ["Answer"], "")
-            assert m.read(6) == b"Answer" and not gone(name)
-        eventually(lambda: gone(name))
-
-
 def test_size_is_exact_where_created_and_whole_pages_where_opened(name):
-    for size, covered in (PAGE, PAGE), (PAGE + 904, 2 * PAGE):
-        with NamedMap.create(name, size) as m, NamedMap.open(name) as whole, NamedMap.open(name, size - 1) as part:
-            for each, expected in (m, size), (whole, covered), (part, size - 1):
-                assert each.size == len(each) == len(each.buf) == expected and each[:] == bytes(expected)
-
-            def refuse():
-                for use in NamedMap.open, lambda *arguments: NamedMap.create(*arguments, exist_ok=True):
-                    with pytest.raises(ValueError, match=f"has {covered} bytes, and {covered + 1} were asked for"):
-                        use(name, covered + 1)
-
-            assert_no_growth(refuse, 5)
+    size = PAGE + 904
+    with NamedMap.create(name, size) as m, NamedMap.open(name) as whole, NamedMap.open(name, size - 1) as part:
+        for each, expected in (m, size), (whole, 2 * PAGE), (part, size - 1):
+            assert each.size == len(each) == len(each.buf) == expected and each[:] == bytes(expected)
+        with pytest.raises(ValueError, match=f"has {2 * PAGE} bytes, and {2 * PAGE + 1} were asked for"):
+            NamedMap.open(name, 2 * PAGE + 1)
 
 
 def test_create_of_a_taken_name_raises_or_attaches(name):
-    def refuse():
-        with pytest.raises(FileExistsError, match=r"a reader counts; exist_ok=True \(--exist-ok\) attaches") as caught:
-            NamedMap.create(name, 100)
-        assert told(caught) == (183, name)
-
     with NamedMap.create(name, 100) as m:
-        assert_no_growth(refuse, 5)
         m[0] = 7
         with NamedMap.create(name, 50, exist_ok=True) as again:
             assert (m.created, again.created, again.size, again[0]) == (True, False, 50, 7)
         reader = NamedMap.open(name, access="r")
-    refuse()  # although its creator has closed it
+    with pytest.raises(FileExistsError, match=r"a reader counts; exist_ok=True \(--exist-ok\) attaches") as caught:
+        NamedMap.create(name, 100)
+    assert told(caught) == (183, name)
     reader.close()
     with NamedMap.create(name, 50, exist_ok=True) as fresh:
         assert (fresh.created, fresh[0]) == (True, 0)
@@ -1793,12 +1731,10 @@ def test_open_of_a_missing_name_waits_for_its_publisher_as_long_as_it_shall(name
             NamedMap.open(name, timeout=timeout)
         assert told(caught) == (2, name)
     for timeout in 30, None:
-        made = []
-        timer = threading.Timer(0.2, lambda: made.append(NamedMap.create(name, 10)))
-        timer.start()
-        NamedMap.open(name, timeout=timeout).close()
-        timer.join()
-        made.pop().close()
+        with ThreadPoolExecutor(1) as publisher:
+            made = publisher.submit(lambda: time.sleep(0.2) or NamedMap.create(name, 10))
+            NamedMap.open(name, timeout=timeout).close()
+        made.result().close()
 
 
 @pytest.mark.parametrize("access", ["r", "rw", "c"])
@@ -1826,50 +1762,44 @@ def test_create_with_the_documented_security_descriptors_can_be_read(name):
 def test_pickle_opens_the_name_again_with_the_same_size_and_access(name):
     with NamedMap.create(name, 5000) as made, made.view() as view, NamedMap.create(None, 100) as nameless:
         made[:5] = b"hello"
+        data = pickle.dumps(made)
         for access in "c", "r", "rw":
             with NamedMap.open(name, 100, access=access) as m, pickle.loads(pickle.dumps(m)) as again:
-                assert (again.name, again.size, again.access, again.created) == (name, 100, access, False)
-                assert again[:5] == b"hello"
-        again = pickle.loads(pickle.dumps(made))
-        again[0] = 74
-        assert made[:5] == b"Jello" and again.size == 5000
+                found = again.name, again.size, again.access, again.created, again[:5]
+                assert found == (name, 100, access, False, b"hello")
+        with pickle.loads(data) as again:
+            again[0] = 74
+            assert made[:5] == b"Jello" and again.size == 5000
         for thing, text in (nameless, "without a name cannot be pickled"), (view, "pickle its NamedMap"):
             with pytest.raises(TypeError, match=text):
                 pickle.dumps(thing)
-        data = pickle.dumps(made)
-    again.close()
-    for thing in made, nameless:
-        with pytest.raises(ValueError, match="closed"):
-            pickle.dumps(thing)
     with NamedMap.create(name, 10), pickle.loads(data) as m, pytest.raises(ValueError, match="and 5000 were asked for"):
         m.read(1)
 
 
-class Unpickled:
-    """What becomes the result of a function where it is unpickled."""
+class Reduced:
+    """What is pickled as the function, and its arguments, that another one returns."""
 
-    def __init__(self, function, *arguments):
-        self.call = function, arguments
+    def __init__(self, reduce):
+        self.reduce = reduce
 
     def __reduce__(self):
-        return self.call
+        return self.reduce()
 
 
 def use_in_child(was_forked, things, go):
-    """Use two objects of each class, of which the second one is there twice, and close them."""
-    assert go.wait(60)
-    for first, second, again in things:
-        assert second is again and first is not second and first.name == second.name and first.created == was_forked
-        for thing in (first, second):
-            assert thing.name is None or not gone(thing.name)
-            if isinstance(thing, NamedMap):
-                thing[0] += 1
-                assert (thing.size, thing[50:60]) == (100, b"0123456789")
-            else:
-                assert wait_any([thing], 30) is thing
-                thing.set() if isinstance(thing, Event) else thing.release()
-            thing.close()
-    del first, second, again, thing
+    """Use objects, the last of which is the first one again, and close them."""
+    assert go.wait(60) and things.pop() is things[0]
+    for thing in things:
+        assert (thing.name is None or not gone(thing.name)) and (was_forked or not thing.created)
+        if isinstance(thing, NamedMap):
+            thing[0] += 1
+            assert (thing.size, thing[50:60]) == (100, b"0123456789")
+        else:
+            assert wait_any([thing], 30) is thing
+            thing.set() if isinstance(thing, Event) else thing.release()
+        thing.close()
+    del thing
     with open(__file__) as file:  # which gets the number of a descriptor that was closed
         things.clear()
         gc.collect()
@@ -1877,96 +1807,59 @@ def use_in_child(was_forked, things, go):
 
 
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
-def test_process_gets_objects_that_its_parent_does_not_keep(method, name, tmp_path):
-    context, counts = multiprocessing.get_context(method), itertools.count(1)
-    names, files = [f"{name} {kind}" for kind in KINDS], [tmp_path / "1", tmp_path / "2"]
-
-    def pair(kind, name):
-        if kind is not MEMORY:
-            return [kind.ready(name), kind.open(name) if name else kind.ready()]
-        made = [NamedMap.create(name, 100), NamedMap.open(name, 100)] if name else [
-            NamedMap.create(None, 100, file=file) for file in files]
-        for each in made:
+def test_process_gets_objects_that_its_parent_does_not_keep(method, name, path):
+    def start(function, argument):
+        things = [NamedMap.create(names[0], 100), NamedMap.open(names[0], 100), NamedMap.create(None, 100, file=path)]
+        for each in things:
             each[50:60] = b"0123456789"
-        return made
-
-    def started(function, argument):
-        things = [pair(kind, each) for kind in KINDS for each in (None, f"{name} {kind}")]
-        process = context.Process(target=function, args=(argument, [[*each, each[1]] for each in things], go))
+        for kind, named in zip(WAITABLES, names[1:]):
+            things += [kind.ready(named), kind.open(named), kind.ready()]
+        process = context.Process(target=function, args=(argument, [*things, things[0]], go))
         process.start()
         return process
 
     def work():
-        process = started(use_in_child, method == "fork")
+        process = start(use_in_child, method == "fork")
         assert not any(map(gone, names))
         go.set()
         process.join(60)
         assert process.exitcode == 0
         eventually(lambda: all(map(gone, names)))  # although the parent still has the Process
-        assert [file.read_bytes()[0] for file in files] == [next(counts)] * 2
+        assert path.read_bytes()[0] == next(counts)
         if method != "fork":  # which does not unpickle
-            process = started(print, Unpickled(os._exit, 3))
+            process = start(print, Reduced(lambda: (os._exit, (3,))))
             process.join(60)
             assert process.exitcode == 3
             del process
             eventually(lambda: all(map(gone, names)))
         go.clear()
 
+    context, counts, names = multiprocessing.get_context(method), itertools.count(49), [f"{name} {k}" for k in KINDS]
     with Event.create() as go:
         assert_no_growth(work, 3)
 
 
-class Copied:
-    """A map that is copied in its own process, while it is passed on to another one."""
+def keep(nameless, data):
+    keep.nameless, keep.first, keep.second = nameless, pickle.loads(data), pickle.loads(data)
 
-    def __init__(self, thing):
-        self.thing = thing
 
-    def __reduce__(self):
-        with copy.copy(self.thing) as other:
+def use_kept():
+    keep.nameless[0] = keep.first[0] + 1
+    with pytest.raises(OSError, match="unpickled before"):
+        keep.second.read()
+
+
+def test_pool_gets_one_object_of_each_pickle_in_initargs_and_named_ones_as_arguments(name):
+    def copy_and_pickle():  # while it is passed on to the process
+        with copy.copy(m) as other:
             other[0] = 7
-        return bytes, (pickle.dumps(self.thing),)
+        return bytes, (pickle.dumps(m),)
 
-
-def unpickle_twice(data):
-    with pickle.loads(data) as first, pickle.loads(data) as second:
-        assert first[0] == 7
-        with pytest.raises(OSError, match="unpickled before"):
-            second.read()
-
-
-def test_process_gets_one_object_of_each_pickle(name):
-    with NamedMap.create(name, 10) as m:
-        process = multiprocessing.get_context("spawn").Process(target=unpickle_twice, args=(Copied(m),))
-        process.start()
-        process.join(60)
-        assert process.exitcode == 0
-
-
-def keep(thing):
-    keep.thing = thing
-
-
-def count():
-    keep.thing[1] += 1
-    return keep.thing[1]
-
-
-def test_pool_and_executor_take_objects_as_initargs_and_named_ones_as_arguments(name):
-    context = multiprocessing.get_context("spawn")
-    with NamedMap.create(name, 10) as m:
-        lost = Unpickled(pickle.loads, pickle.dumps(m))
-    with NamedMap.create(None, 10) as kept:
-        with ProcessPoolExecutor(1, context, keep, (kept,)) as executor, context.Pool(1, keep, (kept,)) as pool:
-            calls = [lambda *arguments: executor.submit(*arguments).result(60),
-                     lambda function, *arguments: pool.apply_async(function, arguments).get(60)]
-            for number, call in enumerate(calls, 1):
-                with NamedMap.create(name, 10) as named:
-                    named[0] = 7
-                    assert call(NamedMap.read, named, 1) == b"\7"
-                assert call(count) == kept[1] == number
-                with pytest.raises(FileNotFoundError, match="unpickled"):
-                    call(NamedMap.read, lost)
+    with NamedMap.create(name, 10) as m, NamedMap.create(None, 10) as nameless:
+        with multiprocessing.get_context("spawn").Pool(1, keep, (nameless, Reduced(copy_and_pickle))) as pool:
+            assert pool.apply_async(NamedMap.read, (m, 1)).get(60) == b"\7"
+            pool.apply_async(use_kept).get(60)
+            assert nameless[0] == 8
 
 
 LOST_USES = {MEMORY: FIRST_USES, EVENT: [Event.set, Event.clear, Event.is_set, Event.wait],
@@ -1977,15 +1870,16 @@ LOST_USES = {MEMORY: FIRST_USES, EVENT: [Event.set, Event.clear, Event.is_set, E
 @every_kind
 @pytest.mark.parametrize("code", [2, 5])
 def test_unpickled_object_that_cannot_be_opened_raises_that_at_each_use(code, kind, name, fault, monkeypatch):
-    with contextlib.closing(kind.create(name)) as made:
-        data = pickle.dumps(made)
-        if code == 5:
-            fault("open_file_mapping" if kind is MEMORY else "open_waitable", code=5)
-            lost = pickle.loads(data)
-            monkeypatch.undo()
+    made, caught = kind.create(name), []
+    data = pickle.dumps(made)
     if code == 2:
-        lost = pickle.loads(data)
-    caught, uses = [], [*LOST_USES[kind], lambda x: x.handle, *[lambda x: wait_any([x], 0)] * (kind is not MEMORY)]
+        made.close()
+    else:
+        fault("open_file_mapping" if kind is MEMORY else "open_waitable", code=5)
+    lost = pickle.loads(data)
+    monkeypatch.undo()
+    made.close()
+    uses = [*LOST_USES[kind], lambda x: x.handle, *[lambda x: wait_any([x], 0)] * (kind is not MEMORY)]
     with contextlib.closing(kind.create(name)):  # which changes nothing
         for use in uses * 2:
             with pytest.raises(OSError, match="unpickled.*open" if code == 2 else "injected: ") as each:
@@ -1995,14 +1889,9 @@ def test_unpickled_object_that_cannot_be_opened_raises_that_at_each_use(code, ki
     assert len(set(map(id, caught))) == len(caught)
     assert (lost.name, lost.closed) == (name, False) and f"{name!r}, not opened>" in repr(lost)
     if kind in (MEMORY, EVENT):
-        with lost as same:
-            assert same is lost
-    lost.close()
+        assert lost.__enter__() is lost
     lost.close()
     assert lost.closed
-    for use in uses:
-        with pytest.raises(ValueError, match="is closed"):
-            use(lost)
 
 
 # ---------------------------------------------------------------- memory and views
@@ -2052,21 +1941,16 @@ def test_write_and_slice_assignment_take_all_that_is_bytes_like(either):
 
 def test_buf_is_one_memoryview_and_what_is_made_of_it_is_independent(either):
     assert either.buf is either.buf
-    with either.buf[:] as part:
-        part[0] = 7
-    if sys.version_info >= (3, 12):
-        with memoryview(either) as part:
-            part[0] += 1
+    for source in [either.buf, either] if sys.version_info >= (3, 12) else [either.buf]:
+        with memoryview(source) as part:
+            part[0] = 7
             assert (part.nbytes, part.format) == (100, "B")
-    else:
-        assert not hasattr(either, "__buffer__")
-        either[0] += 1
     with either.buf as buf:
-        assert (buf[0], buf.nbytes, buf.format, buf.readonly) == (8, 100, "B", False)
+        assert (buf[0], buf.nbytes, buf.format, buf.readonly) == (7, 100, "B", False)
     with pytest.raises(ValueError, match="released"):
         either.buf[0]
     either[0] += 1
-    assert either[0] == either.read(1)[0] == either.snapshot(ctypes.c_uint8).value == 9
+    assert either[0] == either.read(1)[0] == either.snapshot(ctypes.c_uint8).value == 8
 
 
 def test_overlay_lives_in_the_memory_and_snapshot_does_not(either):
@@ -2083,9 +1967,8 @@ STORES = [lambda m: m.write(b"x"), lambda m: m.__setitem__(0, 1), lambda m: m.__
           lambda m: m.overlay(ctypes.c_int), lambda m: ctypes.c_int.from_buffer(m.buf)]
 
 
-@pytest.mark.parametrize("over_a_file", [False, True], ids=["memory", "file"])
 @pytest.mark.parametrize("access", ["r", "c"])
-def test_access_that_is_not_rw_leaves_the_memory_alone(access, over_a_file, name, path):
+def test_access_that_is_not_rw_leaves_the_memory_alone(access, name, path):
     def try_to_store(*memories):
         for each, store in itertools.product(memories, STORES):
             with pytest.raises(TypeError) if access == "r" else contextlib.nullcontext():
@@ -2094,7 +1977,7 @@ def test_access_that_is_not_rw_leaves_the_memory_alone(access, over_a_file, name
             assert (each.access, each.buf.readonly) == (access, access == "r")
             assert each.snapshot(ctypes.c_char).value == each[:1] and (each[0] == 48) == (access == "r")
 
-    with NamedMap.create(name, 10, file=path if over_a_file else None) as memory:
+    with NamedMap.create(name, 10) as memory:
         memory[:] = b"0123456789"
         with NamedMap.open(name, 10, access=access) as m, memory.view(access=access) as view, m.view() as part:
             try_to_store(m, view, part)
@@ -2102,22 +1985,20 @@ def test_access_that_is_not_rw_leaves_the_memory_alone(access, over_a_file, name
                 assert narrower[:] == memory[:] == b"0123456789"
             with pytest.raises(ValueError, match=f"access='rw' is wider than its map, which has access='{access}'"):
                 m.view(access="rw")
-    if over_a_file:
-        with NamedMap.create(name, file=path, access=access) as m, m.view() as view:
-            try_to_store(m, view)
-            assert NamedMap.open(name, access="r")[:] == b"0123456789"
+    with NamedMap.create(name, file=path, access=access) as m, m.view() as view:
+        try_to_store(m, view, NamedMap.open(name, access=access))
+        assert NamedMap.open(name, access="r")[:] == b"0123456789"
     assert path.read_bytes() == b"0123456789"
 
 
 TEXTS = [  # an encoding, bytes of memory, and the text in front of their first NUL
     ("utf-16-le", b"a\0b\0\0\0\x3d\xd8", "ab"),  # half a surrogate pair of an older text
-    ("utf-16-le", b"\xfc\0\x3d\xd8\0\xde", "\u00fc\U0001f600"), ("utf-16-le", b"\0\0a\0", ""),
-    ("utf-16-le", b"\x3d\xd8a\0\0\0", "\ufffda"), ("utf-16-le", b"a\0b", "a\ufffd"), ("utf-16-le", b"", ""),
-    ("utf-16-le", b"\1\0\0\1\0\0x\0", "\1\u0100"), ("utf-16-be", b"a\0\0b\0\0\xd8\x3d", "\u6100b"),
-    ("utf-8", b"caf\xc3\xa9\0\xff", "caf\u00e9"), ("utf-8", b"a\xffb\xe2\x82\0b", "a\ufffdb\ufffd"),
+    ("utf-16-le", b"\xfc\0\x3d\xd8\0\xde", "\u00fc\U0001f600"), ("utf-16-le", b"\0\0a\0", ""), ("utf-16-le", b"", ""),
+    ("utf-16-le", b"\x3d\xd8a\0\0\0", "\ufffda"), ("utf-16-le", b"\1\0\0\1\0\0x\0", "\1\u0100"),
+    ("utf-16-be", b"a\0\0b\0\0\xd8\x3d", "\u6100b"), ("utf-16-le", b"a\0b", "a\ufffd"),
+    ("utf-8", b"a\xffb\xe2\x82\0b", "a\ufffdb\ufffd"),
     ("cp1252", b"caf\xe9\x81\0\x81", "caf\u00e9\ufffd"), ("utf-8-sig", b"\xef\xbb\xbfx\0\xff", "x"),
-    ("utf-16", b"a\0\0\0\xff", "a"), ("utf-32", b"a\0\0\0\0\0\0\0\xff\xff\xff\xff", "a"),
-    ("utf-32-le", b"\0\0\0\1a\0\0\0\0\0\0\0", "\ufffda"), ("shift_jis", b"\x93\xfa\0\x93", "\u65e5")]
+    ("utf-32", b"a\0\0\0\0\0\0\0\xff\xff\xff\xff", "a"), ("shift_jis", b"\x93\xfa\0\x93", "\u65e5")]
 
 
 @pytest.mark.parametrize("encoding, data, text", TEXTS)
@@ -2135,13 +2016,11 @@ def test_read_text_ends_at_the_first_nul_or_with_the_range(encoding, data, text,
 def test_write_text_writes_the_text_and_a_nul_and_nothing_else(encoding, either):
     for text in "", "caf\u00e9", "x" * 20:
         data = (text + "\0").encode(encoding)
-        for named in {"size": len(data)}, {"size": None}, {}:
+        for offset, named in (3, {"size": len(data)}), (100 - len(data), {}):
             either[:] = b"\xdd" * 100
-            assert either.write_text(text, 3, encoding=encoding, **named) == len(data)
-            assert either[:] == b"\xdd" * 3 + data + b"\xdd" * (97 - len(data))
-            assert either.read_text(97, 3, encoding=encoding) == either.read_text(-1, 3, encoding=encoding) == text
-        assert either.write_text(text, 100 - len(data), encoding=encoding) == len(data)
-        assert either.read_text(offset=100 - len(data), encoding=encoding) == text
+            assert either.write_text(text, offset, encoding=encoding, **named) == len(data)
+            assert either[:] == b"\xdd" * offset + data + b"\xdd" * (100 - len(data) - offset)
+            assert either.read_text(97, offset, encoding) == either.read_text(-1, offset, encoding) == text
     assert either.write_text("\u00fc") == 4 and either[:4] == b"\xfc\0\0\0" and either.read_text() == "\u00fc"
 
 
@@ -2160,22 +2039,20 @@ def test_type_hints_of_all_that_is_public_can_be_evaluated():
     for public in [namedmap.main, *(getattr(namedmap, name) for name in namedmap.__all__)]:
         typing.get_type_hints(public)
         for entry in dir(public) if inspect.isclass(public) else ():
-            member = inspect.getattr_static(public, entry)
-            function = getattr(member, "fget", None) or getattr(member, "__func__", member)
-            if inspect.isfunction(function) and (entry[0] != "_" or entry.endswith("__")):
-                typing.get_type_hints(function)
+            member = getattr(public, entry)
+            if entry[0] != "_" or inspect.isfunction(member) and entry.endswith("__"):
+                typing.get_type_hints(getattr(member, "fget", member))
 
 
 def test_views_of_a_thousand_ranges_show_the_same_memory(name):
     size, chance = 300000, random.Random(2)
-    ranges = [(0, 1), (65535, 2), (65536, 100), (65537, 70000), (size - 1, 1), (0, size), (131073, None)]
+    ranges = [(0, 1), (65535, 2), (65536, 100), (65537, 70000), (size - 1, 1), (0, size)]
     ranges += [(chance.randrange(size - 100), chance.randrange(1, 100)) for _ in range(1000)]
     with contextlib.ExitStack() as stack, NamedMap.create(name, size) as m:
         m[:] = model = bytearray(index * 7 % 251 for index in range(size))
         for (offset, length), view in [(each, stack.enter_context(m.view(*each))) for each in ranges]:
-            length = size - offset if length is None else length
             view[-1] = model[offset + length - 1] = chance.randrange(256)
-            assert view.size == len(view) == length and bool(view) and view[:] == model[offset:offset + length]
+            assert view.size == len(view) == length and view[:] == model[offset:offset + length]
             assert (view.address - m.address - offset) % mmap.ALLOCATIONGRANULARITY == 0
         assert m[:] == model
 
@@ -2192,41 +2069,29 @@ def test_view_keeps_its_map_and_outlives_its_close(name):
     assert gone(name) and view[:2] == b"\1\0" and not is_free(address)
     view.close()
     assert is_free(address) and bool(view) and bool(m)
-    for use in lambda: len(m), lambda: len(view), m.read_text, lambda: view.write_text("x"), view.__enter__:
-        with pytest.raises(ValueError, match="is closed"):
-            use()
 
 
-def test_memory_is_not_mapped_before_it_is_used(name, fault):
-    calls = fault("map_view")
-    with NamedMap.create(name, 1 << 20) as m:
-        assert (m.size, len(m), bool(m), m.created, m.access, m.name) == (1 << 20, 1 << 20, True, True, "rw", name)
-        assert repr(m) == f"<NamedMap {name!r}, size={1 << 20}, access='rw', handle={m.handle:#x}>" and not calls
-        m.view(0, 10).close()
-        assert m[0] == m[1] == 0 and [call[2:4] for call in calls] == [(0, 10), (0, 1 << 20)]
+def test_view_of_a_huge_object_maps_only_its_own_pages(name, fault):
+    size, free, calls = 5 * 2 ** 30, free_memory(), fault("map_view")
+    with NamedMap.create(name, size, reserve=Ten) as m:
+        assert (m.size, bool(m), m.created, m.access, m.name) == (size, True, True, "rw", name)
+        assert repr(m) == f"<NamedMap {name!r}, size={size}, access='rw', handle={m.handle:#x}>" and not calls
+        high, same, low, last = map(m.view, (2 ** 32 + 70000, 2 ** 32 + 70000, 70000, size - 1), (10, 10, 10, 1))
+        assert free_memory() > free - size // 2
+        high[:] = b"0123456789"
+        last[0] = 1
+        assert same[:] == b"0123456789" and low[:] == bytes(10)
 
 
-@pytest.mark.skipif(sys.maxsize < 2 ** 32, reason="more than 4 GiB do not fit a 32-bit process")
+@pytest.mark.skipif(sys.maxsize < 2 ** 32 or ON_WINDOWS and free_memory() < 5 * 2 ** 30, reason="needs more memory")
 def test_memory_beyond_4_gib_is_read_and_written(name, path):
     size = 2 ** 32 + 65541
-    if ON_WINDOWS and free_memory() < size + 2 ** 30:
-        pytest.skip("this machine cannot commit 5 GiB")
-    elif not ON_WINDOWS:
+    if not ON_WINDOWS:
         os.truncate(path, size)  # a file with holes, which takes no space
     with NamedMap.create(name, size, file=None if ON_WINDOWS else path) as m:
         m[2 ** 32 + 1] = 77
         m.write(b"end", size - 3)
         assert m[1] != 77 and (m[2 ** 32 + 1], m.read(3, size - 3)) == (77, b"end")
-
-
-def test_view_of_a_huge_object_takes_only_its_own_pages(name):
-    size, free = 5 * 2 ** 30, free_memory()
-    with NamedMap.create(name, size, reserve=Index) as m, m.view(2 ** 32 + 70000, 10) as view:
-        assert m.size == size and free_memory() > free - size // 2
-        view[:] = b"0123456789"
-        with m.view(2 ** 32 + 70000, 10) as same, m.view(70000, 10) as low, m.view(size - 1) as last:
-            last[0] = 1
-            assert same[:] == b"0123456789" and low[:] == bytes(10)
 
 
 @windows
@@ -2240,16 +2105,15 @@ def test_view_at_an_address_begins_there_or_is_refused(name):
             assert (view.address, other.address) == (free, above)
             view[0] = other[0] = view.overlay(ctypes.c_uint8, 69999).value = 77
             assert (m[0], m[70001], m[69999]) == (77, 77, 77)
-            for access in "rw", "r":
-                with pytest.raises(OSError, match="not free") as caught:
-                    m.view(0, 10, access=access, address=free)
-                assert told(caught) == (487, name)
+            with pytest.raises(OSError, match="not free") as caught:
+                m.view(0, 10, access="r", address=free)
+            assert told(caught) == (487, name)
         assert is_free(free)
 
 
 # ---------------------------------------------------------------- file mapping objects
 
-FILE = "caf\u00e9 file.bin"  # of the fixture `path`
+FILE, DIGITS = "caf\u00e9 file.bin", b"0123456789"  # of the fixture `path`
 
 
 @pytest.mark.parametrize("form", [str, os.fsencode, lambda path: path, lambda path: path.name])
@@ -2262,17 +2126,16 @@ def test_create_over_a_path_of_any_form_reads_and_writes_the_file(form, name, pa
     assert path.read_bytes() == b"0123456789" + bytes(5) + b"there"
 
 
-@pytest.mark.parametrize("mode, access", [("r+b", "r"), ("r+b", "rw"), ("r+b", "c"), ("a+b", "rw"), ("rb", "r"),
-                                          ("rb", "c")])
+@pytest.mark.parametrize("mode, access", [("r+b", "r"), ("r+b", "rw"), ("a+b", "rw"), ("rb", "r"), ("rb", "c")])
 def test_create_over_an_open_file_duplicates_it(mode, access, path, name):
+    contents = b"012X456789" if mode == "r+b" else b"0123456789"
     with path.open(mode) as file:
         file.seek(3)
         if mode == "r+b":
             file.write(b"X")  # still in the buffer of Python
-        contents, position = (b"012X456789", 4) if mode == "r+b" else (b"0123456789", 3)
+        position, forgotten = file.tell(), weakref.ref(file)
         m = NamedMap.create(name, file=file, access=access)
         assert m[:] == contents and file.tell() == position
-        forgotten = weakref.ref(file)
     del file
     assert forgotten() is None
     with m, path.open("rb") as file:
@@ -2285,112 +2148,84 @@ def test_create_with_a_size_makes_a_file_larger_and_never_smaller(path):
     for file, before in (path, b"0123456789"), (missing, b""), (empty, b""):
         with NamedMap.create(None, 70000, file=file) as m:
             assert m.created and m.size == 70000 and is_committed(m) and m[:] == before + bytes(70000 - len(before))
-            m[69999] = 1
-            assert m.view(69998)[:] == b"\0\1"
+            m.view(69998)[1] = 1
         for size, access in (12, "r"), (12, "rw"), (12, "c"), (70000, "r"):
             with NamedMap.create(None, size, file=file, access=access) as m:
                 assert m.size == size and m[:12] == (before + bytes(12))[:12]
         assert file.read_bytes() == before + bytes(69999 - len(before)) + b"\1"
 
 
-no_descriptor = ValueError if ON_WINDOWS else NotImplementedError  # for a malformed security descriptor
 # What is given as the file, or opens it, other arguments, the exception, a part of its text, and the Win32 code.
 REFUSED_FILES = [
     *[("missing", {"access": access, "size": size}, FileNotFoundError, 'a file is made if a size is given, with ', 2)
-      for access, size in (("rw", None), ("r", None), ("r", 10), ("c", 10))],
+      for access, size in (("rw", None), ("r", 10))],
     *[(file, {"size": 10}, FileNotFoundError, None, None) for file in (os.path.join("missing folder", "file"), "")],
-    *[("empty", {"access": access}, OSError, "the file is empty; a size", 1006) for access in ("r", "rw")],
-    *[(file, {"access": access, "size": 11}, ValueError, 'bytes, 11 were asked for, and only access="rw"', None)
-      for file, access in ((FILE, "r"), ("empty", "c"), (lambda: open(FILE, "rb"), "r"))],
+    ("empty", {}, OSError, "the file is empty; a size", 1006),
+    *[(file, {"access": "r", "size": 11}, ValueError, 'bytes, 11 were asked for, and only access="rw"', None)
+      for file in (FILE, "empty", lambda: open(FILE, "rb"))],
     *[("folder", {"access": access, "size": 10}, OSError, "^((?!may be allowed).)*$", None) for access in ("r", "rw")],
-    *[(os.devnull, {"size": size}, OSError, "this is not a file on a disk", None) for size in (None, 10)],
-    *[(file, {"size": 10}, ValueError, "a path must not contain NUL", None) for file in ("a\0b", b"a\0b")],
+    (os.devnull, {"size": 10}, OSError, "this is not a file on a disk", None),
+    ("a\0b", {"size": 10}, ValueError, "a path must not contain NUL", None),
     (5, {}, TypeError, None, None),
-    *[(file, {"size": size}, OSError, "no room|too large", None) for file in (FILE, "new")
-      for size in (2 ** 60, 2 ** 63 - 1)],
-    *[("locked", {"size": size}, PermissionError, 'access="r" may be allowed', 5) for size in (5, 5000)],
+    *[(file, {"size": 2 ** 63 - 1}, OSError, "no room|too large", None) for file in (FILE, "new")],
     (lambda: io.BytesIO(b"abc"), {}, TypeError, "a path or a file of the system is required, not BytesIO", None),
     (types.SimpleNamespace(fileno=lambda: 2 ** 40), {}, ValueError, "no file has the descriptor 1099511627776", None),
     (types.SimpleNamespace(fileno=lambda: 987, name="a"), {}, OSError, None, None),
     *[(lambda mode=mode: open(FILE, mode), {"access": access}, PermissionError, f"not opened for access='{access}'", 5)
-      for mode, access in (("rb", "rw"), ("ab", "r"), ("ab", "rw"), ("ab", "c"))],
-    *[(file, {"size": 100, "sddl": "D:(A;;GA;;;WD"}, no_descriptor, None, None) for file in (FILE, "new")]]
+      for mode, access in (("rb", "rw"), ("ab", "r"), ("ab", "rw"))],
+    ("new", {"size": 100, "sddl": "D:(A;;GA;;;WD"}, (ValueError, NotImplementedError), None, None),
+    pytest.param("fifo", {"size": 10, "access": "r"}, OSError, "this is not a file on a disk", None, marks=linux),
+    pytest.param("link", {"size": 10}, FileNotFoundError, None, None, marks=linux)]
 
 
 @pytest.mark.parametrize("file, arguments, error, text, code", REFUSED_FILES)
-def test_create_over_a_file_that_cannot_be_mapped_leaves_it_alone(file, arguments, error, text, code, name, path,
-                                                                  monkeypatch):
+def test_create_over_what_cannot_be_mapped_leaves_it_alone(file, arguments, error, text, code, name, path, monkeypatch):
     def refuse():
-        for named in name, None:
-            with file() if callable(file) else contextlib.nullcontext(file) as opened:
-                with pytest.raises(error, match=text) as caught:
-                    NamedMap.create(named, file=opened, **arguments)
-            if isinstance(caught.value, OSError):
-                assert caught.value.filename == getattr(opened, "name", opened)
-            assert code is None or told(caught)[0] == code
+        with file() if callable(file) else contextlib.nullcontext(file) as opened:
+            with pytest.raises(error, match=text) as caught:
+                NamedMap.create(name, file=opened, **arguments)
+        if isinstance(caught.value, OSError):
+            assert caught.value.filename == getattr(opened, "name", opened)
+        assert code is None or told(caught)[0] == code
 
     monkeypatch.chdir(path.parent)
     path.with_name("empty").write_bytes(b"")
-    path.with_name("locked").write_bytes(b"x")
-    path.with_name("locked").chmod(0o444)
     path.with_name("folder").mkdir()
-    if file == "locked":
-        with contextlib.suppress(PermissionError), open(file, "r+b"):
-            pytest.skip("root may write to all files")
+    if not ON_WINDOWS:
+        os.mkfifo("fifo")  # whose other end is not waited for
+        os.symlink("nowhere", "link")
+    before = os.listdir(".")
     assert_no_growth(refuse, 3)
-    path.with_name("locked").chmod(0o644)  # else Windows does not delete it
-    assert gone(name) and sorted(os.listdir(".")) == [FILE, "empty", "folder", "locked"]
-    assert [os.path.getsize(each) for each in ("empty", "locked")] == [0, 1] and path.read_bytes() == b"0123456789"
-
-
-@linux
-def test_create_over_a_fifo_or_a_link_that_leads_nowhere_raises_at_once(path):
-    os.mkfifo(path.with_name("fifo"))
-    with pytest.raises(OSError, match="this is not a file on a disk"):
-        NamedMap.create(None, 10, file=path.with_name("fifo"), access="r")
-    path.with_name("link").symlink_to("nowhere")
-    with pytest.raises(FileNotFoundError):
-        NamedMap.create(None, 10, file=path.with_name("link"))
-    assert not path.with_name("nowhere").exists()
-
-
-FULL = """
-import os, sys, namedmap
-os.chdir(sys.argv[1])
-with open("file", "wb") as file: file.write(b"0123456789")
-for given in "file", open("file", "r+b"), "new":
-    try: namedmap.NamedMap.create(sys.argv[2], 1 << 20, file=given)
-    except OSError as error: print(error.strerror, os.path.getsize("file"), os.listdir("."))
-"""
+    assert gone(name) and sorted(os.listdir(".")) == sorted(before)
+    assert os.path.getsize("empty") == 0 and path.read_bytes() == b"0123456789"
 
 
 @linux
 def test_create_over_a_file_on_a_full_disk_leaves_it_alone(name, tmp_path):
-    lines = in_namespace(f"mount -t tmpfs -o size=64k tmpfs '{tmp_path}'", FULL, str(tmp_path), name)
+    code = ("import os, sys, namedmap\n"
+            "os.chdir(sys.argv[1])\n"
+            "open('file', 'wb').write(b'0123456789')\n"
+            "for given in 'file', open('file', 'r+b'), 'new':\n"
+            "    try: namedmap.NamedMap.create(sys.argv[2], 1 << 20, file=given)\n"
+            "    except OSError as error: print(error.strerror, os.path.getsize('file'), os.listdir('.'))\n")
+    lines = in_namespace(f"mount -t tmpfs -o size=64k tmpfs '{tmp_path}'", code, str(tmp_path), name)
     assert lines == 3 * ["No space left on device 10 ['file']"]
 
 
+@windows
 @pytest.mark.parametrize("access", ["r", "rw"])
-def test_create_over_a_path_has_the_file_for_itself_on_windows(access, path, name):
+def test_create_over_a_path_has_the_file_for_itself(access, path, name):
     def refuse():
-        for named, size in ((None, None), (name + " 2", 5)) if ON_WINDOWS else ():
-            with pytest.raises(PermissionError, match="the file is open elsewhere") as caught:
-                NamedMap.create(named, size, file=path, access=access)
-            assert told(caught) == (32, str(path)) and "access=" not in str(caught.value)
+        with pytest.raises(PermissionError, match="the file is open elsewhere") as caught:
+            NamedMap.create(name + " 2", 5, file=path, access=access)
+        assert told(caught) == (32, str(path)) and "access=" not in str(caught.value)
 
-    with path.open("r+b") as file:
+    with path.open("r+b"):
         refuse()
-        with NamedMap.create(name, file=file if ON_WINDOWS else path, access=access) as m:
-            assert m[:] == b"0123456789"
-    m = NamedMap.create(name, file=path, access=access)
-    with pytest.raises(PermissionError) if ON_WINDOWS else contextlib.nullcontext():
-        path.open("rb").close()
-    refuse()
-    m.close()
-    path.open("r+b").close()
-    m = NamedMap.create(name, file=path, access=access)
-    del m  # forgotten
-    path.open("r+b").close()
+    with NamedMap.create(name, file=path, access=access):
+        refuse()
+        with pytest.raises(PermissionError):
+            path.open("rb").close()
 
 
 @windows
@@ -2400,49 +2235,21 @@ def test_create_over_a_file_that_another_program_has_open_for_a_moment_waits_for
         assert m[:] == b"0123456789" and len(calls) == 5
 
 
-RACER = """
-import sys, namedmap
-done = 0
-while done < 60:
-    try:
-        with namedmap.NamedMap.create(sys.argv[1], 4096, file=sys.argv[2], exist_ok=True): done += 1
-    except PermissionError as error:  # the others had it at each attempt
-        if getattr(error, "winerror", None) != namedmap.ERROR_SHARING_VIOLATION: raise
-"""
-
-
-def test_create_over_the_same_file_in_processes_at_once_succeeds_in_all(name, path, python):
-    racers = [python(RACER, name, str(path.with_name("new"))) for _ in range(3)]
-    assert [racer.end() for racer in racers] == [(0, [], "")] * 3
-
-
 def test_create_over_a_file_looks_at_the_name_first(path, name):
     missing = path.parent / "missing"
     with NamedMap.create(name, PAGE) as memory:
         memory[:5] = b"there"
-        for file in (path, missing):
+        for file in path, missing:
             with pytest.raises(FileExistsError):
                 NamedMap.create(name, 2 * PAGE, file=file)
-            with NamedMap.create(name, 10, file=file, exist_ok=True) as m:
-                assert (m.created, m.size, m[:5]) == (False, 10, b"there")
-            with NamedMap.create(name, file=file, exist_ok=True, access="r") as m:
-                assert (m.created, m.access, m.size) == (False, "r", PAGE)
+            for size, access in (10, "rw"), (None, "r"):
+                with NamedMap.create(name, size, file=file, exist_ok=True, access=access) as m:
+                    assert (m.created, m.access, m.size, m[:5]) == (False, access, size or PAGE, b"there")
             with pytest.raises(ValueError, match=f"has {PAGE} bytes, and {2 * PAGE} were asked for"):
                 NamedMap.create(name, 2 * PAGE, file=file, exist_ok=True)
     with Event.create(name), pytest.raises(OSError, match="this is the name of an event"):
         NamedMap.create(name, file=missing)
     assert path.read_bytes() == b"0123456789" and not missing.exists()
-
-
-@windows
-def test_create_over_a_file_looks_at_a_name_with_a_descriptor_first(path, name, secured_mapping):
-    secured_mapping("D:(A;;0x0005;;;WD)")
-    for error, exist_ok in (FileExistsError, False), (PermissionError, True):
-        with pytest.raises(error):
-            NamedMap.create(name, 5000, file=path, exist_ok=exist_ok)
-    with NamedMap.create(name, file=path, exist_ok=True, access="r") as m:
-        assert not m.created
-    assert path.read_bytes() == b"0123456789"
 
 
 def test_create_over_a_file_that_another_process_has_just_made_opens_it(path, fault):
@@ -2453,110 +2260,72 @@ def test_create_over_a_file_that_another_process_has_just_made_opens_it(path, fa
     assert [is_new for _, _, is_new in calls] == [False, True, False] and new.read_bytes() == b"0123456789"
 
 
-def test_create_over_a_file_closes_it_if_another_process_has_just_made_the_memory(name, path, fault):
-    others = []
-    fault("open_file", before=lambda: others.append(NamedMap.create(name, 10)))
-    with NamedMap.create(name, 10, file=path, exist_ok=True) as m:
-        assert not m.created
-        path.open("r+b").close()
-    others[0].close()
-    with pytest.raises(FileExistsError) as caught:
-        NamedMap.create(name, 10, file=path)
-    assert told(caught) == (183, name)
-    others[1].close()
-    path.open("r+b").close()
-
-
-@linux
 @pytest.mark.parametrize("exist_ok", [False, True])
-def test_create_over_a_file_that_another_process_has_just_mapped_leaves_it(exist_ok, name, path, fault):
+@pytest.mark.parametrize("is_mapped", [False, pytest.param(True, marks=linux)])  # Windows opens no file twice
+def test_create_over_a_file_leaves_it_to_memory_that_was_just_made(is_mapped, exist_ok, name, path, fault):
+    def make():
+        others.append(NamedMap.create(name, 20000, file=file if is_mapped else None))
+
     for file in path, path.with_name("new"):
         others = []
-        fault("create_file_mapping", times=1, before=lambda: others.append(NamedMap.create(name, 20000, file=file)))
-        with contextlib.suppress(FileExistsError):
+        fault("create_file_mapping", times=1, before=make)
+        with contextlib.nullcontext() if exist_ok else pytest.raises(FileExistsError) as caught:
             NamedMap.create(name, 20000, file=file, exist_ok=exist_ok).close()
-        assert file.stat().st_size == 20000 and others[0][19999] == 0
+        assert exist_ok or told(caught) == (183, name)
+        if is_mapped:
+            assert file.stat().st_size == 20000 and others[0][19999] == 0
+        file.open("r+b").close()
         others[0].close()
 
 
-@pytest.mark.parametrize("opened", [False, True], ids=["path", "open file"])
-@pytest.mark.parametrize("size, grown, added, left", [
-    (5000, 0, b"", 10), (5000, 4990, b"", 10), (None, 0, b"added", 15), (5, 0, b"added", 15), (20, 0, b"added", 15),
-    (5000, 4990, b"added", 5005)])
-def test_create_over_a_file_that_fails_takes_back_only_its_own_growth(opened, size, grown, added, left, name, path,
-                                                                      fault):
-    def grow():  # as the system, before it refuses the name, and other programs meanwhile
-        os.lseek(calls[-1][5].value, 10, os.SEEK_SET)
-        os.write(calls[-1][5].value, bytes(grown) + added)
+@pytest.mark.parametrize("is_new, size, written, left", [  # written: None for another file; left: None for no file
+    (False, 50, b"", DIGITS), (False, 50, bytes(40), DIGITS),
+    *[(False, size, added, DIGITS + added) for size, added in (
+        (None, b"added"), (5, b"added"), (20, b"added"), (50, bytes(40) + b"added"))],
+    (True, 10, b"", None), (True, 10, bytes(10), None), (True, 10, b"added", b"added"),
+    (True, 10, DIGITS + b"added", DIGITS + b"added"), pytest.param(True, 10, None, DIGITS, marks=linux)])
+def test_create_over_a_file_that_fails_takes_back_only_its_own_changes(is_new, size, written, left, name, path, fault,
+                                                                       monkeypatch):
+    def meddle():  # as the system, before it refuses the name, and other programs meanwhile
+        if written is None:
+            path.unlink()
+            path.write_bytes(DIGITS)
+        else:
+            os.lseek(calls[-1][5].value, 0, os.SEEK_END)
+            os.write(calls[-1][5].value, written)
+        os.chdir(other.parent)
 
-    calls = fault("create_file_mapping", before=grow, code=8)
-    with path.open("r+b") as file:
-        opened or file.close()
-        with pytest.raises(OSError, match="injected") as caught:
-            NamedMap.create(name, size, file=file if opened else path)
-    assert told(caught) == (8, str(path)) and path.read_bytes() == (b"0123456789" + bytes(grown) + added)[:left]
-
-
-@pytest.mark.parametrize("found", [b"", bytes(10), b"added", bytes(10) + b"added"])
-def test_create_over_a_new_file_that_fails_deletes_it_unless_others_have_written(found, name, path, fault, monkeypatch):
-    def meddle():
-        os.write(calls[-1][5].value, found)
-        os.chdir(str(path.parent / "other"))
-
-    path.with_name("other").mkdir()
-    (path.parent / "other" / "new").write_bytes(b"another file")
+    other = path.with_name("other") / FILE
+    other.parent.mkdir()
+    other.write_bytes(b"another file")
+    if is_new:
+        path.unlink()
     monkeypatch.chdir(path.parent)
     calls = fault("create_file_mapping", before=meddle, code=8)
     with pytest.raises(OSError, match="injected") as caught:
-        NamedMap.create(name, 10, file="new")
-    assert caught.value.filename == "new" and (path.parent / "other" / "new").read_bytes() == b"another file"
-    assert path.with_name("new").read_bytes() == found if b"added" in found else not path.with_name("new").exists()
+        NamedMap.create(name, size, file=FILE)
+    assert told(caught) == (8, FILE) and other.read_bytes() == b"another file"
+    assert (path.read_bytes() if path.exists() else None) == left
 
 
-@linux
-def test_create_over_a_new_file_that_fails_deletes_no_file_that_has_replaced_it(name, path, fault):
-    fault("create_file_mapping", before=lambda: path.replace(path.with_name("new")), code=8)
-    with pytest.raises(OSError, match="injected"):
-        NamedMap.create(name, 10, file=path.with_name("new"))
-    assert path.with_name("new").read_bytes() == b"0123456789"
-
-
-@pytest.mark.parametrize("access, code, hint", [
-    ("rw", 5, '; opening it for reading with access="r" may be allowed'), ("r", 5, ""), ("c", 5, ""), ("rw", 8, ""),
-    ("rw", 2, '; a file is made if a size is given, with access="rw"')])
-def test_create_over_a_file_that_cannot_be_opened_says_what_would_help(access, code, hint, path, fault):
-    fault("open_file", code=code)
-    with pytest.raises(OSError) as caught:
-        NamedMap.create(None, file=path, access=access)
-    assert told(caught)[0] == code and caught.value.strerror == "injected" + hint
-
-
-@pytest.mark.parametrize("use", FIRST_USES)
-def test_first_use_of_memory_that_cannot_be_mapped_raises_that_and_leaks_nothing(use, name, fault):
-    def refuse():
-        for code in 5, 8:
-            calls = fault("map_view", code=code)
-            with NamedMap.create(name, 100) as m:
-                for _ in range(2):
-                    with pytest.raises(OSError, match="injected") as caught:
-                        use(m)
-                    assert told(caught) == (code, name)
-            assert gone(name) and len(calls) == 2
-
-    assert_no_growth(refuse, 3)
+def test_create_over_a_file_that_is_denied_says_what_would_help(path, fault):
+    fault("open_file", code=5)
+    for access, hint in ("rw", '; opening it for reading with access="r" may be allowed'), ("r", ""):
+        with pytest.raises(PermissionError) as caught:
+            NamedMap.create(None, file=path, access=access)
+        assert caught.value.strerror == "injected" + hint
 
 
 @linux
 def test_first_use_of_what_the_system_cannot_map_raises_its_errno(name):
-    huge = f"/dev/shm/namedmap test {os.getpid()}"
-    try:
-        with open(huge, "w+b") as file, NamedMap.create(name, file=file.truncate(2 ** 62) and file, access="r") as m:
+    with open(f"/dev/shm/namedmap test {os.getpid()}", "w+b") as file:
+        os.unlink(file.name)
+        file.truncate(2 ** 62)
+        with NamedMap.create(name, file=file, access="r") as m:
             with pytest.raises(OSError, match=r"map parts of a large object with view\(\)") as caught:
                 m.read(1)
             assert (caught.value.errno, caught.value.filename) == (errno.ENOMEM, name)
             assert m.view(2 ** 61, 10)[:] == bytes(10)
-    finally:
-        os.unlink(huge)
     device = "/sys/kernel/mm/transparent_hugepage/enabled"  # a file that cannot be mapped
     if os.path.exists(device):
         with NamedMap.create(name, 1, file=device, access="r") as m, pytest.raises(OSError) as caught:
@@ -2564,56 +2333,46 @@ def test_first_use_of_what_the_system_cannot_map_raises_its_errno(name):
         assert (caught.value.errno, caught.value.filename) == (errno.ENODEV, name)
 
 
-@pytest.mark.parametrize("method", ["flush_view", "fsync"])
-def test_flush_that_fails_blames_the_file_and_keeps_nothing(method, name, path, fault, monkeypatch):
-    def fsync(_):
-        raise OSError(errno.EIO, "bad disk")
-
+def test_flush_that_cannot_sync_the_file_blames_it_and_keeps_nothing(name, path, monkeypatch):
     def refuse():
         with NamedMap.create(name, file=path) as m, m.view(3) as view:
             for each in m, view:
-                with pytest.raises(OSError, match="bad disk" if method == "fsync" else "injected") as caught:
+                with pytest.raises(OSError) as caught:
                     each.flush()
-                assert caught.value.filename == str(path)
+                assert (caught.value.errno, caught.value.filename) == (errno.EBADF, str(path))
         assert gone(name)
         path.open("r+b").close()
 
-    if method == "fsync":
-        monkeypatch.setattr(os, "fsync", fsync)
-    else:
-        fault("flush_view", code=8)
+    monkeypatch.setattr(os, "fsync", lambda _: os.close(-1))  # an error
     assert_no_growth(refuse, 3)
 
 
-@pytest.mark.parametrize("opened", [False, True], ids=["path", "open file"])
-def test_flush_hands_over_its_pages_and_then_syncs_the_file(opened, path, name, fault, monkeypatch):
+def test_flush_hands_over_its_pages_and_then_syncs_the_file(path, name, fault, monkeypatch):
     done, fsync, size, found = [], os.fsync, 50 * PAGE + 1, path.stat()
     views = fault("flush_view", after=lambda: done.append(views[-1]))
     monkeypatch.setattr(os, "fsync", lambda file: done.append(os.fstat(file)) or fsync(file))
 
-    def synced(memory, *part):
+    def synced(memory, offset=0, length=None):
         """Flush, which has to hand over the pages from the first to the last byte; return which files it has synced."""
-        offset, length = part if len(part) == 2 else (*part, memory.size - sum(part)) if part else (0, memory.size)
         done.clear()
-        memory.flush(*part)
+        memory.flush(offset, length)
         begin, count = done.pop(0)
+        end = memory.size if length is None else offset + length
         assert [begin // PAGE, (begin + count - 1) // PAGE] == [
-            (memory.address + offset) // PAGE, (memory.address + offset + length - 1) // PAGE]
+            (memory.address + offset) // PAGE, (memory.address + end - 1) // PAGE]
         return [os.path.samestat(found, each) for each in done]
 
-    with path.open("r+b") as file:
-        opened or file.close()
-        with NamedMap.create(name, size, file=file if opened else path) as m, NamedMap.open(name) as other:
-            m[size - 1] = m[0] = 65
-            for part in (), (PAGE - 1, 2), (5 * PAGE,), (PAGE, PAGE), (size - 1,):
-                assert synced(m, *part) == [True] and synced(other, *part) == []  # which has no file
-            view, reader, private = m.view(3 * PAGE - 7, 2 * PAGE), m.view(access="r"), m.view(access="c")
-            assert synced(view, 10) == synced(view, 7, PAGE) == synced(reader) == synced(private) == [True]
-            done.clear()
-            m.flush(size)  # nothing, which FlushViewOfFile would take for everything
-            assert [os.path.samestat(found, each) for each in done] == [True]
-        assert synced(view) == []  # its map is closed
-        del view, reader, private
+    with NamedMap.create(name, size, file=path) as m, NamedMap.open(name) as other:
+        m[size - 1] = m[0] = 65
+        for part in (), (PAGE - 1, 2), (5 * PAGE,), (PAGE, PAGE), (size - 1,):
+            assert synced(m, *part) == [True] and synced(other, *part) == []  # which has no file
+        view, reader, private = m.view(3 * PAGE - 7, 2 * PAGE), m.view(access="r"), m.view(access="c")
+        assert synced(view, 10) == synced(view, 7, PAGE) == synced(reader) == synced(private) == [True]
+        done.clear()
+        m.flush(size)  # nothing, which FlushViewOfFile would take for everything
+        assert [os.path.samestat(found, each) for each in done] == [True]
+    assert synced(view) == []  # its map is closed
+    del view, reader, private
     for arguments in {"file": path, "access": "r"}, {"file": path, "access": "c"}, {"size": 100}:
         with NamedMap.create(name, **arguments) as m:
             assert synced(m) == []
