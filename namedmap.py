@@ -763,15 +763,13 @@ class _Windows:
     def unmap_view(self, base: int, size: int, unmap: Any = _win.UnmapViewOfFile) -> None:
         unmap(base)
 
-    def flush_view(self, base: int, size: int) -> None:
-        # The error means that the system is writing these pages itself, and has locked them.
-        _retried(ERROR_LOCK_VIOLATION, _win.FlushViewOfFile, base, size)
+    flush_view = _win.FlushViewOfFile
 
     def open_file(self, path: str, access: str, new: bool) -> int:
         """A descriptor of a file that no other program can open meanwhile."""
         handle = _win.CreateFileW(path, _FILE_RIGHTS[access], 0, None, CREATE_NEW if new else OPEN_EXISTING, 0, None)
         try:
-            return int(_msvcrt.open_osfhandle(handle, _winos.O_BINARY | _winos.O_NOINHERIT))
+            return int(_msvcrt.open_osfhandle(handle, _winos.O_NOINHERIT))
         except BaseException:
             self.close_handle(handle)
             raise
@@ -2053,7 +2051,8 @@ class _Memory(_Closable):
             offset, size = self._range(offset, size)
             owned = whole and whole._owned  # None if the map was closed
             if size:  # 0 would be all of it
-                _layer.flush_view(ctypes.addressof(array) + offset, size)
+                # The error means that the system is writing these pages itself, and has locked them.
+                _retried(ERROR_LOCK_VIOLATION, _layer.flush_view, ctypes.addressof(array) + offset, size)
             if owned and owned.file and whole._access == "rw":
                 os.fsync(owned.file.value)
         except OSError as error:

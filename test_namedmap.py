@@ -260,6 +260,7 @@ if ON_WINDOWS:
         ("GetCurrentProcess", HANDLE),
         ("GetHandleInformation", BOOL, HANDLE, LPVOID),
         ("GetProcessHandleCount", BOOL, HANDLE, LPVOID),
+        ("K32GetProcessMemoryInfo", BOOL, HANDLE, LPVOID, DWORD),
         ("VirtualQuery", ctypes.c_size_t, LPVOID, LPVOID, ctypes.c_size_t),
     ):
         getattr(kernel32, function).restype, getattr(kernel32, function).argtypes = restype, argtypes
@@ -1150,6 +1151,46 @@ def test_inheritable_is_what_was_asked_for(kind, name, tmp_path):
                           kind.create(name, exist_ok=True, inheritable=not wanted, **arguments)):
                 assert os.get_handle_inheritable(other.handle) != wanted
                 other.close()
+
+
+@windows
+@pytest.mark.parametrize("kind, use", [(MEMORY, NamedMap.read), (MUTEX, Mutex.release), (EVENT, Event.set),
+                                       (EVENT, Event.wait), (SEMAPHORE, Semaphore.release)])
+def test_use_of_a_handle_that_something_else_closed_says_so(kind, use, name):
+    with contextlib.closing(kind.create(name)) as thing:
+        if kind is MUTEX:
+            thing.acquire()
+        kernel32.CloseHandle(thing.handle)
+        with pytest.raises(OSError, match="closed by something other than this object") as caught:
+            use(thing)
+        assert told(caught) == (6, name)
+
+
+@windows
+def test_create_frees_the_security_descriptor_that_it_made():
+    def memory_in_use():
+        counters = (ctypes.c_size_t * (9 if sys.maxsize > 2 ** 32 else 10))()  # PROCESS_MEMORY_COUNTERS
+        size = ctypes.sizeof(counters)
+        assert kernel32.K32GetProcessMemoryInfo(kernel32.GetCurrentProcess(), ctypes.byref(counters), size)
+        return counters[-2]  # PagefileUsage
+
+    def work():
+        for _ in range(100):
+            Event.create(sddl="D:" + 2000 * "(A;;GA;;;WD)").close()  # 40,000 bytes
+
+    work()
+    before = memory_in_use()
+    work()
+    assert memory_in_use() < before + 2000000
+
+
+@windows
+def test_memory_that_was_made_read_only_is_opened_for_writing_but_not_mapped(name, path, capsys):
+    with NamedMap.create(name, file=path, access="r"), NamedMap.open(name) as m:
+        with pytest.raises(PermissionError, match='created read-only; .*access="r"') as caught:
+            m.read()
+        assert caught.value.filename == name
+        assert "\naccess: r\n" in run(capsys, "info", name)[1]
 
 
 # ---------------------------------------------------------------- Linux: processes that are killed
@@ -2396,6 +2437,32 @@ def test_flush_writes_its_pages_to_the_disk(path, name):
         assert is_dirty()
         m.flush(PAGE - 1, 2)
         assert not is_dirty()
+
+
+def test_flush_that_goes_beyond_the_view_is_refused_by_the_system(path):
+    with NamedMap.create(None, file=path) as m:
+        namedmap._layer.flush_view(m.address, m.size)
+        with pytest.raises(OSError):
+            namedmap._layer.flush_view(m.address, 2 ** 30)
+
+
+@pytest.mark.parametrize("access", ["r", "c"])
+def test_create_over_a_file_that_may_only_be_read(access, name, path):
+    path.chmod(0o444)
+    with NamedMap.create(name, file=path, access=access) as m:
+        assert m[:] == b"0123456789"
+    path.chmod(0o666)
+
+
+@windows
+def test_flush_of_pages_that_the_system_is_just_writing_is_tried_again(path, fault):
+    with NamedMap.create(None, file=path) as m:
+        calls = fault("flush_view", code=namedmap.ERROR_LOCK_VIOLATION, times=3)
+        m.flush()
+        assert len(calls) == 4
+        fault("flush_view", code=namedmap.ERROR_LOCK_VIOLATION)
+        with pytest.raises(OSError, match="injected"):
+            m.flush()
 
 
 # ---------------------------------------------------------------- mutexes, events and semaphores
