@@ -1391,12 +1391,12 @@ if sys.platform == "linux":
                 handle.file = _OwnedFile(self.open_file(path, access, new=False))
                 found = os.fstat(handle.file.value)
             except PermissionError:
-                raise _os_error(ERROR_ACCESS_DENIED, f"access to the file {path!r} behind it is denied") from None
+                raise _os_error(ERROR_ACCESS_DENIED, "access to the file behind the memory is denied", path) from None
             except OSError as error:
                 if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO):
                     raise
             if found is None or (found.st_dev, found.st_ino) != (handle.header.device, handle.header.inode):
-                raise FileNotFoundError(errno.ENOENT, f"the file {path!r} behind it was renamed or deleted")
+                raise FileNotFoundError(errno.ENOENT, "the file behind the memory was renamed or deleted", path)
 
         def open_file_mapping(self, name: str, access: str, inheritable: bool) -> int:
             self.security_attributes(None, inheritable)
@@ -1618,8 +1618,8 @@ def _opened(call: Callable[..., int], name: str, *arguments: Any, timeout: float
         try:
             return call(name, *arguments)
         except FileNotFoundError as error:
-            if error.strerror != _NAME_CAUSES[ERROR_FILE_NOT_FOUND]:
-                raise  # something else is missing, such as the file behind memory
+            if error.filename != name:
+                raise  # the file behind the memory is missing
             left = end - time.monotonic()
             if left <= 0:
                 scope, _, rest = name.rpartition("\\")

@@ -1725,8 +1725,9 @@ def test_memory_over_a_file_that_is_elsewhere_or_has_shrunk_is_refused(name, pat
         path.rename(elsewhere)
         for replace in (lambda: None, lambda: path.write_bytes(b"0123456789")):
             replace()
-            with pytest.raises(FileNotFoundError, match="behind it was renamed or deleted"):
-                NamedMap.open(name)
+            with pytest.raises(FileNotFoundError, match="behind the memory was renamed or deleted") as caught:
+                NamedMap.open(name, timeout=60)
+            assert caught.value.filename == str(path)
         elsewhere.write_bytes(b"A")
         with pytest.raises(OSError, match="has become smaller"):
             unmapped[0]
