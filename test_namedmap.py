@@ -747,29 +747,25 @@ def test_finalizer_in_a_cycle_can_still_read(name):
     assert gone(name) and mapped_regions() == regions and seen == [(42, 42, 42, 42)]
 
 
-@pytest.mark.parametrize("kind, method, call", [
-    (MEMORY, "flush_view", lambda m: m.flush()), (MEMORY, "map_view", lambda m: m.view().read(1)),
-    (EVENT, "query_event", Event.is_set), (SEMAPHORE, "release_semaphore", lambda s: s.release())])
-def test_close_during_a_call_lets_it_finish(kind, method, call, name, fault):
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("kind, method, call, error", [
+    (MEMORY, "flush_view", lambda m: m.flush(), None), (MEMORY, "map_view", lambda m: m.view().read(1), None),
+    (MEMORY, "map_view", lambda m: m.read(1), ValueError), (EVENT, "query_event", Event.is_set, None),
+    (SEMAPHORE, "release_semaphore", Semaphore.release, None)])
+def test_close_during_a_call_lets_it_finish(kind, method, call, error, moment, name, fault):
     def close():
         in_thread(thing.close)
         assert thing.closed and not given_back
 
-    thing = kind.create(name)
+    regions, thing = mapped_regions(), kind.create(name)
     given_back = fault("unmap_view" if method == "flush_view" else "close_handle")
-    fault(method, before=close)
-    call(thing)
-    assert len(given_back) == 1 and gone(name)
-
-
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_close_while_the_memory_is_just_mapped_raises_value_error(moment, name, fault):
-    m, regions = NamedMap.create(name, 10), mapped_regions()
-    calls = fault("map_view", **{moment: lambda: in_thread(m.close)})
-    for _ in range(2):
-        with pytest.raises(ValueError, match="is closed"):
-            m.read(1)
-    assert len(calls) == 1 and mapped_regions() == regions and gone(name)
+    calls = fault(method, **{moment: close})
+    with pytest.raises(error, match="is closed") if error else contextlib.nullcontext():
+        call(thing)
+    assert len(given_back) == len(calls) == 1 and gone(name)
+    given_back.clear()  # both keep a handle
+    calls.clear()
+    assert mapped_regions() == regions
 
 
 def test_use_after_close_raises_value_error(memory):
@@ -996,10 +992,8 @@ def test_memory_has_the_access_that_the_descriptor_grants(rights, allowed, name,
     with pytest.raises(FileExistsError) as caught:
         NamedMap.create(name, 100)
     assert told(caught) == (183, name)
-    for access in "rw", "r", "c", "exist_ok":
-        get = NamedMap.open
-        if access == "exist_ok":
-            get, access = lambda name, access: NamedMap.create(name, 4096, exist_ok=True), "rw"
+    ways = [(access, NamedMap.open) for access in ("rw", "r", "c")]
+    for access, get in [*ways, ("rw", lambda name, access: NamedMap.create(name, 4096, exist_ok=True))]:
         if access in allowed.split():
             regions = mapped_regions()
             with get(name, access=access) as m:
@@ -1094,14 +1088,15 @@ def test_from_handle_and_duplicate_refuse_what_does_not_belong_to_them(kind, nam
 @pytest.mark.parametrize("rights, access", [(2, "rw"), (4, "r"), (6, "rw"), (5, "r"), (1, None)])
 def test_from_handle_of_memory_finds_its_access_or_leaves_it_open(rights, access, memory):
     memory[0], handle = 7, duplicated(memory.handle, rights)
-    for size, text in (0, "a size must be"), (5000, "the memory has 4096 bytes, and 5000 were asked for"):
-        with pytest.raises(ValueError if access or not size else PermissionError, match=text if access else ""):
-            NamedMap.from_handle(handle, size)
+    with pytest.raises(ValueError, match="a size must be"):
+        NamedMap.from_handle(handle, 0)
     if access is None:
         with pytest.raises(PermissionError, match="handle 0x[0-9a-f]+ does not allow reading the memory"):
             NamedMap.from_handle(handle)
         assert kernel32.CloseHandle(handle)
         return
+    with pytest.raises(ValueError, match="the memory has 4096 bytes, and 5000 were asked for"):
+        NamedMap.from_handle(handle, 5000)
     with NamedMap.from_handle(handle, 50) as m:
         assert (m.size, m.access, m[0]) == (50, access, 7)
         with contextlib.nullcontext() if access == "rw" else pytest.raises(TypeError):
@@ -1114,8 +1109,7 @@ def give_memory(start):
     code = ("import os, namedmap\n"
             "m = namedmap.NamedMap.from_handle(int(input(f'{os.getpid()}\\n')))\n"
             "print(m.size, m.access, m.name, m.created, m[0], flush=True)\n"
-            "input()\n"
-            "if m.access == 'rw': m[0] = 8\n")
+            "if not input() and m.access == 'rw': m[0] = 8\n")
 
     def give_memory(python, m):
         process = start(python, "-c", code)
@@ -1193,16 +1187,11 @@ def is_stopped(pid):
     return os.WIFSTOPPED(os.waitpid(pid, os.WUNTRACED)[1])
 
 
-# What no object that is made later may show, and whether an object is as it was made.
+# What uses an object up, and whether it is as it was made.
 USE_UP = {MEMORY: lambda m: m.write(b"x" * 100), MUTEX: Mutex.acquire, EVENT: Event.set, SEMAPHORE: Semaphore.acquire}
-
-
-def is_fresh(kind, thing):
-    if kind in (MEMORY, EVENT):
-        return not (any(thing) if kind is MEMORY else thing.is_set())
-    assert thing.acquire(timeout=5)
-    thing.release()
-    return not (kind is MUTEX and thing.abandoned)
+IS_FRESH = {MEMORY: lambda m: not any(m), EVENT: lambda event: not event.is_set(),
+            MUTEX: lambda mutex: mutex.acquire(timeout=5) and [mutex.abandoned, mutex.release()] == [False, None],
+            SEMAPHORE: lambda semaphore: semaphore.acquire(timeout=5) and semaphore.release() == 0}
 
 
 @linux
@@ -1247,10 +1236,10 @@ def test_kill_before_any_system_call_leaves_nothing(kind, tmpfile_error, name, m
                 assert not status or os.WIFSTOPPED(status) and end_of(child, signal.SIGKILL) == -signal.SIGKILL
                 if keeps:
                     assert not gone(name), number
-                    assert is_fresh(kind, kept) or kind is MUTEX and is_fresh(kind, kept), number
+                    assert IS_FRESH[kind](kept) or kind is MUTEX and IS_FRESH[kind](kept), number
             assert gone(name)
             with contextlib.closing(kind.create(name)) as again:
-                assert again.created and is_fresh(kind, again), (keeps, number)
+                assert again.created and IS_FRESH[kind](again), (keeps, number)
             assert not os.path.exists(file_of(name)), (keeps, number)
         assert number > 20 and not left[-1]
     assert capfd.readouterr() == ("", "") and any(left) == bool(tmpfile_error)
@@ -1289,22 +1278,16 @@ def test_process_that_is_stopped_in_a_call_holds_no_other_up_and_finds_what_ther
     assert gone(name)
 
 
-REMOVING = """
-import os, sys
-os.unlink = lambda path: (print("unlink", flush=True), sys.stdin.readline(), 1 / 0)
-import namedmap
-try:
-    namedmap.NamedMap.open(sys.argv[1])
-except ZeroDivisionError as error:  # which keeps all that its traceback refers to
-    print(error, flush=True)
-    sys.stdin.readline()
-"""
-
-
 @linux
 def test_create_waits_a_second_for_a_process_that_fails_to_remove_the_name(name, python):
+    code = ("import os, sys\n"
+            "os.unlink = lambda path: (print('unlink', flush=True), sys.stdin.readline(), 1 / 0)\n"
+            "import namedmap\n"
+            "try: namedmap.NamedMap.open(sys.argv[1])\n"
+            "except ZeroDivisionError as error:\n"  # which keeps all that its traceback refers to
+            "    print(error, flush=True), sys.stdin.readline()\n")
     assert end_of(forked(lambda: [NamedMap.create(name, 100), os._exit(7)])) == 7  # which leaves its file
-    process, begin = python(REMOVING, name), time.monotonic()
+    process, begin = python(code, name), time.monotonic()
     assert process.line() == "unlink"
     with pytest.raises(FileNotFoundError, match="nothing has this name now"):
         NamedMap.open(name)
@@ -1339,24 +1322,19 @@ def test_forked_child_keeps_a_name_until_it_closes_or_ends(kind, name):
     assert end_of(children[0], signal.SIGCONT) == 0 and not (borrowed and borrowed[0])
 
 
-FORKING = """
-import os, sys
-made = []  # in the middle of a fork, as another thread can
-os.register_at_fork(before=lambda: made.extend(["hashlib" in sys.modules, namedmap.NamedMap.create(sys.argv[1], 10)]))
-import namedmap
-if not os.fork():
-    sys.stdin.readline()
-    os._exit(0)
-made[1].close()
-print(made[0], flush=True)
-os.wait()
-"""
-
-
 @linux
 def test_fork_shares_what_is_made_meanwhile_and_finds_all_modules_imported(name, python):
     """A child that is forked in the middle of an import by another thread could never finish it."""
-    process = python(FORKING, name)
+    code = ("import os, sys\n"
+            "made = []\n"
+            "os.register_at_fork(before=lambda: made.extend(\n"  # in the middle of a fork, as another thread can
+            "    ['hashlib' in sys.modules, namedmap.NamedMap.create(sys.argv[1], 10)]))\n"
+            "import namedmap\n"
+            "if not os.fork(): os._exit(len(sys.stdin.readline()) - 1)\n"
+            "made[1].close()\n"
+            "print(made[0], flush=True)\n"
+            "os.wait()\n")
+    process = python(code, name)
     assert process.line() == "True" and not gone(name)
     process.enter()
     assert process.end() == (0, [], "") and gone(name)
@@ -1519,21 +1497,17 @@ def test_create_of_more_than_dev_shm_can_hold_takes_none_from_others(name, monke
     assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, name) and gone(name)
 
 
-OLD_LIBRARY = """
-import ctypes, threading, time
-ctypes.CDLL.__getattr__ = lambda library, name, real=ctypes.CDLL.__getattr__: (
-    real(library, "what has no such name" if name == "sem_clockwait" else name))
-import namedmap
-semaphore, begin = namedmap.Semaphore.create(None, 0), time.process_time()
-print(semaphore.acquire(timeout=0.5), time.process_time() - begin < 0.1)
-threading.Timer(0.1, semaphore.release).start()
-print(semaphore.acquire(timeout=9))
-"""
-
-
 @linux
 def test_acquire_with_an_old_c_library_waits_by_the_clock_it_has(python):
-    assert python(OLD_LIBRARY).end() == (0, ["False True", "True"], "")
+    code = ("import ctypes, threading, time\n"
+            "ctypes.CDLL.__getattr__ = lambda library, name, real=ctypes.CDLL.__getattr__: (\n"
+            "    real(library, 'what has no such name' if name == 'sem_clockwait' else name))\n"
+            "import namedmap\n"
+            "semaphore, begin = namedmap.Semaphore.create(None, 0), time.process_time()\n"
+            "print(semaphore.acquire(timeout=0.5), time.process_time() - begin < 0.1)\n"
+            "threading.Timer(0.1, semaphore.release).start()\n"
+            "print(semaphore.acquire(timeout=9))\n")
+    assert python(code).end() == (0, ["False True", "True"], "")
 
 
 @linux
@@ -1606,8 +1580,7 @@ def test_signal_at_a_random_moment_leaves_no_descriptor_and_no_name(kind, name, 
         things = []
         with contextlib.suppress(Interrupt):
             signals(random.uniform(1e-6, 4e-4))
-            things.append(kind.create(name))
-            things.append(kind.open(name))
+            things += kind.create(name), kind.open(name)
             things[1].close()
             things[0].close()
             time.sleep(0.001)
