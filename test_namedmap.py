@@ -921,7 +921,7 @@ def test_error_or_interrupt_anywhere_leaves_nothing(use, method, code, blamed, m
     def refuse():
         with pytest.raises(OSError) as caught:
             use(name, str(path))
-        assert caught.value.__traceback__ and gone(name)  # although the exception lives
+        assert caught.value.__traceback__ and all(map(gone, names))  # although the exception lives
         os.rename(path, path)  # which Windows refuses while it is open
         assert told(caught) == (code, {"": None, "path": str(path)}.get(blamed, blamed.replace("name", name, 1)))
 
@@ -942,9 +942,9 @@ def test_error_or_interrupt_anywhere_leaves_nothing(use, method, code, blamed, m
         monkeypatch.undo()
         assert calls
         calls.clear()  # which keeps handles
-        assert gone(name) and gone(name + "e") and gone(name + "s")
-        assert list(path.parent.iterdir()) == [path] and path.stat().st_size == 10
+        assert all(map(gone, names)) and list(path.parent.iterdir()) == [path] and path.stat().st_size == 10
 
+    names = [name, name + "e", name + "s"]
     assert_no_growth(work, 6)
 
 
@@ -1252,27 +1252,30 @@ def test_close_of_the_last_two_holders_at_once_removes_the_file(name):
         assert not os.path.exists(file_of(name))
 
 
-def create_or_open(name):
-    return NamedMap.create(name, 10, exist_ok=True)
-
-
 @linux
-@pytest.mark.parametrize("call, at", [
-    (NamedMap.open, "open"), (NamedMap.open, "pread"), (create_or_open, "open"), (create_or_open, "pwrite"),
-    (create_or_open, "link")])
-def test_process_that_is_stopped_in_a_call_holds_no_other_up_and_finds_what_there_is_later(call, at, name):
+@pytest.mark.parametrize("opens, at", [
+    (True, "open"), (True, "pread"), (False, "open"), (False, "pwrite"), (False, "link")])
+def test_process_that_is_stopped_in_a_call_holds_no_other_up_and_finds_what_there_is_later(opens, at, name):
+    def create():
+        return NamedMap.create(name, 10, exist_ok=True)
+
     def stop_after(*arguments, real=getattr(os, at), **named):
         result = real(*arguments, **named)
         setattr(os, at, real)
         stop()
         return result
 
-    child = forked(lambda: (stop(), setattr(os, at, stop_after), call(name).write(b"x")))
+    def work():
+        stop()
+        setattr(os, at, stop_after)
+        (NamedMap.open(name) if opens else create()).write(b"x")
+
+    child = forked(work)
     assert is_stopped(child)
-    with NamedMap.create(name, 10) if call == NamedMap.open else contextlib.nullcontext():
+    with create() if opens else contextlib.nullcontext():
         os.kill(child, signal.SIGCONT)
         assert is_stopped(child)
-    with create_or_open(name) as m:
+    with create() as m:
         assert m.created is (at != "link")
         assert end_of(child, signal.SIGCONT) == 0 and m[0] == ord("x")
     assert gone(name)
@@ -1562,15 +1565,15 @@ def test_create_removes_what_killed_processes_left_and_nothing_else(junk, last, 
 @every_kind
 def test_open_of_another_version_or_width_is_refused_unless_it_is_memory_of_another_width(kind, name):
     with contextlib.closing(kind.create(name)), open(file_of(name), "r+b") as file:
-        with mmap.mmap(file.fileno(), 100) as page:
-            page[7] ^= 1  # the last one of the magic number
-            with pytest.raises(OSError, match="of another version of this module") as caught:
-                kind.open(name)
-            assert caught.value.filename == name
-            page[7] ^= 1
-            page[22] ^= 1  # the size of a pointer, and whether it is the GNU C library
-            with contextlib.nullcontext() if kind is MEMORY else pytest.raises(OSError, match="of another width"):
-                kind.open(name).close()
+        page = mmap.mmap(file.fileno(), 100)
+        page[7] ^= 1  # the last one of the magic number
+        with pytest.raises(OSError, match="of another version of this module") as caught:
+            kind.open(name)
+        assert caught.value.filename == name
+        page[7] ^= 1
+        page[22] ^= 1  # the size of a pointer, and whether it is the GNU C library
+        with contextlib.nullcontext() if kind is MEMORY else pytest.raises(OSError, match="of another width"):
+            kind.open(name).close()
 
 
 @linux
