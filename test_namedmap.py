@@ -1536,7 +1536,7 @@ def test_create_removes_what_killed_processes_left_and_nothing_else(junk, last, 
     names, user, now = [name, name.replace("Local", "Global")], os.path.dirname(directory()), time.time()
     young, old = user + "/new/young", user + "/new/old"
     left = [*map(file_of, names), old]
-    assert end_of(forked(lambda: [*map(Event.create, names), os._exit(7)])) == 7
+    assert end_of(forked(lambda: [list(map(Event.create, names)), os._exit(7)])) == 7
     os.makedirs(directory("new"), 0o700, exist_ok=True)
     others = [file_of(name + " junk"), directory() + "/junk", directory() + "/" + 32 * "f"]
     try:
