@@ -1437,13 +1437,6 @@ def in_namespace(mounts, code, *arguments):
     return output.decode().splitlines()
 
 
-LACKING = """
-import errno, fcntl, os
-def refuse(descriptor, command, *arguments, real=fcntl.fcntl):
-    if command == 37: raise OSError(errno.EINVAL, 'Invalid argument')  # F_OFD_SETLK
-    return real(descriptor, command, *arguments)
-fcntl.fcntl, os.uname = refuse, lambda real=os.uname(): os.uname_result((*real[:4], 'unknown'))
-"""
 EACH_KIND = """
 import sys, namedmap
 for cls in namedmap.NamedMap, namedmap.Mutex, namedmap.Event, namedmap.Semaphore:
@@ -1461,35 +1454,35 @@ for cls in namedmap.NamedMap, namedmap.Mutex, namedmap.Event, namedmap.Semaphore
     ("mount -t tmpfs -o size=1m,mode=1777 tmpfs /dev/shm", *2 * ["(/dev/shm) has no room for it"], "works", "works"),
     ("mount -t tmpfs tmpfs /dev", *4 * ["this needs /dev/shm, which this system lacks"]),
     ("mount -t tmpfs tmpfs /proc", *2 * ["a name needs /proc, which this system lacks", "works"]),
-    ('exec unshare --pid --fork --mount-proc "$@"', "works", "works", "or in another PID namespace", "works"),
-    ("", "a name needs locks of open files", "works", "a name needs locks of open files", "futex is not known")],
-    ids=["full", "no /dev/shm", "no /proc", "another PID namespace", "no locks, unknown processor"])
-def test_create_on_a_system_that_lacks_something_says_what(mounts, named_memory, memory, named, nameless, name, python):
-    if mounts:
-        held = [kind.cls.create(f"{name} {kind}", *[2 << 20] * (kind is MEMORY)) for kind in KINDS if "pid" in mounts]
-        lines = in_namespace(mounts, EACH_KIND, name)
-        assert all(each.created for each in held)
-    else:
-        lines = python(LACKING + EACH_KIND, name).end()[1]
-    texts = [named_memory, memory, *3 * [named, nameless]]
-    assert len(lines) == 8 and all(text in line for text, line in zip(texts, lines)), lines
+    ('exec unshare --pid --fork --mount-proc "$@"', "works", "works", "or in another PID namespace", "works")],
+    ids=["full", "no /dev/shm", "no /proc", "another PID namespace"])
+def test_create_on_a_system_that_lacks_something_says_what(mounts, named_memory, memory, named, nameless, name):
+    held = [kind.cls.create(f"{name} {kind}", *[2 << 20] * (kind is MEMORY)) for kind in KINDS if "pid" in mounts]
+    lines, texts = in_namespace(mounts, EACH_KIND, name), [named_memory, memory, *3 * [named, nameless]]
+    assert len(lines) == 8 and all(text in line for text, line in zip(texts, lines)), (lines, held)
 
 
 @linux
 def test_what_only_looks_at_a_name_takes_no_lock_and_works_with_descriptor_0(name, memory, python):
     """With a lock it would be a holder for a moment, and others would be told that their own name is taken."""
-    code = LACKING + (
-        "import sys\n"
-        "from namedmap import Event, NamedMap, _layer, main\n"
-        "assert main(['list']) == main(['info', sys.argv[1]]) == 0\n"
-        "os.close(0)\n"  # which the next one gets
-        "print(_layer.kind_of_name(sys.argv[1]), dict(_layer.named_objects())[sys.argv[1]])\n"
-        "for call, size in (Event.open, ()), (NamedMap.create, (10,)):\n"
-        "    try: call(sys.argv[1], *size)\n"
-        "    except OSError as error: print(error.strerror)\n")
-    status, lines, err = python(code, name).end()
-    assert (status, err, lines[-3]) == (0, "", "file mapping object file mapping object")
-    assert "different kinds" in lines[-2] and "the name is taken" in lines[-1]
+    code = ("import errno, fcntl, os, sys\n"
+            "def refuse(descriptor, command, *arguments, real=fcntl.fcntl):\n"
+            "    if command == 37: raise OSError(errno.EINVAL, 'Invalid argument')  # F_OFD_SETLK\n"
+            "    return real(descriptor, command, *arguments)\n"
+            "fcntl.fcntl, os.uname = refuse, lambda real=os.uname(): os.uname_result((*real[:4], 'unknown'))\n"
+            "from namedmap import Event, NamedMap, _layer, main\n"
+            "assert main(['list']) == main(['info', sys.argv[1]]) == 0\n"
+            "os.close(0)\n"  # which the next one gets
+            "print(_layer.kind_of_name(sys.argv[1]), dict(_layer.named_objects())[sys.argv[1]])\n"
+            "for call, size in (Event.open, ()), (NamedMap.create, (10,)):\n"
+            "    try: call(sys.argv[1], *size)\n"
+            "    except OSError as error: print(error.strerror)\n")
+    status, lines, err = python(code + EACH_KIND, name).end()
+    needs = "a name needs locks of open files (F_OFD_SETLK), which this system lacks"
+    no_futex = "the number of the system call futex is not known for unknown"
+    assert (status, err, lines[-11]) == (0, "", "file mapping object file mapping object")
+    assert "different kinds" in lines[-10] and "the name is taken" in lines[-9]
+    assert [line.split("] ")[-1].split(":")[0] for line in lines[-8:]] == [needs, "works", *3 * [needs, no_futex]]
 
 
 @linux
