@@ -1435,6 +1435,12 @@ def test_open_over_a_file_that_the_user_may_only_read_needs_access_r(name, as_us
                 NamedMap.open(name)
         with pytest.raises(PermissionError):
             NamedMap.create(name, file="/etc/passwd")
+        path = PLACE + "/file"
+        with NamedMap.create(name, 10, file=path):
+            os.chmod(path, 0)
+            with pytest.raises(PermissionError, match="access to the file behind the memory is denied") as caught:
+                NamedMap.open(name)
+            assert caught.value.filename == path
 
     as_user(work)
 
