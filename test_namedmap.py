@@ -4,8 +4,7 @@ On Windows, and on Windows Pythons under Wine, they use kernel32 in real process
 NAMEDMAP_PEER may name the compiled examples/peer.c; otherwise gcc is looked for. NAMEDMAP_OTHER_PYTHON may name a
 Windows Python of the other word size, 32 or 64 bit, and NAMEDMAP_FROZEN the frozen program of the README.
 NAMEDMAP_TEST_ROUNDS, a number, makes the random tests longer.
-What they replace is methods of namedmap._layer, by the fixture `fault`; in processes of their own, functions of os and
-fcntl.
+They replace methods of namedmap._layer, by the fixture `fault`, and in child processes functions of os and fcntl.
 """
 import _thread
 import array
@@ -3707,9 +3706,8 @@ def test_mutated_command_lines_give_no_traceback(name, capsys, monkeypatch, tmp_
 def test_import_loads_nothing_that_is_slow(start):
     code = "import sys; before = set(sys.modules); import namedmap; print(*set(sys.modules) - before)"
     modules = set(start(sys.executable, "-S", "-c", code).line().split())
-    assert "namedmap" in modules
-    assert not modules & {"argparse", "dataclasses", "enum", "hashlib", "mmap", "multiprocessing",
-                          "pickle", "subprocess", "tempfile", "typing"}
+    slow = set("argparse dataclasses enum hashlib mmap multiprocessing pickle subprocess tempfile typing".split())
+    assert "namedmap" in modules and not modules & slow
 
 
 def test_program_without_streams_uses_memory_and_the_command_line(name):
@@ -3735,8 +3733,7 @@ def test_frozen_program_shares_its_memory(name, tmp_path, start, cli):
     assert cli("read", name).end() == (0, ["Message from an executable."], "")
     process.enter()
     # Not end(): a desktop of Wine, which the first program with a window starts, keeps the standard error of that open.
-    assert process.popen.wait(60) == 0
-    assert gone(name)
+    assert process.popen.wait(60) == 0 and gone(name)
 
 
 @every_kind
@@ -3744,9 +3741,8 @@ def test_frozen_program_shares_its_memory(name, tmp_path, start, cli):
 def test_interpreter_that_ends_inside_a_process_closes_all(kept, kind, name):
     interpreters = pytest.importorskip("_interpreters", reason="needs Python 3.13, before which ctypes is for one")
     code = (f"import os, sys; sys.path.insert(0, {HERE!r}); import namedmap\n"
-            f"{kept} = namedmap.{kind}.create({name!r}, *{[100] * (kind is MEMORY)})\n")
-    if kind is MEMORY and kept == "kept":
-        code += "buf = kept.buf"
+            f"{kept} = namedmap.{kind}.create({name!r}, *{[100] * (kind is MEMORY)})\n"
+            + "buf = kept.buf" * (kind is MEMORY and kept == "kept"))
     for _ in range(2):
         interpreter = interpreters.create()
         assert interpreters.exec(interpreter, code) is None and not gone(name)
@@ -3772,16 +3768,15 @@ def test_copy_of_the_file_in_a_package_works_the_same_beside_the_file(loader, na
         assert type(same) is copied.NamedMap and same.read_text() == "text"
         program = start(sys.executable, "-OO", "-m", copied.__name__, "read", name, PYTHONPATH=path)
         assert program.end() == (0, ["text"], "")
-    for maker, opener in (copied, namedmap), (namedmap, copied):
-        outer, another = maker.Mutex.create(name), maker.Mutex.create()
-        with contextlib.closing(opener.Mutex.open(name)) as inner:
-            outer.acquire(), inner.acquire()
-            outer.release(), outer.close()
-            with another:
-                assert not in_thread(inner.acquire, False)
-                inner.release()
-            assert is_free_for_others(inner)
-        assert gone(name)
+    outer, another = copied.Mutex.create(name), copied.Mutex.create()
+    with contextlib.closing(Mutex.open(name)) as inner:
+        outer.acquire(), inner.acquire()
+        outer.release(), outer.close()
+        with another:
+            assert not in_thread(inner.acquire, False)
+            inner.release()
+        assert is_free_for_others(inner)
+    assert gone(name)
 
 
 # What other libraries may do to the functions of the DLLs, for the whole process; and what uses them all the same.
@@ -3877,8 +3872,7 @@ def test_commands_and_python_that_the_readme_begins_with(name, start, python):
         assert listed and set(listed) <= set(begin(list_).end()[1])  # there may be other memory
         assert begin(info).end()[1][:-1] == facts[:-1]  # without what has it open
         assert begin(dump).end() == (0, octets, "")
-    common = error if ON_WINDOWS else error.partition("running")[0]  # the advice for Linux differs
-    assert begin(read).end()[2].startswith(common)
+    assert begin(read).end()[2].startswith(error if ON_WINDOWS else error.partition("running")[0])  # advice differs
     process = python(writer)
     assert begin(f"{read} --timeout 60").end() == (0, message, "")
     process.enter()
@@ -3934,8 +3928,7 @@ def test_readme_names_all_that_is_public_and_the_version():
 
 
 def test_errors_that_the_readme_quotes_are_raised(name):
-    rows = [re.fullmatch(r"(\w+): ``(.*)``", row).groups() for row in readme_rows("Errors and what to do")]
-    classes = {quote: kind for kind, quote in rows}
+    classes = dict(reversed(row.strip("`").split(": ``")) for row in readme_rows("Errors and what to do"))
     with NamedMap.create(name, 4096):
         for quote, call in (("nothing has this name now", lambda: NamedMap.open(name + "!")),
                             ("the name is taken", lambda: NamedMap.create(name, 1)),
@@ -3989,8 +3982,7 @@ def test_program_reads_what_another_one_holds(holder, held, reader, printed, exa
 @windows
 def test_programs_of_the_other_word_size_share_memory_and_handles(start, example, give_memory):
     other = os.environ.get("NAMEDMAP_OTHER_PYTHON") or pytest.skip("NAMEDMAP_OTHER_PYTHON names no other Python")
-    size = start(other, "-c", "import ctypes; print(ctypes.sizeof(ctypes.c_void_p))").line()
-    assert size == str(12 - ctypes.sizeof(ctypes.c_void_p))
+    assert start(other, "-c", "import struct; print(struct.calcsize('P'))").line() == str(12 - struct.calcsize("P"))
     for publisher, reader in (other, sys.executable), (sys.executable, other):
         with waiting(example("struct_publisher.py NAME", python=publisher), "telemetry"):
             assert example("struct_reader.py NAME", python=reader).end() == (0, [NORDSCHLEIFE], "")
@@ -4003,9 +3995,9 @@ def test_programs_of_the_other_word_size_share_memory_and_handles(start, example
 
 def test_file_backed_counts_its_starts_in_the_file(name, example, tmp_path):
     for number in 1, 2:
-        with waiting(example("file_backed.py", str(tmp_path / "runs.dat"), name), f"start number {number}"):
-            with NamedMap.open(name, access="r") as m:
-                assert m[:] == bytes([number]) + bytes(7)
+        process = example("file_backed.py", str(tmp_path / "runs.dat"), name)
+        with waiting(process, f"start number {number}"), NamedMap.open(name, access="r") as m:
+            assert m[:] == bytes([number]) + bytes(7)
     assert (tmp_path / "runs.dat").read_bytes() == b"\2" + bytes(7)
 
 
@@ -4060,10 +4052,9 @@ def test_user_reads_what_a_service_publishes_until_it_ends(example):
 
 
 def test_locked_counter_loses_nothing_with_the_mutex_only(example):
-    status, (with_it, without_it), err = example("locked_counter.py NAME").end(120)
-    assert (status, err) == (0, "")
-    assert with_it == "with the mutex:     4 processes x 5000 increments = 20000, lost 0"
-    total, lost = map(int, re.fullmatch(r"without the mutex: .* increments = (\d+), lost (\d+)", without_it).groups())
+    status, lines, err = example("locked_counter.py NAME").end(120)
+    assert (status, err, lines[0]) == (0, "", "with the mutex:     4 processes x 5000 increments = 20000, lost 0")
+    total, lost = map(int, re.fullmatch(r"without the mutex: .* increments = (\d+), lost (\d+)", lines[1]).groups())
     assert total + lost == 20000 and lost > 0
 
 
@@ -4072,9 +4063,8 @@ def test_latest_value_is_never_torn(example):
     with waiting(example("latest_value.py write NAME"), "latest position"):
         status, lines, err = reader.end()
     assert (status, len(lines), err) == (0, 10, "")
-    pattern = r"x=(\d+) y=(\d+) z=(\d+) \(looked again \d+ times\)"
-    found = [tuple(map(int, re.fullmatch(pattern, line).groups())) for line in lines]
-    assert all((y, z) == (2 * x, 3 * x) for x, y, z in found) and found[-1] != found[0]
+    found = [tuple(map(int, re.findall(r"\d+", line))) for line in lines]  # x, y, z, and how often it looked again
+    assert all((y, z) == (2 * x, 3 * x) for x, y, z, _ in found) and found[-1][0] > found[0][0]
 
 
 @windows
@@ -4107,5 +4097,4 @@ def test_benchmark_prints_a_row_for_each_comparison(example):
     rows = [re.fullmatch(r"(.{44}) *\d+\.\d (?:ns|us|ms|s ) {2,}\d+\.\d\d.*", line) for line in lines[2:]]
     assert all(rows), lines
     whats = {row.group(1).strip() for row in rows}
-    in_readme = {row.strip("`") for row in readme_rows("Speed")}
-    assert len(whats) == len(rows) == 29 and len(in_readme) == 5 and in_readme < whats
+    assert len(whats) == len(rows) == 29 and {row.strip("`") for row in readme_rows("Speed")} < whats
