@@ -4,7 +4,7 @@ In one terminal:              python examples/message_queue.py receive
 then in one or more others:   python examples/message_queue.py send "Hello." "A longer message."
 
 The receiver prints the messages as they come, until one of them is "quit" or Ctrl+C.  A sender waits while the ring is
-full.  What is in the ring when the last process ends is lost.
+full.  What is in the ring when the last process ends is lost.  QUEUE in the environment is another name for it.
 """
 import ctypes
 import os
@@ -84,7 +84,7 @@ if __name__ == "__main__":
     if sys.argv[1:2] not in (["receive"], ["send"]):
         raise SystemExit(__doc__)
     try:
-        main(sys.argv[1], sys.argv[2:], r"Local\namedmap_queue")
+        main(sys.argv[1], sys.argv[2:], os.environ.get("QUEUE", r"Local\namedmap_queue"))
     except (OSError, ValueError) as error:
         raise SystemExit(f"Could not use the queue: {error}")
     except KeyboardInterrupt:
