@@ -2836,34 +2836,29 @@ def test_release_after_a_process_was_killed_in_release_adds():
 
 # ---------------------------------------------------------------- waiting
 
-@pytest.mark.parametrize("timeout", [0, 0.25])
 @every_waitable
 @every_wait
-def test_wait_ends_with_its_time_and_consists_of_short_slices(wait, kind, timeout, fault):
-    """Neither Ctrl+C nor close() can end a slice."""
+def test_wait_ends_when_its_time_is_over(wait, kind, fault):
     with kind.busy() as thing:
-        calls, begin, used = fault("wait"), time.perf_counter(), time.process_time()
-        assert not wait(kind, thing, timeout)
-        assert time.perf_counter() - begin >= timeout
-        slices = [seconds for _, seconds, _ in calls]
-        if timeout:
-            assert max(slices) <= 0.1 and len(slices) < 60
-            assert time.process_time() - used < timeout / 2 + 0.05  # it does not spin
-        else:
-            assert slices == [0]
+        calls, used = fault("wait"), time.process_time()
+        for timeout in 0, 0.25:
+            begin = time.perf_counter()
+            assert not wait(kind, thing, timeout)
+            assert time.perf_counter() - begin >= timeout
+    assert [seconds for _, seconds, _ in calls][:2] == [0, 0.1] and len(calls) < 60
+    assert time.process_time() - used < 0.2  # it does not spin
 
 
 @every_wait
 @pytest.mark.parametrize("kind, is_killed", [*[(kind, False) for kind in WAITABLES], (MUTEX, True)])
 def test_wait_ends_when_another_process_gives_it_back_or_is_killed(kind, is_killed, wait, name, python):
     code = ("import sys, namedmap\n"
-            "thing = getattr(namedmap, sys.argv[1]).open(sys.argv[2])\n"
-            "thing.wait() if sys.argv[1] == 'Event' else thing.acquire()\n"
-            "print('ready', flush=True); sys.stdin.readline()\n"
-            "thing.set() if sys.argv[1] == 'Event' else thing.release()\n"
-            "sys.stdin.readline()\n")
+            "_, cls, name, give_back = sys.argv\n"
+            "thing = namedmap.wait_any([getattr(namedmap, cls).open(name)])\n"
+            "input('ready\\n')\n"
+            "getattr(thing, give_back)()\n")
     with contextlib.closing(kind.ready(name)) as thing:
-        other = python(code, str(kind), name)
+        other = python(code, str(kind), name, "set" if kind is EVENT else "release")
         assert other.line() == "ready" and not kind.take(thing)
         threading.Timer(0.3, other.popen.kill if is_killed else other.enter).start()
         assert wait(kind, thing, 60) and not in_thread(kind.take, thing)
@@ -2889,30 +2884,25 @@ def signals():
 @every_waitable
 @every_wait
 def test_wait_ends_soon_by_a_signal_or_close(wait, kind, error, name, signals, fault):
+    """Neither can end a slice."""
     with kind.busy(name), contextlib.closing(kind.open(name)) as thing:
         calls = fault("wait")
         signals(0.3) if error is Interrupt else threading.Timer(0.3, thing.close).start()
-        begin = time.perf_counter()
         with pytest.raises(error, match="is closed" if error is ValueError else None):
             wait(kind, thing, None)
-        assert time.perf_counter() - begin < 20
-        assert all(0 < seconds <= 0.1 for _, seconds, _ in calls)
+        assert all(seconds <= 0.1 for _, seconds, _ in calls)
     assert gone(name)
 
 
-MOMENTS_OF_A_WAIT = {  # what happens right after a slice, with the object and another one, and what the wait raises
-    "interrupt": (lambda thing, other: raise_interrupt(), Interrupt),
-    "close": (lambda thing, other: in_thread(thing.close), ValueError),
-    "close and interrupt": (lambda thing, other: (in_thread(thing.close), raise_interrupt()), Interrupt),
-    "close of another": (lambda thing, other: other.close(), ValueError),
-}
-
-
-@pytest.mark.parametrize("moment", MOMENTS_OF_A_WAIT)
+@pytest.mark.parametrize("happens, error", [
+    (lambda thing, other: raise_interrupt(), Interrupt),
+    (lambda thing, other: in_thread(thing.close), ValueError),
+    (lambda thing, other: (in_thread(thing.close), raise_interrupt()), Interrupt),
+    (lambda thing, other: other.close(), ValueError),
+], ids=["interrupt", "close", "close and interrupt", "close of another"])
 @every_waitable
 @pytest.mark.parametrize("is_first", [True, False])
-def test_wait_that_fails_gives_back_what_it_got(is_first, kind, moment, name, fault):
-    happens, error = MOMENTS_OF_A_WAIT[moment]
+def test_wait_that_fails_after_a_slice_gives_back_what_it_got(is_first, kind, happens, error, name, fault):
     with contextlib.closing(kind.ready(name)) as same, Event.create() as other:
         thing = kind.open(name)
         handle, closed, stays_open = thing.handle, fault("close_handle"), []
@@ -2969,8 +2959,6 @@ def test_interrupt_of_release_when_another_thread_has_got_the_mutex_leaves_it_he
         with pytest.raises(Interrupt):
             mutex.release()
         assert ", held" in repr(mutex) and not mutex.acquire(False)
-        with pytest.raises(RuntimeError):
-            mutex.release()
         other.submit(mutex.release).result(60)
     assert "held" not in repr(mutex)
 
@@ -3026,23 +3014,17 @@ def test_wait_any_gets_the_first_that_is_free_and_leaves_the_others(mutex):
         assert wait_any([event, manual]) is manual and manual.is_set()
 
 
-def test_wait_any_of_64_gets_the_last_one(mutex):
+def test_wait_any_of_64_gets_the_last_one_and_none_that_was_set_before(mutex):
     in_thread(mutex.acquire)
     events = [Event.create() for _ in range(63)]
+    for event in events[::2]:
+        event.set()
+        event.clear()
     assert wait_any(events, 0.05) is None
     for is_abandoned in (True, False):
         assert wait_any([*events, mutex], 10) is mutex and mutex.abandoned is is_abandoned
         mutex.release()
     assert is_free_for_others(mutex)
-
-
-def test_wait_any_does_not_count_that_events_were_set_before():
-    with Event.create() as often, Event.create() as never:
-        for _ in range(3):
-            often.set()
-            often.clear()
-        for events in [often], [often, never], [never, often]:
-            assert wait_any(events, 0.05) is None
 
 
 # ---------------------------------------------------------------- random steps
@@ -3158,21 +3140,18 @@ new: 268 bytes, held for 0.001 seconds, or until Enter or Ctrl+C
 # Contents that do not fit in --size are refused.
 $ create new 0123456789 --size 21 --hold 0  # 2
 namedmap create: error: 22 bytes do not fit in 21 bytes (--size)
-# A name that is taken is an error.
+# A name that is taken is an error; with --exist-ok, memory that is there is used if it is not smaller than --size.
 $ create demo text  # 1
 namedmap: demo: the name is taken: a process still has it open…; info shows what has it open
-# With --exist-ok, memory that is there is used.
 $ create demo --exist-ok text --hold 0
 demo: 4096 bytes that were there, held for 0 seconds, or until Enter or Ctrl+C
 $ read demo
 text
-# Memory that is smaller than --size is refused.
 $ create 'Local\demo' --exist-ok --size 8K  # 1
 namedmap: Local\demo: 'Local\demo' has 4096 bytes, and 8192 were asked for
-# A missing file is made only for a size.
+# Memory over a file has the size of the file, unless it is to be larger; a missing file is made only for a size.
 $ create new --file missing  # 1
 namedmap: new: missing: …; a file is made if a size is given, with access="rw"
-# Memory over a file has the size of the file, unless it is to be larger.
 $ create new --file file
 new: 10 bytes, held until Enter or Ctrl+C
 $ create new --file file --size 12 text
@@ -3217,15 +3196,14 @@ $ create new --input file
 new: 256 bytes, held until Enter or Ctrl+C
 > read new --encoding ascii
 0123456789
-# The contents of a file are written if there is room.
 $ create new --input file --size 9  # 1
 namedmap: new: file has more than the 9 bytes that there is room for
+# The contents of a file are written if there is room.
 $ write demo --input file --offset 4086
 $ write demo --input file --offset 4087  # 1
 namedmap: demo: file has more than the 9 bytes that there is room for
 $ read demo --offset 4086 --encoding ascii
 0123456789
-# A missing file of contents is an error.
 $ write demo --input missing  # 1
 namedmap: demo: missing: No such file or directory
 # Of records the first is printed, or as many as --size has.
@@ -3237,29 +3215,28 @@ $ read demo --struct "<HxxI" --size 16
 65535 0
 $ read demo --struct "<H" --size 1000 --offset 4093
 0
-# Text in records ends at its first NUL.
+# In records, text ends at its first NUL, and W is wide text in the byte order of the format.
 $ write demo --from-hex 61620063ff7a004700fc00000000d8
 $ read demo --struct "<5sc2xBp"
 b'ab' b'z' 0 b''
-# In records, W is wide text, and has the byte order of the format.
-$ write demo --from-hex 61620063ff7a004700fc00000000d8
 $ read demo --struct "<7x4W"
 'Gü'
 $ read demo --struct "cW"
 b'a' '挀'
 $ read demo --struct ">c2W"
 b'a' '戀揿'
-# Where more is asked for than there is, there is less.
+# Where more is asked for than there is, there is less, but a record is read whole.
 $ write demo end --offset 4088
 $ read demo --offset 4088 --size 1M --hex
 00000ff8  65 00 6e 00 64 00 00 00                          |e.n.d...|
 00001000
-# A record is read whole.
 $ read demo --offset 4090 --struct "<Q"  # 1
 namedmap: demo: 8 bytes at offset 4090 are not inside the memory, which has 4096 bytes
-# An offset behind the end is an error.
-$ read demo --offset 4096 --size 1  # 1
+# Numbers may be hexadecimal, and have a unit; an offset behind the end is an error.
+$ read demo --offset 0X4K  # 1
 namedmap: demo: offset 4096 is not inside the memory, which has 4096 bytes
+$ read ten --offset 0x1f  # 1
+namedmap: ten: offset 31 is not inside the memory, which has 10 bytes
 # With --timeout, text is waited for.
 $ read demo --timeout 60
 > write demo text
@@ -3286,18 +3263,16 @@ $ read demo --struct "<2xBs" --watch --size 4
 > write demo --from-hex ffff0000ff
 > write demo --from-hex ffff01
 1 b''
-# Of a name, info says what has it.
+# Of a name, info says what has it; only memory is read.
 $ info lock
 name:   lock
 kind:   mutex
 open:   …
-# What is no memory is not read.
 $ read lock  # 1
 namedmap: lock: this is the name of a mutex, and objects of different kinds cannot have the same name
-# Nothing has the name.
 $ info new  # 1
 namedmap: new: nothing has this name now: is the publisher running…
-# Of memory, info says more.
+# Of memory, info says more, and of memory over a file the exact size.
 $ info demo
 name:   demo
 kind:   file mapping object
@@ -3305,82 +3280,64 @@ size:   4096 bytes; the system rounds sizes up to whole pages
 pages:  committed
 access: rw
 open:   …
-# Of memory over a file, info says the exact size.
 $ info ten
 name:   ten
 kind:   file mapping object
 size:   10 bytes
 pages:  of a file
-access: rw
-open:   …
-# A list has all memory, or what a pattern matches.
+…
+# A list has all memory, or what a pattern matches; a list of all has mutexes, events and semaphores, too.
 $ list
 …        4096  Local\demo…
 $ list "*demo*"
         4096  Local\demo
 $ list "Global\demo"
 $ list DEMO
-# A list of all has mutexes, events and semaphores, too.
 $ list --all lock
 mutex                           -  Local\lock
 $ list --all "*bell"
 event                           -  Global\bell
 $ list lock
-# Names are checked.
+# Arguments are checked.
+$ nonsense  # 2
+namedmap: error: argument COMMAND: invalid choice: 'nonsense' (choose from …)
+$  # 2
+namedmap: error: the following arguments are required: COMMAND
+$ list a b  # 2
+namedmap list: error: unrecognized arguments: b
+$ write demo --nonsense  # 2
+namedmap write: error: unrecognized arguments: --nonsense
 $ create 'Local\'  # 2
 namedmap create: error: argument NAME: a name must not be empty or only a prefix: 'Local\'
-$ read 'local\demo'  # 2
-namedmap read: error: argument NAME: a backslash may only follow …: 'local\demo'
-# Numbers may be hexadecimal, and have a unit.
-$ read ten --offset 0x2K  # 1
-namedmap: ten: offset 2048 is not inside the memory, which has 10 bytes
-$ read ten --offset 0X1f  # 1
-namedmap: ten: offset 31 is not inside the memory, which has 10 bytes
-# Numbers of bytes are checked.
+# Numbers of bytes and seconds are checked.
 $ read demo --size 4Q  # 2
 namedmap read: error: argument --size: not a number of bytes such as 4096, 0x1000, 64K, 16M or 2G: '4Q'
 $ read demo --size 0  # 2
 namedmap read: error: argument --size: a size must be 1 to 2**63-1 bytes, not 0
 $ read demo --offset 8589934592G  # 2
 namedmap read: error: argument --offset: an offset must be 0 to 2**63-1 bytes, not 9223372036854775808
-# Seconds are checked.
 $ read --watch demo  # 2
 namedmap read: error: argument --watch: could not convert string to float: 'demo'
 $ create new --hold nan  # 2
 namedmap create: error: argument --hold: a timeout must be 0 to … seconds, or None for ever, not nan
-# Formats of records are checked.
-$ read demo --struct "<Y"  # 2
-namedmap read: error: argument --struct: bad char in struct format
+# Formats and encodings are checked, and exclude each other.
 $ read demo --struct 0s  # 2
 namedmap read: error: argument --struct: a format must have at least one byte
 $ read demo --struct "<Q" --size 12  # 2
 namedmap read: error: --size 12 is not a multiple of the 8 bytes of --struct
-# Encodings are checked.
 $ read demo --encoding hex  # 2
 namedmap read: error: argument --encoding: 'hex' is not a text encoding…
-# Forms exclude each other.
 $ read demo --raw --hex  # 2
 namedmap read: error: argument --hex: not allowed with argument --raw
-# Digits of bytes are checked.
-$ write demo --from-hex 0g  # 2
-namedmap write: error: argument --from-hex: non-hexadecimal number found in fromhex() arg at position 1
-# Contents are given in one way.
+# Contents are checked, and given in one way.
 $ write demo  # 2
 namedmap write: error: nothing to write: give TEXT, --from-hex or --input
 $ write demo text --from-hex 00  # 2
 namedmap write: error: TEXT, --from-hex and --input exclude each other
 $ write demo "ü" --encoding ascii  # 2
 namedmap write: error: TEXT cannot be encoded: 'ascii' codec can't encode character '\xfc' in position 0: …
-# A command is required.
-$  # 2
-namedmap: error: the following arguments are required: COMMAND
-$ nonsense  # 2
-namedmap: error: argument COMMAND: invalid choice: 'nonsense' (choose from …)
-# Arguments are checked.
-$ list a b  # 2
-namedmap list: error: unrecognized arguments: b
-$ read demo --nonsense  # 2
-namedmap read: error: unrecognized arguments: --nonsense
+$ write demo --from-hex 0g  # 2
+namedmap write: error: argument --from-hex: non-hexadecimal number found in fromhex() arg at position 1
 """
 
 
@@ -3439,13 +3396,11 @@ def piped(*arguments, program=("-m", "namedmap"), env=(), **options):
 def test_usage_shows_how_the_program_was_started(tmp_path):
     copied = shutil.copy(namedmap.__file__, tmp_path / "_copy.py")
     with zipfile.ZipFile(tmp_path / "app.zip", "w") as archive:
-        archive.write(copied, "namedmap.py")
-        archive.writestr("__main__.py", "import namedmap; raise SystemExit(namedmap.main())")
+        archive.write(copied, "__main__.py")
     for program, shown in ((["-m", "namedmap"], "python -m namedmap"), ([str(tmp_path / "app.zip")], "app.zip"),
                            (["-OO", "-I", str(copied)], "_copy.py")):
-        for arguments in ([], ["read"]):
-            status, out, err = piped(*arguments, "--help", program=program)
-            assert (status, err) == (0, b"") and out.decode().startswith(" ".join(["usage:", shown, *arguments, "["]))
+        status, out, err = piped("read", "--help", program=program)
+        assert (status, err) == (0, b"") and out.decode().startswith(f"usage: {shown} read [")
     assert piped("--version") == (0, f"namedmap {namedmap.__version__}{os.linesep}".encode(), b"")
 
 
@@ -3458,21 +3413,17 @@ def test_bytes_go_in_and_come_out_as_they_are(name, cli):
     assert process.line() == f"{name}: {len(octets)} bytes, held until Enter or Ctrl+C"
     assert piped("read", name, "--raw", "--size", str(len(octets))) == (0, octets, b"")
     assert piped("write", name, "--input", "-", "--offset", "10", input=octets[10:]) == (0, b"", b"")
-    assert piped("read", name, "--raw", "--offset", "5", "--size", "10") == (0, octets[5:15], b"")
     assert piped("write", name, "one\r\ntwo\nthree") == (0, b"", b"")  # while text has the line ends of the system
     assert piped("read", name) == (0, os.linesep.join(["one", "two", "three", ""]).encode(), b"")
     assert process.popen.poll() is None  # the end of its input does not end it
 
 
-def test_input_without_end_is_refused(name):
-    with NamedMap.create(name, 4096):
-        for arguments, room in ((["write", name], 4096), (["create", name + "x", "--size", "5000"], 5000),
-                                (["create", name + "x"], 64 << 20)):
-            with subprocess.Popen([sys.executable, "-c", "while True: print('.' * 65536)"],
-                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as source:
-                status, out, err = piped(*arguments, "--input", "-", stdin=source.stdout)
-                source.kill()
-            assert (status, out) == (1, b"") and b"standard input has more than the %d bytes" % room in err
+def test_create_with_an_input_without_end_is_refused(name):
+    with subprocess.Popen([sys.executable, "-c", "while True: print('.' * 65536)"],
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as source:
+        status, out, err = piped("create", name, "--input", "-", stdin=source.stdout)
+        source.kill()
+    assert (status, out) == (1, b"") and b"standard input has more than the %d bytes" % (64 << 20) in err
 
 
 @pytest.mark.parametrize("encoding, unit", [("utf-16-le", 2), ("utf-8", 1), ("utf-7", 1)])
@@ -3498,26 +3449,21 @@ def test_a_part_of_a_huge_object_is_used_without_mapping_the_rest(name, capsys, 
 
 def test_readers_let_their_publisher_start_again(name, cli):
     def publish():
-        try:
-            return made.append(NamedMap.create(name, PAGE * number)) or True
-        except FileExistsError:
-            return False  # a reader is just looking at what had the name before
+        with contextlib.suppress(FileExistsError):  # a reader is just looking at what had the name before
+            made.append(NamedMap.create(name, PAGE * pages))
+        return made
 
     made = []
-    watching, dumping = (cli("read", name, "--watch", "--timeout", "60", *form) for form in (
-        ["--struct", "<I"], ["--hex"]))
-    waiting = cli("read", name, "--offset", "4", "--timeout", "60")
-    for number in range(1, 5):
+    watching = cli("read", name, "--hex", "--watch", "--timeout", "60")
+    waiting = cli("read", name, "--timeout", "60")
+    for pages in range(1, 5):
         eventually(publish, 60)
         with made.pop() as m:
-            m.overlay(ctypes.c_uint32).value = number
-            for process, last in (watching, str(number)), (dumping, f"{PAGE * number:08x}"):
-                while process.line() != last:
-                    assert process.popen.poll() is None
-            if number == 4:
-                m.write_text("end", 4)
+            assert f"{PAGE * pages:08x}" in iter(watching.line, None)
+            if pages == 4:
+                m.write_text("end")
                 assert waiting.end() == (0, ["end"], "")
-                brief = cli("read", name, "--offset", "4", "--watch")
+                brief = cli("read", name, "--watch")
                 assert brief.line() == "end"
     status, lines, err = brief.end()  # without --timeout
     assert (status, lines) == (1, []) and "nothing has this name now" in err
@@ -3573,7 +3519,7 @@ def test_a_signal_that_the_program_handles_does_not_end_create(number, name, cap
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_streams_that_nothing_reads_or_that_are_full_or_closed(unbuffered, name):
+def test_streams_that_nothing_reads_or_that_are_full(unbuffered, name):
     def status_and_error(*arguments, **options):
         return piped(*arguments, env={"PYTHONUNBUFFERED": unbuffered}, **options)[::2]
 
@@ -3581,7 +3527,7 @@ def test_streams_that_nothing_reads_or_that_are_full_or_closed(unbuffered, name)
     os.close(reading)
     with NamedMap.create(name, 4 << 20) as m, open(os.devnull if ON_WINDOWS else "/dev/full", "wb") as full:
         m.write_text("short")
-        for arguments in (["read", name], ["read", name, "--raw"], ["read", name, "--hex", "--watch"], ["list"],
+        for arguments in (["read", name], ["read", name, "--raw"], ["read", name, "--hex", "--watch"],
                           ["create", name, "--exist-ok"], ["--help"]):
             assert status_and_error(*arguments, stdout=writing) == (1, b""), arguments  # quietly
         for stream in (writing, full):
@@ -3590,9 +3536,6 @@ def test_streams_that_nothing_reads_or_that_are_full_or_closed(unbuffered, name)
         for arguments in () if ON_WINDOWS else (["read", name], ["read", name, "--raw"], ["--help"]):
             status, error = status_and_error(*arguments, stdout=full)
             assert status == 1 and error.endswith(b"standard output: No space left on device\n")
-        for arguments, status in () if ON_WINDOWS else ((["read", name], 0), (["read"], 2), (["read", "x"], 1)):
-            shell = ["sh", "-c", '"$@" <&- >&- 2>&-', "sh", sys.executable, "-m", "namedmap", *arguments]
-            assert subprocess.run(shell, cwd=HERE, timeout=60).returncode == status
     os.close(writing)
 
 
@@ -3634,14 +3577,11 @@ def test_every_line_stays_one_line_whatever_the_console_lacks(name, capsys):
                 assert "\u00fc\u65e5".encode(encoding, "backslashreplace") in out
 
 
-def test_info_shows_what_has_it_open(name, python, capsys):
-    with NamedMap.create(name, 1):
-        other = python("import namedmap, sys; m = namedmap.NamedMap.open(sys.argv[1]); print('open', flush=True); "
-                       "input()", name)
-        assert other.line() == "open"
-        line = run(capsys, "info", name)[1].splitlines()[-1]
-        assert line == "open:   " + ("handles: 2" if ON_WINDOWS else "processes: " + ", ".join(
-            map(str, sorted([os.getpid(), other.popen.pid]))))
+def test_info_shows_what_has_it_open(memory, cli, capsys):
+    other = cli("create", memory.name, "--exist-ok")
+    assert other.line() is not None
+    holders = "processes: {}, {}".format(*sorted([os.getpid(), other.popen.pid]))
+    assert run(capsys, "info", memory.name)[1].endswith(f"open:   {'handles: 2' if ON_WINDOWS else holders}\n")
 
 
 @windows
@@ -3663,7 +3603,7 @@ def test_list_leaves_out_what_has_gone_meanwhile(memory, capsys, fault):
 
 
 def test_mutated_command_lines_give_no_traceback(name, capsys, monkeypatch, tmp_path):
-    typed = [shlex.split(line) for line in re.findall(r"^\$(.*?)(?:  #.*)?$", TRANSCRIPTS, re.M)]
+    typed = [shlex.split(line) for line in re.findall(r"^\$ (\S.*?)(?:  #.*)?$", TRANSCRIPTS, re.M)]
     words = ["", " ", "\0", "\n", "\ud800", "x" * 300, "9" * 30, "\\", *{word for line in typed for word in line}]
     chance, statuses = random.Random(4), []
     monkeypatch.chdir(tmp_path)
@@ -3672,7 +3612,7 @@ def test_mutated_command_lines_give_no_traceback(name, capsys, monkeypatch, tmp_
     (tmp_path / "file").write_bytes(b"input")
     with NamedMap.create(re.sub(r"\W", "_", name), 4096) as m:
         for _ in range(500 * ROUNDS):
-            arguments = [re.sub(r"\b(demo|ten|new)\b", m.name, word) for word in chance.choice(typed[:-4])]
+            arguments = [re.sub(r"\b(demo|ten|new)\b", m.name, word) for word in chance.choice(typed)]
             place = chance.randrange(len(arguments))
             cut, character = chance.randint(0, len(arguments[place])), chance.choice("a01fK -\\%\u00e4\u65e5.*[")
             changed = arguments[place][:cut] + character + arguments[place][cut + chance.randint(0, 1):]
