@@ -2652,9 +2652,9 @@ def session():
 def test_create_and_open_of_a_name_give_handles_of_one_object(kind, name):
     opened, made = threads(lambda: kind.open(name, timeout=30), lambda: time.sleep(0.2) or kind.ready(name))
     others = [opened, kind.create(name, exist_ok=True)]
-    assert (made.name, made.created, made.closed) == (name, True, False)
-    assert repr(made) == f"<{kind} {name!r}, handle={made.handle:#x}>"
-    assert [(type(each), each.name, each.created) for each in others] == [(kind.cls, name, False)] * 2
+    assert [(type(each), each.name, each.created) for each in (made, *others)] == [
+        (kind.cls, name, created) for created in (True, False, False)]
+    assert repr(made) == f"<{kind} {name!r}, handle={made.handle:#x}>" and not made.closed
     assert kind.take(made) and not any(in_thread(kind.take, each) for each in others)
     if kind is MUTEX:
         made.release()
@@ -2662,8 +2662,7 @@ def test_create_and_open_of_a_name_give_handles_of_one_object(kind, name):
         assert not gone(name)
         each.close()
     assert gone(name)
-    assert repr(made) == f"<{kind} {name!r}, closed>"
-    assert (made.name, made.created, made.closed) == (name, True, True)
+    assert repr(made) == f"<{kind} {name!r}, closed>" and made.closed and made.created
 
 
 def test_release_by_another_thread_or_object_raises(mutex, name):
@@ -2685,18 +2684,17 @@ def test_release_by_another_thread_or_object_raises(mutex, name):
     assert is_free_for_others(mutex) and "held" not in repr(mutex)
 
 
-def test_close_of_a_held_mutex_raises_until_its_thread_ends(mutex, name):
+def test_close_of_a_held_mutex_raises_until_its_thread_ends(mutex):
     """Python's own object for a thread that it did not start would never end."""
     held, end = threading.Event(), threading.Event()
     _thread.start_new_thread(lambda: [mutex.acquire(), mutex.acquire(), held.set(), end.wait(60)], ())
     assert held.wait(60)
     with pytest.raises(RuntimeError, match="is held, and has to be released"):
         mutex.close()
-    assert not mutex.closed and not gone(name)
+    assert not mutex.closed
     end.set()
     eventually(lambda: "held" not in repr(mutex), 60)
     mutex.close()
-    assert gone(name)
     with pytest.raises(ValueError, match="is closed"):
         mutex.abandoned
 
@@ -2737,16 +2735,18 @@ def test_collected_mutex_stays_locked_until_its_thread_ends(mutex, name):
 
 
 @windows
-@pytest.mark.parametrize("is_abandoned_then", [False, True])
-def test_release_of_a_mutex_that_other_code_has_released_raises(is_abandoned_then, mutex):
-    for function in [mutex.acquire, lambda: kernel32.ReleaseMutex(wintypes.HANDLE(mutex.handle))]:
-        assert function() and function()
-    if is_abandoned_then:
-        in_thread(mutex.acquire)
-        assert in_thread(lambda: [mutex.acquire(timeout=10), mutex.abandoned, mutex.release()]) == [True, True, None]
-    else:
-        with pytest.raises(RuntimeError, match="does not hold"):
-            mutex.release()
+def test_release_of_a_mutex_that_other_code_has_released_raises(mutex):
+    def acquire_and_let_other_code_release():
+        for function in [mutex.acquire, lambda: kernel32.ReleaseMutex(wintypes.HANDLE(mutex.handle))]:
+            assert function() and function()
+
+    acquire_and_let_other_code_release()
+    with pytest.raises(RuntimeError, match="does not hold"):
+        mutex.release()
+    assert "held" not in repr(mutex)
+    acquire_and_let_other_code_release()
+    in_thread(mutex.acquire)
+    assert in_thread(lambda: [mutex.acquire(timeout=10), mutex.abandoned, mutex.release()]) == [True, True, None]
     assert "held" not in repr(mutex)
 
 
@@ -2794,7 +2794,6 @@ def test_set_lets_all_threads_go_on_or_one(manual_reset, lets_go_on):
         assert not event.is_set() and not event.wait(0)
         _, *went_on = threads(lambda: time.sleep(0.2) or event.set(), *[lambda: event.wait(1)] * 3)
         assert went_on.count(True) == lets_go_on and event.is_set() == manual_reset
-    assert event.closed
 
 
 @linux
@@ -2836,22 +2835,9 @@ def test_release_after_a_process_was_killed_in_release_adds():
 
 # ---------------------------------------------------------------- waiting
 
-@every_waitable
-@every_wait
-def test_wait_ends_when_its_time_is_over(wait, kind, fault):
-    with kind.busy() as thing:
-        calls, used = fault("wait"), time.process_time()
-        for timeout in 0, 0.25:
-            begin = time.perf_counter()
-            assert not wait(kind, thing, timeout)
-            assert time.perf_counter() - begin >= timeout
-    assert [seconds for _, seconds, _ in calls][:2] == [0, 0.1] and len(calls) < 60
-    assert time.process_time() - used < 0.2  # it does not spin
-
-
 @every_wait
 @pytest.mark.parametrize("kind, is_killed", [*[(kind, False) for kind in WAITABLES], (MUTEX, True)])
-def test_wait_ends_when_another_process_gives_it_back_or_is_killed(kind, is_killed, wait, name, python):
+def test_wait_ends_with_its_time_or_what_another_process_does(kind, is_killed, wait, name, python, fault):
     code = ("import sys, namedmap\n"
             "_, cls, name, give_back = sys.argv\n"
             "thing = namedmap.wait_any([getattr(namedmap, cls).open(name)])\n"
@@ -2859,8 +2845,15 @@ def test_wait_ends_when_another_process_gives_it_back_or_is_killed(kind, is_kill
             "getattr(thing, give_back)()\n")
     with contextlib.closing(kind.ready(name)) as thing:
         other = python(code, str(kind), name, "set" if kind is EVENT else "release")
-        assert other.line() == "ready" and not kind.take(thing)
-        threading.Timer(0.3, other.popen.kill if is_killed else other.enter).start()
+        assert other.line() == "ready"
+        calls, used = fault("wait"), time.process_time()
+        for timeout in 0, 0.25:
+            begin = time.perf_counter()
+            assert not wait(kind, thing, timeout)
+            assert time.perf_counter() - begin >= timeout
+        assert [seconds for _, seconds, _ in calls][:2] == [0, 0.1] and len(calls) < 60
+        assert time.process_time() - used < 0.2  # it does not spin
+        threading.Timer(0.2, other.popen.kill if is_killed else other.enter).start()
         assert wait(kind, thing, 60) and not in_thread(kind.take, thing)
         if kind is MUTEX:
             assert thing.abandoned is is_killed
@@ -3029,58 +3022,36 @@ def test_wait_any_of_64_gets_the_last_one_and_none_that_was_set_before(mutex):
 
 # ---------------------------------------------------------------- random steps
 
-class Model:
-    """What a mutex should do; all of one name share a lock."""
-
-    def __init__(self, lock):
-        self.lock, self.held = lock, 0
-
-    def acquire(self, blocking):
-        got = self.lock.acquire(blocking)
-        self.held += got
-        return got
-
-    def release(self):
-        if not self.held:
-            raise RuntimeError
-        self.lock.release()  # RuntimeError if another thread holds it
-        self.held -= 1
-
-    def close(self):
-        if self.held:
-            raise RuntimeError
-
-
-def test_random_steps_of_mutexes_are_those_of_the_models(name):
-    chance, seen, pairs, locks = random.Random(1), collections.Counter(), [], weakref.WeakValueDictionary()
-
-    def outcome(function, *arguments):
-        try:
-            return function(*arguments)
-        except RuntimeError:
-            return RuntimeError
+def test_random_steps_of_mutexes_do_what_their_holders_say(name):
+    chance, seen, things = random.Random(1), collections.Counter(), []
 
     def step():
-        if chance.randrange(12) >= len(pairs):
+        if chance.randrange(12) >= len(things):
             key = f"{name} {chance.randrange(9)}"
             mutex = Mutex.create(key, exist_ok=True)
-            assert mutex.created is (key not in locks)
-            seen[mutex.created, "created"] += 1
-            pairs.append((mutex, Model(locks.setdefault(key, threading.RLock()))))
+            assert mutex.created is all(each.key != key for each in things)
+            things.append(types.SimpleNamespace(mutex=mutex, key=key, holders=[]))
             return
-        pair = _, model = chance.choice(pairs)
-        call, *arguments = chance.choice(2 * [("acquire", False)] + 3 * [("release",)] + [("close",)])
-        got, expected = (outcome(getattr(each, call), *arguments) for each in pair)
-        assert got is expected, (call, pair)
-        seen[expected, call] += 1
-        if not model.held and (call == "close" or chance.random() < 0.1):
-            pairs.remove(pair)  # closed or forgotten
+        thing, me = chance.choice(things), threading.get_ident()
+        call = chance.choice(["acquire", "acquire", "release", "release", "release", "close"])
+        if call == "acquire":
+            works = {holder for each in things if each.key == thing.key for holder in each.holders} <= {me}
+            assert thing.mutex.acquire(False) is works
+            thing.holders += [me] * works
+        else:
+            works = me in thing.holders if call == "release" else not thing.holders
+            with contextlib.nullcontext() if works else pytest.raises(RuntimeError):
+                getattr(thing.mutex, call)()
+            del thing.holders[:works]
+            if works and call == "close" or not thing.holders and chance.random() < 0.1:
+                things.remove(thing)  # closed or forgotten
+        seen[call, works] += 1
 
     with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
         for _ in range(6000 * ROUNDS):  # in one of two threads at a time
             chance.choice([one, other]).submit(step).result(60)
-    assert len(seen) == 8 and min(seen.values()) > 20, seen
-    pairs.clear()
+    assert len(seen) == 6 and min(seen.values()) > 50, seen
+    things.clear()
     assert all(gone(f"{name} {number}") for number in range(9))
 
 
@@ -3097,16 +3068,17 @@ def test_random_calls_of_two_threads_at_once_do_no_harm(kind, name):
     def work():
         for _ in range(500 * ROUNDS):
             try:
-                if chance.random() < 0.8:
-                    chance.choice(USED_AT_ONCE[kind])(chance.choice(slots))
-                else:
-                    made = kind.open(name) if chance.random() < 0.5 else kind.create(name, exist_ok=True)
-                    slots[chance.randrange(3)] = made
+                if chance.random() < 0.2:
+                    slots[chance.randrange(3)] = chance.choice([kind.open, make])(name)
+                chance.choice(USED_AT_ONCE[kind])(chance.choice(slots))
             except (FileNotFoundError, ValueError) as error:  # the other thread has closed it
                 assert re.search("nothing has this name|is closed", str(error))
 
+    def make(name):
+        return kind.create(name, exist_ok=True)
+
     def both():
-        slots[:] = [kind.create(name, exist_ok=True) for _ in range(3)]
+        slots[:] = [make(name) for _ in range(3)]
         threads(work, work)
         slots.clear()
         gc.collect()
@@ -3140,18 +3112,18 @@ new: 268 bytes, held for 0.001 seconds, or until Enter or Ctrl+C
 # Contents that do not fit in --size are refused.
 $ create new 0123456789 --size 21 --hold 0  # 2
 namedmap create: error: 22 bytes do not fit in 21 bytes (--size)
-# A name that is taken is an error; with --exist-ok, memory that is there is used if it is not smaller than --size.
+# A name that is taken is an error.
 $ create demo text  # 1
 namedmap: demo: the name is taken: a process still has it open…; info shows what has it open
+# With --exist-ok, memory that is there is used.
 $ create demo --exist-ok text --hold 0
 demo: 4096 bytes that were there, held for 0 seconds, or until Enter or Ctrl+C
 $ read demo
 text
+# Memory that is smaller than --size is refused.
 $ create 'Local\demo' --exist-ok --size 8K  # 1
 namedmap: Local\demo: 'Local\demo' has 4096 bytes, and 8192 were asked for
-# Memory over a file has the size of the file, unless it is to be larger; a missing file is made only for a size.
-$ create new --file missing  # 1
-namedmap: new: missing: …; a file is made if a size is given, with access="rw"
+# Memory over a file has the size of the file, unless it is to be larger.
 $ create new --file file
 new: 10 bytes, held until Enter or Ctrl+C
 $ create new --file file --size 12 text
@@ -3183,8 +3155,6 @@ $ write demo --from-hex 610001d86200
 $ read demo
 a�b
 namedmap: this is hardly text in utf-16-le: --hex shows the bytes
-$ read demo --encoding ascii
-a
 # Ends of lines become those of the system.
 $ write demo --from-hex 610d0a620d63
 $ read demo --encoding utf-8
@@ -3196,14 +3166,15 @@ $ create new --input file
 new: 256 bytes, held until Enter or Ctrl+C
 > read new --encoding ascii
 0123456789
+# The contents of a file are written if there is room.
 $ create new --input file --size 9  # 1
 namedmap: new: file has more than the 9 bytes that there is room for
-# The contents of a file are written if there is room.
 $ write demo --input file --offset 4086
 $ write demo --input file --offset 4087  # 1
 namedmap: demo: file has more than the 9 bytes that there is room for
 $ read demo --offset 4086 --encoding ascii
 0123456789
+# A missing file of contents is an error.
 $ write demo --input missing  # 1
 namedmap: demo: missing: No such file or directory
 # Of records the first is printed, or as many as --size has.
@@ -3225,11 +3196,12 @@ $ read demo --struct "cW"
 b'a' '挀'
 $ read demo --struct ">c2W"
 b'a' '戀揿'
-# Where more is asked for than there is, there is less, but a record is read whole.
+# Where more is asked for than there is, there is less.
 $ write demo end --offset 4088
 $ read demo --offset 4088 --size 1M --hex
 00000ff8  65 00 6e 00 64 00 00 00                          |e.n.d...|
 00001000
+# A record is read whole.
 $ read demo --offset 4090 --struct "<Q"  # 1
 namedmap: demo: 8 bytes at offset 4090 are not inside the memory, which has 4096 bytes
 # Numbers may be hexadecimal, and have a unit; an offset behind the end is an error.
@@ -3263,16 +3235,18 @@ $ read demo --struct "<2xBs" --watch --size 4
 > write demo --from-hex ffff0000ff
 > write demo --from-hex ffff01
 1 b''
-# Of a name, info says what has it; only memory is read.
+# Of a name, info says what has it.
 $ info lock
 name:   lock
 kind:   mutex
 open:   …
+# What is no memory is not read.
 $ read lock  # 1
 namedmap: lock: this is the name of a mutex, and objects of different kinds cannot have the same name
+# Nothing has the name.
 $ info new  # 1
 namedmap: new: nothing has this name now: is the publisher running…
-# Of memory, info says more, and of memory over a file the exact size.
+# Of memory, info says more.
 $ info demo
 name:   demo
 kind:   file mapping object
@@ -3280,64 +3254,66 @@ size:   4096 bytes; the system rounds sizes up to whole pages
 pages:  committed
 access: rw
 open:   …
+# Of memory over a file, info says the exact size.
 $ info ten
 name:   ten
 kind:   file mapping object
 size:   10 bytes
 pages:  of a file
 …
-# A list has all memory, or what a pattern matches; a list of all has mutexes, events and semaphores, too.
+# A list has all memory, or what a pattern matches.
 $ list
 …        4096  Local\demo…
 $ list "*demo*"
         4096  Local\demo
 $ list "Global\demo"
 $ list DEMO
+# A list of all has mutexes, events and semaphores, too.
 $ list --all lock
 mutex                           -  Local\lock
 $ list --all "*bell"
 event                           -  Global\bell
 $ list lock
-# Arguments are checked.
-$ nonsense  # 2
-namedmap: error: argument COMMAND: invalid choice: 'nonsense' (choose from …)
-$  # 2
-namedmap: error: the following arguments are required: COMMAND
-$ list a b  # 2
-namedmap list: error: unrecognized arguments: b
-$ write demo --nonsense  # 2
-namedmap write: error: unrecognized arguments: --nonsense
+# Names are checked.
 $ create 'Local\'  # 2
 namedmap create: error: argument NAME: a name must not be empty or only a prefix: 'Local\'
-# Numbers of bytes and seconds are checked.
+# Numbers of bytes are checked.
 $ read demo --size 4Q  # 2
 namedmap read: error: argument --size: not a number of bytes such as 4096, 0x1000, 64K, 16M or 2G: '4Q'
 $ read demo --size 0  # 2
 namedmap read: error: argument --size: a size must be 1 to 2**63-1 bytes, not 0
 $ read demo --offset 8589934592G  # 2
 namedmap read: error: argument --offset: an offset must be 0 to 2**63-1 bytes, not 9223372036854775808
+# Seconds are checked.
 $ read --watch demo  # 2
 namedmap read: error: argument --watch: could not convert string to float: 'demo'
 $ create new --hold nan  # 2
 namedmap create: error: argument --hold: a timeout must be 0 to … seconds, or None for ever, not nan
-# Formats and encodings are checked, and exclude each other.
+# Formats of records are checked.
 $ read demo --struct 0s  # 2
 namedmap read: error: argument --struct: a format must have at least one byte
 $ read demo --struct "<Q" --size 12  # 2
 namedmap read: error: --size 12 is not a multiple of the 8 bytes of --struct
+# Encodings are checked.
 $ read demo --encoding hex  # 2
 namedmap read: error: argument --encoding: 'hex' is not a text encoding…
+# Forms exclude each other.
 $ read demo --raw --hex  # 2
 namedmap read: error: argument --hex: not allowed with argument --raw
-# Contents are checked, and given in one way.
+# Contents are given in one way, and checked.
 $ write demo  # 2
 namedmap write: error: nothing to write: give TEXT, --from-hex or --input
 $ write demo text --from-hex 00  # 2
 namedmap write: error: TEXT, --from-hex and --input exclude each other
 $ write demo "ü" --encoding ascii  # 2
 namedmap write: error: TEXT cannot be encoded: 'ascii' codec can't encode character '\xfc' in position 0: …
-$ write demo --from-hex 0g  # 2
-namedmap write: error: argument --from-hex: non-hexadecimal number found in fromhex() arg at position 1
+# A command is required, and there must be no more arguments than it has.
+$  # 2
+namedmap: error: the following arguments are required: COMMAND
+$ list a b  # 2
+namedmap list: error: unrecognized arguments: b
+$ write demo --nonsense  # 2
+namedmap write: error: unrecognized arguments: --nonsense
 """
 
 
@@ -3441,10 +3417,8 @@ def test_a_part_of_a_huge_object_is_used_without_mapping_the_rest(name, capsys, 
         assert run(capsys, "read", name) == (0, "\n", "")
         assert run(capsys, "write", name, "the end", "--offset", end) == (0, "", "")
         assert run(capsys, "read", name, "--offset", end) == (0, "the end\n", "")
-        assert run(capsys, "read", name, "--offset", end, "--size", "4", "--hex") == (
-            0, "1ffffff9c  74 00 68 00                                      |t.h.|\n1ffffffa0\n", "")
-        assert len(mapped) >= 4 and max(arguments[3] for arguments in mapped) <= 2 ** 20 + 2 ** 16
-        assert run(capsys, "list", name)[1] == f"  8589934592  {name}\n" and "reserved" in run(capsys, "info", name)[1]
+        assert len(mapped) >= 3 and max(arguments[3] for arguments in mapped) <= 2 ** 20 + 2 ** 16
+        assert "\npages:  only reserved" in run(capsys, "info", name)[1]
 
 
 def test_readers_let_their_publisher_start_again(name, cli):
@@ -3471,49 +3445,45 @@ def test_readers_let_their_publisher_start_again(name, cli):
 
 def test_watch_of_much_that_stays_as_it_is_takes_little_time(name, capsys, monkeypatch):
     def pause(seconds):
-        now = time.perf_counter()
-        rounds.append(seconds / (now - begun.pop()))
-        begun.append(now)
-        if len(rounds) == 5:
+        pauses.append((time.perf_counter(), seconds))
+        if len(pauses) == 5:
             raise KeyboardInterrupt
 
-    rounds, begun = [], [time.perf_counter()]
+    pauses = []
+    monkeypatch.setattr(time, "sleep", pause)
     with NamedMap.create(name, 2 ** 26):
-        monkeypatch.setattr(time, "sleep", pause)
         assert run(capsys, "read", name, "--raw", "--watch")[0] == 0
-    assert min(rounds[1:]) > 5
+    assert all(seconds > 5 * (now - before) for (before, _), (now, seconds) in zip(pauses, pauses[1:]))
 
 
 @pytest.mark.parametrize("arguments", [
     "create NAME text --hold 600", "read NAME --timeout 600", "read THERE --watch 0", "read THERE --hex --watch",
     "read THERE --raw", "write THERE text", "info THERE", "list --all", "--help"])
-def test_ctrl_c_at_any_moment_ends_a_command_and_leaves_nothing(arguments, name, capsys, ctrl_c):
-    arguments = [name + each if each in ("NAME", "THERE") else each for each in arguments.split(" ")]
-    chance, statuses = random.Random(4), []
-    with NamedMap.create(name + "THERE", 2 ** 16):
-        for _ in range(10 * ROUNDS):
-            sender = threading.Timer(chance.random() * chance.choice([0.001, 0.01, 0.1]), send)
-            try:
-                sender.start()
-                statuses.append(run(capsys, *arguments)[0])
-                sender.cancel()
-            except KeyboardInterrupt as error:  # before or after main()
-                assert namedmap.__file__ not in [each.filename for each in traceback.extract_tb(error.__traceback__)]
-            signal.signal(signal.SIGINT, lambda *_: None)  # join() must not be interrupted
-            sender.join()
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            captured = capsys.readouterr()
-            assert "Traceback" not in captured.err and "ignored" not in captured.err
-            assert gone(name + "NAME")
-    assert set(statuses) <= {0, 1}
+def test_ctrl_c_at_any_moment_ends_a_command_and_leaves_nothing(arguments, name, memory, capsys, ctrl_c):
+    arguments = [{"NAME": name + "NAME", "THERE": name}.get(each, each) for each in arguments.split(" ")]
+    chance = random.Random(4)
+    for _ in range(10 * ROUNDS):
+        sender, err = threading.Timer(chance.random() * chance.choice([0.001, 0.01, 0.1]), send), ""
+        try:
+            sender.start()
+            status, _, err = run(capsys, *arguments)
+            sender.cancel()
+            assert status in (0, 1)
+        except KeyboardInterrupt as error:  # before or after main()
+            assert namedmap.__file__ not in [each.filename for each in traceback.extract_tb(error.__traceback__)]
+        signal.signal(signal.SIGINT, lambda *_: None)  # join() must not be interrupted
+        sender.join()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        err += capsys.readouterr().err
+        assert "Traceback" not in err and "ignored" not in err
+        assert gone(name + "NAME")
 
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_that_the_program_handles_does_not_end_create(number, name, capsys):
     got = []
     before = signal.signal(number, lambda *_: got.append(number))
-    sender = threading.Timer(0.2, send, [number])
-    sender.start()
+    threading.Timer(0.2, send, [number]).start()
     assert run(capsys, "create", name, "--hold", "0.5")[0] == 0 and got == [number]
     signal.signal(number, before)
 
@@ -3531,7 +3501,6 @@ def test_streams_that_nothing_reads_or_that_are_full(unbuffered, name):
                           ["create", name, "--exist-ok"], ["--help"]):
             assert status_and_error(*arguments, stdout=writing) == (1, b""), arguments  # quietly
         for stream in (writing, full):
-            assert status_and_error("create", "x", "--input", "no such file", stderr=stream)[0] == 1
             assert status_and_error("read", stderr=stream)[0] == 2
         for arguments in () if ON_WINDOWS else (["read", name], ["read", name, "--raw"], ["--help"]):
             status, error = status_and_error(*arguments, stdout=full)
@@ -3539,7 +3508,7 @@ def test_streams_that_nothing_reads_or_that_are_full(unbuffered, name):
     os.close(writing)
 
 
-def test_an_output_that_takes_only_a_part_at_once_or_no_bytes(name, capsys, monkeypatch):
+def test_an_output_that_takes_only_a_part_at_once_or_no_bytes(name, capsys):
     class Console(io.RawIOBase):
         """As that of Windows, without a buffer as of `python -u`."""
 
@@ -3563,18 +3532,15 @@ def test_an_output_that_takes_only_a_part_at_once_or_no_bytes(name, capsys, monk
 
 
 def test_every_line_stays_one_line_whatever_the_console_lacks(name, capsys):
-    strange, shown = name + "\n\x1b[31m\x85", name + "\\x0a\\x1b[31m\\x85"
+    strange, shown, wide = name + "\n\x1b[31m\x85", name + "\\x0a\\x1b[31m\\x85", name + "\u00fc\u65e5"
     assert run(capsys, "read", strange)[2].startswith(f"namedmap: {shown}: nothing has this name now")
     assert run(capsys, "create", strange, "--hold", "0")[1].startswith(f"{shown}: 256 bytes")
-    full = name + "\u00fc\u65e5"
-    with NamedMap.create(strange, 1), NamedMap.create(full, 4096) as m:
+    with NamedMap.create(strange, 1), NamedMap.create(wide, 1):
         assert run(capsys, "list", strange) == (0, f"        4096  {shown}\n", "")
-        m.write(full.encode("utf-16-le"))
-        for command in (["info", full], ["read", full], ["create", full, "--exist-ok", "--hold", "0"]):
-            for encoding in ("ascii", "cp1252"):
-                status, out, err = piped(*command, env={"PYTHONUTF8": "0", "PYTHONIOENCODING": encoding})
-                assert (status, err) == (0, b"")
-                assert "\u00fc\u65e5".encode(encoding, "backslashreplace") in out
+        assert run(capsys, "info", strange)[1].startswith(f"name:   {shown}\n")
+        for encoding in ("ascii", "cp1252"):
+            status, out, err = piped("info", wide, env={"PYTHONUTF8": "0", "PYTHONIOENCODING": encoding})
+            assert (status, err) == (0, b"") and "\u00fc\u65e5".encode(encoding, "backslashreplace") in out
 
 
 def test_info_shows_what_has_it_open(memory, cli, capsys):
@@ -3603,7 +3569,7 @@ def test_list_leaves_out_what_has_gone_meanwhile(memory, capsys, fault):
 
 
 def test_mutated_command_lines_give_no_traceback(name, capsys, monkeypatch, tmp_path):
-    typed = [shlex.split(line) for line in re.findall(r"^\$ (\S.*?)(?:  #.*)?$", TRANSCRIPTS, re.M)]
+    typed = [shlex.split(line) for line in re.findall(r"^\$ (?!.*raw)(\S.*?)(?:  #.*)?$", TRANSCRIPTS, re.M)]
     words = ["", " ", "\0", "\n", "\ud800", "x" * 300, "9" * 30, "\\", *{word for line in typed for word in line}]
     chance, statuses = random.Random(4), []
     monkeypatch.chdir(tmp_path)
@@ -3614,10 +3580,10 @@ def test_mutated_command_lines_give_no_traceback(name, capsys, monkeypatch, tmp_
         for _ in range(500 * ROUNDS):
             arguments = [re.sub(r"\b(demo|ten|new)\b", m.name, word) for word in chance.choice(typed)]
             place = chance.randrange(len(arguments))
-            cut, character = chance.randint(0, len(arguments[place])), chance.choice("a01fK -\\%\u00e4\u65e5.*[")
-            changed = arguments[place][:cut] + character + arguments[place][cut + chance.randint(0, 1):]
+            word = arguments[place]
+            changed = word.replace(chance.choice(word or " "), chance.choice("a01fK -\\%\u00e4\u65e5.*["), 1)
             arguments[place:place + 1] = chance.choice(
-                [[changed], [changed], [chance.choice(words)], [arguments[place], chance.choice(words)], []])
+                [[changed], [changed], [chance.choice(words)], [word, chance.choice(words)], []])
             status, out, err = run(capsys, *arguments)
             statuses.append(status)
             shape = {0: r"(namedmap: .+\n)?", 1: r"namedmap: .+\n", 2: r"(?s)usage: .*"}[status]
