@@ -3236,7 +3236,7 @@ def test_import_loads_nothing_that_is_slow(start):
     assert "namedmap" in modules and not modules & slow
 
 
-def test_program_without_streams_uses_memory_and_the_command_line(name):
+def test_program_without_streams_uses_memory_and_the_command_line(name, monkeypatch):
     shell = [] if ON_WINDOWS else ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
     flags = subprocess.DETACHED_PROCESS if ON_WINDOWS else 0  # without streams, as programs of pythonw.exe
     with NamedMap.create(name, 100) as m:
@@ -3246,6 +3246,8 @@ def test_program_without_streams_uses_memory_and_the_command_line(name):
             done = subprocess.run([*shell, sys.executable, *command], cwd=HERE, creationflags=flags, timeout=60)
             assert done.returncode == status, arguments
         assert m.read_text() == "text"
+        monkeypatch.setattr(sys, "stderr", None)
+        assert namedmap.main(["create", name]) == 1
 
 
 def test_frozen_program_shares_its_memory(name, tmp_path, start, cli):
@@ -3310,7 +3312,6 @@ SPOILT = r"""
 import ctypes, re
 table = re.findall(r'"(\w+)": \(\s*"(kernel32|ntdll|advapi32)"', open("namedmap.py", encoding="utf-8").read())
 functions = [getattr(getattr(ctypes.windll, dll), function) for function, dll in table]
-assert functions and all((each.argtypes, each.restype) == (None, ctypes.c_int) for each in functions)
 for each in functions:
     each.argtypes, each.restype, each.errcheck = [ctypes.c_double] * 9, ctypes.c_byte, print
 """ + ENDING + """
@@ -3318,7 +3319,7 @@ use(*everything(name))
 with NamedMap.create(name, 10, reserve=True, sddl="D:(A;;GA;;;WD)") as m, NamedMap.open(name) as other:
     assert other[:2] == bytes(2) and namedmap._layer.kind_of_name(name) == "Section"
     m.flush()
-assert all((each.restype, each.errcheck) == (ctypes.c_byte, print) for each in functions)
+assert functions and all((each.restype, each.errcheck) == (ctypes.c_byte, print) for each in functions)
 """
 
 
@@ -3526,7 +3527,6 @@ def test_file_backed_counts_its_starts_in_the_file(name, example, tmp_path):
         process = example("file_backed.py", str(tmp_path / "runs.dat"), name)
         with waiting(process, f"start number {number}"), NamedMap.open(name, access="r") as m:
             assert m[:] == bytes([number]) + bytes(7)
-    assert (tmp_path / "runs.dat").read_bytes() == b"\2" + bytes(7)
 
 
 @windows
