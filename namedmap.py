@@ -121,9 +121,9 @@ _MAX_COUNT = 2 ** 31 - 1  # of a semaphore: a LONG
 _KINDS = {"Event": "event", "Job": "job", "Mutant": "mutex", "Section": "file mapping object",
           "Semaphore": "semaphore", "Timer": "timer"}
 
-# What follows Local and Global in Python source code without r, or in a path, where a backslash and this was meant.
-_NOT_A_BACKSLASH = {**{chr(code): f"x{code:02x}" for code in (*range(1, 0x20), *range(0x7F, 0xA0))},
-                    **dict(zip("\a\b\t\n\v\f\r/", (*"abtnvfr", "")))}
+# How control characters are shown; and what one of them, or a slash, stands for where a backslash was meant.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+_MEANT = {**_CONTROLS, **{code: "\\" + letter for code, letter in zip(b"\a\b\t\n\v\f\r/", (*"abtnvfr", ""))}}
 
 # For each access, what a view may ask of a map that has it.
 _NARROWER = {"r": ("r", "c"), "rw": ("rw", "r", "c"), "c": ("c", "r")}
@@ -140,10 +140,11 @@ def _check_name(name: str, opening: bool = False) -> str:
     if "\0" in name:
         raise ValueError(f"a name must not contain NUL, where Windows would end it: {name!r}")
     for scope in ("Local", "Global"):
-        if name.startswith(scope) and name[len(scope):][:1] in _NOT_A_BACKSLASH:
-            rest = _NOT_A_BACKSLASH[name[len(scope)]] + name[len(scope) + 1:]
+        behind, rest = name[len(scope):][:1], name[len(scope) + 1:]
+        if name.startswith(scope) and behind.translate(_MEANT) != behind:
             raise ValueError(f"{name!r} has a control character or slash where the backslash after {scope} should be: "
-                             f'write r"{scope}\\{rest}"; if it is meant so, put Local and a backslash in front of it')
+                             f'write r"{scope}{behind.translate(_MEANT)}{rest}"; if it is meant so, put Local and a '
+                             "backslash in front of it")
     prefix, backslash, rest = name.rpartition("\\")
     session = prefix[8:] if opening and prefix.startswith("Session\\") else ""
     if backslash and prefix not in ("Local", "Global") and not (session.isdecimal() and session.isascii()):
@@ -2634,10 +2635,9 @@ class Semaphore(_Lock):
 # ---------------------------------------------------------------- command line
 
 _DEFAULT_SIZE = 256  # bytes of new memory, unless its contents need more
-_MOST_INPUT = 64 << 20  # bytes of a pipe or device, where no size says how many
+_MOST_INPUT = 64 << 20  # bytes of input, where neither a size nor the input itself says how many
 _CHUNK = 1 << 20  # bytes looked at in one view, so that a large object does not fill the memory of this process
 _ROW = 16  # bytes in a line of a dump
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 _STRANGE = frozenset(map(chr, _CONTROLS)) - set("\t\n\v\f\r\x1b") | {"\ufffd"}  # what text does not have
 
 
@@ -2665,16 +2665,15 @@ def _seconds(text: str) -> float:
 
 
 def _encoding(text: str) -> str:
-    "".encode(text)
-    codecs.getincrementaldecoder(text)("replace").decode(b"", True)
+    codecs.getincrementaldecoder(text)("replace").decode("".encode(text), True)
     return text
 
 
-def _pattern(text: str) -> Callable[[str], bool]:
-    """A function that returns whether a full name matches; its prefix does not count unless the pattern has one."""
-    from fnmatch import fnmatchcase
-    fnmatchcase("", text)
-    return lambda name: fnmatchcase(name if "\\" in text else name.partition("\\")[2], text)
+def _pattern(text: str) -> Callable[[str], Any]:
+    """A function that matches full names; a pattern without a backslash stands for names with any prefix."""
+    import re
+    from fnmatch import translate
+    return re.compile(translate(text if "\\" in text else "*\\" + text)).match
 
 
 class _Record:
@@ -2711,6 +2710,7 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
     """
 
     name: Any = None
+    offset = 0
     _ends_by_interrupt = False  # whether that is how the command ends, and no error
     _is_waiting, _interrupts = False, 0
 
@@ -2809,8 +2809,7 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
         try:
             with open(0 if path == "-" else path, "rb", closefd=path != "-") as stream:
                 if room is None:
-                    found = os.fstat(stream.fileno())
-                    room = found.st_size if stat.S_ISREG(found.st_mode) else _MOST_INPUT
+                    room = max(os.fstat(stream.fileno()).st_size, _MOST_INPUT)
                 # Not read(), which would want the end of a terminal's input twice.
                 for piece in iter(lambda: self.wait(stream.read1, _CHUNK), b""):
                     octets += piece
@@ -2825,11 +2824,11 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
         if contents is None:
             self.wrong("nothing to write: give TEXT, --from-hex or --input")
         with NamedMap.open(self.name) as memory:
-            self._store(memory, contents or b"", self.offset)
+            self._store(memory, contents)
 
-    def _store(self, memory: NamedMap, contents: bytes, offset: int) -> None:
+    def _store(self, memory: NamedMap, contents: bytes) -> None:
         if contents:
-            with memory.view(offset, len(contents)) as view:
+            with memory.view(self.offset, len(contents)) as view:
                 view.write(contents)
 
     def _create(self) -> None:
@@ -2845,17 +2844,17 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
             self.wrong(f"{len(contents)} bytes do not fit in {size} bytes (--size)")
         with found or NamedMap.create(
                 self.name, size, file=self.file, exist_ok=self.exist_ok, sddl=self.sddl) as memory:
-            self._store(memory, contents, 0)
+            self._store(memory, contents)
             attached = "" if memory.created else " that were there"
-            limit = "" if self.hold is None else f"for {self.hold:.15g} seconds, or "
+            limit = "" if self.hold == inf else f"for {self.hold:.15g} seconds, or "
             self._ends_by_interrupt = True
             self.print(f"{self.name.translate(_CONTROLS)}: {memory.size} bytes{attached}, held {limit}until Enter or "
                        "Ctrl+C\n")
-            self._hold(float("inf") if self.hold is None else self.hold)
+            self._wait_for_enter()
 
-    def _hold(self, seconds: float) -> None:
-        """Wait until Enter, Ctrl+C, Ctrl+Break, SIGTERM or for some seconds."""
-        def wait_for_enter() -> None:
+    def _wait_for_enter(self) -> None:
+        """Wait until Enter, Ctrl+C, Ctrl+Break or SIGTERM, or for the seconds of --hold."""
+        def look_for_enter() -> None:
             try:
                 # Not sys.stdin.readline(): its lock, still held when the interpreter ends, is a fatal error.
                 for octet in iter(lambda: os.read(sys.stdin.fileno(), 1), b""):
@@ -2864,8 +2863,8 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
             except (AttributeError, OSError, ValueError):
                 pass  # there is no input
 
-        entered, end = threading.Event(), time.monotonic() + seconds
-        threading.Thread(target=wait_for_enter, daemon=True).start()
+        entered, end = threading.Event(), time.monotonic() + self.hold
+        threading.Thread(target=look_for_enter, daemon=True).start()
         while not entered.is_set() and (left := end - time.monotonic()) > 0:
             self.wait(time.sleep, min(left, 0.1))
 
@@ -2875,8 +2874,8 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
         if self.struct and (self.size or 0) % self.struct.size:
             self.wrong(f"--size {self.size} is not a multiple of the {self.struct.size} bytes of --struct")
         self._ends_by_interrupt = self.watch is not None
-        is_text = waits_for_text = not (self.hex or self.raw or self.struct)
-        seen: Sequence[Any] = []
+        is_text = not (self.hex or self.raw or self.struct)
+        seen: list[Any] = []
         end = time.monotonic() + self.timeout
         while True:
             pause, is_over = 0.02, time.monotonic() >= end
@@ -2886,7 +2885,7 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
                     began, looked = time.perf_counter(), self._chunks(memory)
                     if is_text:
                         looked = [self._text(looked) + "\n"]
-                    if is_over or not waits_for_text or looked != ["\n"]:
+                    if is_over or seen or looked != ["\n"]:
                         if self.watch is None:
                             self._show(looked)
                             if is_text and not _STRANGE.isdisjoint(*looked):
@@ -2894,13 +2893,12 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
                                               "--hex shows the bytes\n")
                             return
                         # Piece by piece, so that there is only one copy of what does not change.
-                        is_same = bool(seen) and all(old == new for old, new in zip_longest(seen, looked))
+                        now = [old if old == new else new for old, new in zip_longest(seen, looked) if new is not None]
                         # So, memory of any size takes less than a tenth of a processor while it stays as it is.
                         pause = max(self.watch, 0.01) if self.watch else max(10 * (time.perf_counter() - began), 0.1)
-                        if not is_same:
-                            now = looked if is_text else [*self._chunks(memory)]
+                        if now != seen:
                             self._show(now, seen)
-                            seen, waits_for_text = now, False
+                            seen = now
                         end = time.monotonic() + pause + self.timeout
             except FileNotFoundError:
                 if is_over:
@@ -3007,7 +3005,8 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
     "--file": _option("PATH", str, "a file to map; --size makes it, or makes it larger"),
     "--from-hex": _option("HEX", bytes.fromhex, "bytes to write, such as 0aff"),
     "--hex": dict(action="store_true", help="print a hexadecimal dump instead of text"),
-    "--hold": _option("SECONDS", _seconds, "how long to hold the memory, unless Enter or Ctrl+C ends it before"),
+    "--hold": _option("SECONDS", _seconds, "how long to hold the memory, unless Enter or Ctrl+C ends it before",
+                      default=inf),
     "--input": _option("PATH", str, "a file to write instead of TEXT, - for standard input"),
     "--offset": _option("N", lambda text: _check_number("an offset", _bytes(text), 0, _MAX_SIZE, "0 to 2**63-1 bytes"),
                         "bytes to skip (4096, 0x1000, 64K, 16M, 2G); default 0", default=0),
