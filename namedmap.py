@@ -125,16 +125,15 @@ _KINDS = {"Event": "event", "Job": "job", "Mutant": "mutex", "Section": "file ma
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 _MEANT = {**_CONTROLS, **{code: "\\" + letter for code, letter in zip(b"\a\b\t\n\v\f\r/", (*"abtnvfr", ""))}}
 
-# For each access, what a view may ask of a map that has it.
-_NARROWER = {"r": ("r", "c"), "rw": ("rw", "r", "c"), "c": ("c", "r")}
-
 
 def _utf16(name: str) -> bytes:
     # Not by str.encode(), which imports the codec at its first use: a process forked during an import hangs in its own.
     return codecs.utf_16_le_encode(name, "surrogatepass")[0]
 
 
-def _check_name(name: str, opening: bool = False) -> str:
+def _check_name(name: str | None, opening: bool = False) -> str | None:
+    if name is None and not opening:
+        return None
     if not isinstance(name, str):
         raise TypeError(f"a name must be a str, not {type(name).__name__}")
     if "\0" in name:
@@ -174,7 +173,7 @@ def _check_size(size: Any) -> Any:
 def _check_access(access: str) -> str:
     if not isinstance(access, str):
         raise TypeError(f"access must be a str, not {type(access).__name__}")
-    if access not in _NARROWER:
+    if access not in ("r", "rw", "c"):
         raise ValueError(f'access must be "r" (read), "rw" (read and write) or "c" (copy-on-write), not {access!r}')
     return access
 
@@ -299,16 +298,16 @@ class _OwnedFile(_Owned):
 
     __slots__ = ()
 
-    def close(self, close: Callable[[int], None] = os.close) -> None:
+    def close(self, close: Callable[[int], None] = os.close,
+              is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         descriptor, self.value = self.value, -1
         try:
-            close(descriptor)
+            if not is_finalizing():  # then the system closes it, while daemon threads may still use it
+                close(descriptor)
         except OSError:
             pass  # it is closed
 
-    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
-        if not is_finalizing():  # then the system closes it, while daemon threads may still use it
-            self.close()
+    __del__ = close
 
 
 # ---------------------------------------------------------------- Windows
@@ -654,9 +653,10 @@ class _Windows:
 
     def holders(self, name: str, kind: str) -> str:
         """Which processes have an object open, as far as the system says: how many handles there are."""
-        if kind not in ("Section", "Mutant", "Event", "Semaphore"):
+        kind = "r" if kind == "Section" else kind
+        if kind not in _OBJECTS:
             return "unknown for this kind"
-        owned = _OwnedHandle(self._open(name, "r" if kind == "Section" else kind, False))
+        owned = _OwnedHandle(self._open(name, kind, False))
         count = self._query(_win.NtQueryObject, owned.value, (ULONG * 14)())[2]
         return f"handles: {count - 1}"  # without the one that asks
 
@@ -2193,8 +2193,7 @@ class NamedMap(_Object, _Memory):
         only read, is smaller than `size`; TypeError for an argument of the wrong type; NotImplementedError for `sddl`
         and `inheritable` on other systems than Windows.  After any of them the file is as it was.
         """
-        if name is not None:
-            _check_name(name)
+        _check_name(name)
         size = _check_size(size)
         _check_backing(file, size, _check_access(access), reserve)
         security: Any = _layer.security_attributes(_check_sddl(sddl), bool(inheritable))
@@ -2302,7 +2301,9 @@ class NamedMap(_Object, _Memory):
         except BaseException as error:
             if not is_given:
                 _layer.close_handle(handle)
-            raise _blame(error, name) if isinstance(error, OSError) else error
+            if isinstance(error, OSError):
+                _blame(error, name)
+            raise
         return cls._wrap(_OwnedHandle(handle), created, name, size=size, access=access)
 
     def view(self, offset: int = 0, size: int | None = None, *, access: str | None = None,
@@ -2318,7 +2319,7 @@ class NamedMap(_Object, _Memory):
         """
         offset, length = self._range(offset, _check_size(size), 1)
         access = self._access if access is None else _check_access(access)
-        if access not in _NARROWER[self._access]:
+        if access == "rw" != self._access:
             raise ValueError(f'a view with access={access!r} is wider than its map, which has access={self._access!r}')
         if address is not None:
             address = _check_address(address, offset, length)
@@ -2350,8 +2351,7 @@ class _Waitable(_Object):
     @classmethod
     def _create(cls: type[Object], name: str | None, exist_ok: bool, sddl: str | None, inheritable: bool,
                 *state: int) -> Object:
-        if name is not None:
-            _check_name(name)
+        _check_name(name)
         security: Any = _layer.security_attributes(_check_sddl(sddl), bool(inheritable))
         handle, created = _layer.create_waitable(cls._kind, name, exist_ok, security, *state)
         return cls._wrap(_OwnedHandle(handle), created, name)
@@ -2374,13 +2374,6 @@ class _Waitable(_Object):
         """Note that the calling thread has got this object, and in `noted` how to undo that."""
 
 
-def _check_all_open(objects: Sequence[Any]) -> None:
-    # Not in _wait(): on Python 3.13 and 3.14, an exception at the end of a loop may pass by an `except` around it.
-    for each in objects:
-        if each._owned is None:
-            each._check_open()
-
-
 def _wait(objects: Sequence[Any], timeout: float | None) -> Any:
     """Wait for at most `timeout` seconds for one of some objects, and get it; None if the time is over.
 
@@ -2391,7 +2384,7 @@ def _wait(objects: Sequence[Any], timeout: float | None) -> Any:
     got: list[int] = [WAIT_TIMEOUT]
     noted: list[int] = []
     handles: list[int] = []
-    owned = [each._check_open() for each in objects]  # this keeps the handles open meanwhile
+    owned = [*map(_Closable._check_open, objects)]  # this keeps the handles open meanwhile
     try:
         handles += [each.value for each in owned]
         end = time.perf_counter() + left  # time.monotonic() may have steps of 16 ms
@@ -2400,7 +2393,8 @@ def _wait(objects: Sequence[Any], timeout: float | None) -> Any:
             found = objects[got[0] % WAIT_ABANDONED_0] if got[0] < WAIT_TIMEOUT else None
             if found is not None:
                 found._got(got[0] >= WAIT_ABANDONED_0, noted)
-            _check_all_open(objects)
+            # Not by a loop: on Python 3.13 and 3.14, an exception at its end may pass by the `except` around it.
+            owned = [*map(_Closable._check_open, objects)]
             if found is not None:
                 return found
             left = end - time.perf_counter()
@@ -2687,19 +2681,17 @@ class _Record:
         self.size = self._struct.size
         if not self.size:
             raise ValueError("a format must have at least one byte")
-        self._wide = "utf-16-be" if text.startswith((">", "!")) else "utf-16-le"
-        self._kinds = "".join(kind if kind in "spW" else kind * int(count or 1)
-                              for count, kind in re.findall("([0-9]*)([A-Za-wyz?])", text))
+        wide = "utf-16-be" if text.startswith((">", "!")) else "utf-16-le"
+        shows: dict[str, Callable[[Any], str]] = {
+            "s": lambda value: repr(value.partition(b"\0")[0]),
+            "W": lambda value: repr(value.decode(wide, "replace").partition("\0")[0])}
+        self._shows = [shows.get(kind, repr) for count, kind in re.findall("([0-9]*)([A-Za-wyz?])", text)
+                       for _ in range(1 if kind in "spW" else int(count or 1))]
 
     def lines(self, chunks: Iterable[bytes]) -> Iterator[str]:
         for chunk in chunks:
-            yield "".join(" ".join(map(self._shown, self._kinds, values)) + "\n"
+            yield "".join(" ".join(show(value) for show, value in zip(self._shows, values)) + "\n"
                           for values in self._struct.iter_unpack(chunk))
-
-    def _shown(self, kind: str, value: Any) -> str:
-        if kind == "W":
-            value = value.decode(self._wide, "replace").partition("\0")[0]
-        return repr(value.partition(b"\0")[0] if kind == "s" else value)
 
 
 class _Command(Namespace):  # only for type checkers, which let that have any attribute
@@ -2919,12 +2911,12 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
 
     def _text(self, chunks: Iterable[bytes]) -> str:
         """The text up to its first NUL; what is not text becomes U+FFFD, and ends of lines "\n", as for print()."""
-        decoder, text = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(self.encoding)("replace"), True), ""
-        for chunk in chunks:
-            text += decoder.decode(chunk)
-            if "\0" in text:
+        text = ""
+        for piece in codecs.iterdecode(chunks, self.encoding, "replace"):
+            text += piece
+            if "\0" in piece:
                 break
-        return (text + decoder.decode(b"", True)).partition("\0")[0]
+        return text.partition("\0")[0].replace("\r\n", "\n").replace("\r", "\n")
 
     def _show(self, looked: Iterable[Any], before: Sequence[Any] = ()) -> None:
         """Print what there is, or what has changed since `before`."""
