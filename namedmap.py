@@ -121,12 +121,9 @@ _MAX_COUNT = 2 ** 31 - 1  # of a semaphore: a LONG
 _KINDS = {"Event": "event", "Job": "job", "Mutant": "mutex", "Section": "file mapping object",
           "Semaphore": "semaphore", "Timer": "timer"}
 
-# What follows Local and Global in Python source code without r, or in a path, where a backslash and this was meant.
-_NOT_A_BACKSLASH = {**{chr(code): f"x{code:02x}" for code in (*range(1, 0x20), *range(0x7F, 0xA0))},
-                    **dict(zip("\a\b\t\n\v\f\r/", (*"abtnvfr", "")))}
-
-# For each access, what a view may ask of a map that has it.
-_NARROWER = {"r": ("r", "c"), "rw": ("rw", "r", "c"), "c": ("c", "r")}
+# How control characters are shown; and what one of them, or a slash, stands for where a backslash was meant.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+_MEANT = {**_CONTROLS, **{code: "\\" + letter for code, letter in zip(b"\a\b\t\n\v\f\r/", (*"abtnvfr", ""))}}
 
 
 def _utf16(name: str) -> bytes:
@@ -134,16 +131,19 @@ def _utf16(name: str) -> bytes:
     return codecs.utf_16_le_encode(name, "surrogatepass")[0]
 
 
-def _check_name(name: str, opening: bool = False) -> str:
+def _check_name(name: str | None, opening: bool = False) -> str | None:
+    if name is None and not opening:
+        return None
     if not isinstance(name, str):
         raise TypeError(f"a name must be a str, not {type(name).__name__}")
     if "\0" in name:
         raise ValueError(f"a name must not contain NUL, where Windows would end it: {name!r}")
     for scope in ("Local", "Global"):
-        if name.startswith(scope) and name[len(scope):][:1] in _NOT_A_BACKSLASH:
-            rest = _NOT_A_BACKSLASH[name[len(scope)]] + name[len(scope) + 1:]
+        behind, rest = name[len(scope):][:1], name[len(scope) + 1:]
+        if name.startswith(scope) and behind.translate(_MEANT) != behind:
             raise ValueError(f"{name!r} has a control character or slash where the backslash after {scope} should be: "
-                             f'write r"{scope}\\{rest}"; if it is meant so, put Local and a backslash in front of it')
+                             f'write r"{scope}{behind.translate(_MEANT)}{rest}"; if it is meant so, put Local and a '
+                             "backslash in front of it")
     prefix, backslash, rest = name.rpartition("\\")
     session = prefix[8:] if opening and prefix.startswith("Session\\") else ""
     if backslash and prefix not in ("Local", "Global") and not (session.isdecimal() and session.isascii()):
@@ -173,7 +173,7 @@ def _check_size(size: Any) -> Any:
 def _check_access(access: str) -> str:
     if not isinstance(access, str):
         raise TypeError(f"access must be a str, not {type(access).__name__}")
-    if access not in _NARROWER:
+    if access not in ("r", "rw", "c"):
         raise ValueError(f'access must be "r" (read), "rw" (read and write) or "c" (copy-on-write), not {access!r}')
     return access
 
@@ -298,16 +298,16 @@ class _OwnedFile(_Owned):
 
     __slots__ = ()
 
-    def close(self, close: Callable[[int], None] = os.close) -> None:
+    def close(self, close: Callable[[int], None] = os.close,
+              is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         descriptor, self.value = self.value, -1
         try:
-            close(descriptor)
+            if not is_finalizing():  # then the system closes it, while daemon threads may still use it
+                close(descriptor)
         except OSError:
             pass  # it is closed
 
-    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
-        if not is_finalizing():  # then the system closes it, while daemon threads may still use it
-            self.close()
+    __del__ = close
 
 
 # ---------------------------------------------------------------- Windows
@@ -653,9 +653,10 @@ class _Windows:
 
     def holders(self, name: str, kind: str) -> str:
         """Which processes have an object open, as far as the system says: how many handles there are."""
-        if kind not in ("Section", "Mutant", "Event", "Semaphore"):
+        kind = "r" if kind == "Section" else kind
+        if kind not in _OBJECTS:
             return "unknown for this kind"
-        owned = _OwnedHandle(self._open(name, "r" if kind == "Section" else kind, False))
+        owned = _OwnedHandle(self._open(name, kind, False))
         count = self._query(_win.NtQueryObject, owned.value, (ULONG * 14)())[2]
         return f"handles: {count - 1}"  # without the one that asks
 
@@ -2191,8 +2192,7 @@ class NamedMap(_Object, _Memory):
         only read, is smaller than `size`; TypeError for an argument of the wrong type; NotImplementedError for `sddl`
         and `inheritable` on other systems than Windows.  After any of them the file is as it was.
         """
-        if name is not None:
-            _check_name(name)
+        _check_name(name)
         size = _check_size(size)
         _check_backing(file, size, _check_access(access), reserve)
         security: Any = _layer.security_attributes(_check_sddl(sddl), bool(inheritable))
@@ -2300,7 +2300,9 @@ class NamedMap(_Object, _Memory):
         except BaseException as error:
             if not is_given:
                 _layer.close_handle(handle)
-            raise _blame(error, name) if isinstance(error, OSError) else error
+            if isinstance(error, OSError):
+                _blame(error, name)
+            raise
         return cls._wrap(_OwnedHandle(handle), created, name, size=size, access=access)
 
     def view(self, offset: int = 0, size: int | None = None, *, access: str | None = None,
@@ -2316,7 +2318,7 @@ class NamedMap(_Object, _Memory):
         """
         offset, length = self._range(offset, _check_size(size), 1)
         access = self._access if access is None else _check_access(access)
-        if access not in _NARROWER[self._access]:
+        if access == "rw" != self._access:
             raise ValueError(f'a view with access={access!r} is wider than its map, which has access={self._access!r}')
         if address is not None:
             address = _check_address(address, offset, length)
@@ -2348,8 +2350,7 @@ class _Waitable(_Object):
     @classmethod
     def _create(cls: type[Object], name: str | None, exist_ok: bool, sddl: str | None, inheritable: bool,
                 *state: int) -> Object:
-        if name is not None:
-            _check_name(name)
+        _check_name(name)
         security: Any = _layer.security_attributes(_check_sddl(sddl), bool(inheritable))
         handle, created = _layer.create_waitable(cls._kind, name, exist_ok, security, *state)
         return cls._wrap(_OwnedHandle(handle), created, name)
@@ -2372,13 +2373,6 @@ class _Waitable(_Object):
         """Note that the calling thread has got this object, and in `noted` how to undo that."""
 
 
-def _check_all_open(objects: Sequence[Any]) -> None:
-    # Not in _wait(): on Python 3.13 and 3.14, an exception at the end of a loop may pass by an `except` around it.
-    for each in objects:
-        if each._owned is None:
-            each._check_open()
-
-
 def _wait(objects: Sequence[Any], timeout: float | None) -> Any:
     """Wait for at most `timeout` seconds for one of some objects, and get it; None if the time is over.
 
@@ -2389,7 +2383,7 @@ def _wait(objects: Sequence[Any], timeout: float | None) -> Any:
     got: list[int] = [WAIT_TIMEOUT]
     noted: list[int] = []
     handles: list[int] = []
-    owned = [each._check_open() for each in objects]  # this keeps the handles open meanwhile
+    owned = [*map(_Closable._check_open, objects)]  # this keeps the handles open meanwhile
     try:
         handles += [each.value for each in owned]
         end = time.perf_counter() + left  # time.monotonic() may have steps of 16 ms
@@ -2398,7 +2392,8 @@ def _wait(objects: Sequence[Any], timeout: float | None) -> Any:
             found = objects[got[0] % WAIT_ABANDONED_0] if got[0] < WAIT_TIMEOUT else None
             if found is not None:
                 found._got(got[0] >= WAIT_ABANDONED_0, noted)
-            _check_all_open(objects)
+            # Not by a loop: on Python 3.13 and 3.14, an exception at its end may pass by the `except` around it.
+            owned = [*map(_Closable._check_open, objects)]
             if found is not None:
                 return found
             left = end - time.perf_counter()
@@ -2633,10 +2628,9 @@ class Semaphore(_Lock):
 # ---------------------------------------------------------------- command line
 
 _DEFAULT_SIZE = 256  # bytes of new memory, unless its contents need more
-_MOST_INPUT = 64 << 20  # bytes of a pipe or device, where no size says how many
+_MOST_INPUT = 64 << 20  # bytes of input, where neither a size nor the input itself says how many
 _CHUNK = 1 << 20  # bytes looked at in one view, so that a large object does not fill the memory of this process
 _ROW = 16  # bytes in a line of a dump
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 _STRANGE = frozenset(map(chr, _CONTROLS)) - set("\t\n\v\f\r\x1b") | {"\ufffd"}  # what text does not have
 
 
@@ -2664,16 +2658,15 @@ def _seconds(text: str) -> float:
 
 
 def _encoding(text: str) -> str:
-    "".encode(text)
-    codecs.getincrementaldecoder(text)("replace").decode(b"", True)
+    codecs.getincrementaldecoder(text)("replace").decode("".encode(text), True)
     return text
 
 
-def _pattern(text: str) -> Callable[[str], bool]:
-    """A function that returns whether a full name matches; its prefix does not count unless the pattern has one."""
-    from fnmatch import fnmatchcase
-    fnmatchcase("", text)
-    return lambda name: fnmatchcase(name if "\\" in text else name.partition("\\")[2], text)
+def _pattern(text: str) -> Callable[[str], Any]:
+    """A function that matches full names; a pattern without a backslash stands for names with any prefix."""
+    import re
+    from fnmatch import translate
+    return re.compile(translate(text if "\\" in text else "*\\" + text)).match
 
 
 class _Record:
@@ -2687,19 +2680,17 @@ class _Record:
         self.size = self._struct.size
         if not self.size:
             raise ValueError("a format must have at least one byte")
-        self._wide = "utf-16-be" if text.startswith((">", "!")) else "utf-16-le"
-        self._kinds = "".join(kind if kind in "spW" else kind * int(count or 1)
-                              for count, kind in re.findall("([0-9]*)([A-Za-wyz?])", text))
+        wide = "utf-16-be" if text.startswith((">", "!")) else "utf-16-le"
+        shows: dict[str, Callable[[Any], str]] = {
+            "s": lambda value: repr(value.partition(b"\0")[0]),
+            "W": lambda value: repr(value.decode(wide, "replace").partition("\0")[0])}
+        self._shows = [shows.get(kind, repr) for count, kind in re.findall("([0-9]*)([A-Za-wyz?])", text)
+                       for _ in range(1 if kind in "spW" else int(count or 1))]
 
     def lines(self, chunks: Iterable[bytes]) -> Iterator[str]:
         for chunk in chunks:
-            yield "".join(" ".join(map(self._shown, self._kinds, values)) + "\n"
+            yield "".join(" ".join(show(value) for show, value in zip(self._shows, values)) + "\n"
                           for values in self._struct.iter_unpack(chunk))
-
-    def _shown(self, kind: str, value: Any) -> str:
-        if kind == "W":
-            value = value.decode(self._wide, "replace").partition("\0")[0]
-        return repr(value.partition(b"\0")[0] if kind == "s" else value)
 
 
 class _Command(Namespace):  # only for type checkers, which let that have any attribute
@@ -2710,6 +2701,7 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
     """
 
     name: Any = None
+    offset = 0
     _ends_by_interrupt = False  # whether that is how the command ends, and no error
     _is_waiting, _interrupts = False, 0
 
@@ -2808,8 +2800,7 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
         try:
             with open(0 if path == "-" else path, "rb", closefd=path != "-") as stream:
                 if room is None:
-                    found = os.fstat(stream.fileno())
-                    room = found.st_size if stat.S_ISREG(found.st_mode) else _MOST_INPUT
+                    room = max(os.fstat(stream.fileno()).st_size, _MOST_INPUT)
                 # Not read(), which would want the end of a terminal's input twice.
                 for piece in iter(lambda: self.wait(stream.read1, _CHUNK), b""):
                     octets += piece
@@ -2824,11 +2815,11 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
         if contents is None:
             self.wrong("nothing to write: give TEXT, --from-hex or --input")
         with NamedMap.open(self.name) as memory:
-            self._store(memory, contents or b"", self.offset)
+            self._store(memory, contents)
 
-    def _store(self, memory: NamedMap, contents: bytes, offset: int) -> None:
+    def _store(self, memory: NamedMap, contents: bytes) -> None:
         if contents:
-            with memory.view(offset, len(contents)) as view:
+            with memory.view(self.offset, len(contents)) as view:
                 view.write(contents)
 
     def _create(self) -> None:
@@ -2844,17 +2835,17 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
             self.wrong(f"{len(contents)} bytes do not fit in {size} bytes (--size)")
         with found or NamedMap.create(
                 self.name, size, file=self.file, exist_ok=self.exist_ok, sddl=self.sddl) as memory:
-            self._store(memory, contents, 0)
+            self._store(memory, contents)
             attached = "" if memory.created else " that were there"
-            limit = "" if self.hold is None else f"for {self.hold:.15g} seconds, or "
+            limit = "" if self.hold == inf else f"for {self.hold:.15g} seconds, or "
             self._ends_by_interrupt = True
             self.print(f"{self.name.translate(_CONTROLS)}: {memory.size} bytes{attached}, held {limit}until Enter or "
                        "Ctrl+C\n")
-            self._hold(float("inf") if self.hold is None else self.hold)
+            self._wait_for_enter()
 
-    def _hold(self, seconds: float) -> None:
-        """Wait until Enter, Ctrl+C, Ctrl+Break, SIGTERM or for some seconds."""
-        def wait_for_enter() -> None:
+    def _wait_for_enter(self) -> None:
+        """Wait until Enter, Ctrl+C, Ctrl+Break or SIGTERM, or for the seconds of --hold."""
+        def look_for_enter() -> None:
             try:
                 # Not sys.stdin.readline(): its lock, still held when the interpreter ends, is a fatal error.
                 for octet in iter(lambda: os.read(sys.stdin.fileno(), 1), b""):
@@ -2863,8 +2854,8 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
             except (AttributeError, OSError, ValueError):
                 pass  # there is no input
 
-        entered, end = threading.Event(), time.monotonic() + seconds
-        threading.Thread(target=wait_for_enter, daemon=True).start()
+        entered, end = threading.Event(), time.monotonic() + self.hold
+        threading.Thread(target=look_for_enter, daemon=True).start()
         while not entered.is_set() and (left := end - time.monotonic()) > 0:
             self.wait(time.sleep, min(left, 0.1))
 
@@ -2874,8 +2865,8 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
         if self.struct and (self.size or 0) % self.struct.size:
             self.wrong(f"--size {self.size} is not a multiple of the {self.struct.size} bytes of --struct")
         self._ends_by_interrupt = self.watch is not None
-        is_text = waits_for_text = not (self.hex or self.raw or self.struct)
-        seen: Sequence[Any] = []
+        is_text = not (self.hex or self.raw or self.struct)
+        seen: list[Any] = []
         end = time.monotonic() + self.timeout
         while True:
             pause, is_over = 0.02, time.monotonic() >= end
@@ -2885,7 +2876,7 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
                     began, looked = time.perf_counter(), self._chunks(memory)
                     if is_text:
                         looked = [self._text(looked) + "\n"]
-                    if is_over or not waits_for_text or looked != ["\n"]:
+                    if is_over or seen or looked != ["\n"]:
                         if self.watch is None:
                             self._show(looked)
                             if is_text and not _STRANGE.isdisjoint(*looked):
@@ -2893,13 +2884,12 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
                                               "--hex shows the bytes\n")
                             return
                         # Piece by piece, so that there is only one copy of what does not change.
-                        is_same = bool(seen) and all(old == new for old, new in zip_longest(seen, looked))
+                        now = [old if old == new else new for old, new in zip_longest(seen, looked) if new is not None]
                         # So, memory of any size takes less than a tenth of a processor while it stays as it is.
                         pause = max(self.watch, 0.01) if self.watch else max(10 * (time.perf_counter() - began), 0.1)
-                        if not is_same:
-                            now = looked if is_text else [*self._chunks(memory)]
+                        if now != seen:
                             self._show(now, seen)
-                            seen, waits_for_text = now, False
+                            seen = now
                         end = time.monotonic() + pause + self.timeout
             except FileNotFoundError:
                 if is_over:
@@ -2920,12 +2910,12 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
 
     def _text(self, chunks: Iterable[bytes]) -> str:
         """The text up to its first NUL; what is not text becomes U+FFFD, and ends of lines "\n", as for print()."""
-        decoder, text = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(self.encoding)("replace"), True), ""
-        for chunk in chunks:
-            text += decoder.decode(chunk)
-            if "\0" in text:
+        text = ""
+        for piece in codecs.iterdecode(chunks, self.encoding, "replace"):
+            text += piece
+            if "\0" in piece:
                 break
-        return (text + decoder.decode(b"", True)).partition("\0")[0]
+        return text.partition("\0")[0].replace("\r\n", "\n").replace("\r", "\n")
 
     def _show(self, looked: Iterable[Any], before: Sequence[Any] = ()) -> None:
         """Print what there is, or what has changed since `before`."""
@@ -3006,7 +2996,8 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
     "--file": _option("PATH", str, "a file to map; --size makes it, or makes it larger"),
     "--from-hex": _option("HEX", bytes.fromhex, "bytes to write, such as 0aff"),
     "--hex": dict(action="store_true", help="print a hexadecimal dump instead of text"),
-    "--hold": _option("SECONDS", _seconds, "how long to hold the memory, unless Enter or Ctrl+C ends it before"),
+    "--hold": _option("SECONDS", _seconds, "how long to hold the memory, unless Enter or Ctrl+C ends it before",
+                      default=inf),
     "--input": _option("PATH", str, "a file to write instead of TEXT, - for standard input"),
     "--offset": _option("N", lambda text: _check_number("an offset", _bytes(text), 0, _MAX_SIZE, "0 to 2**63-1 bytes"),
                         "bytes to skip (4096, 0x1000, 64K, 16M, 2G); default 0", default=0),
