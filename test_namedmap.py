@@ -2647,6 +2647,9 @@ def test_create_and_open_of_a_name_give_handles_of_one_object(kind, name):
     assert kind.take(made) and not any(in_thread(kind.take, each) for each in others)
     if kind is MUTEX:
         made.release()
+    for use, error in (kind.create, FileExistsError), (MEMORY.open, OSError):
+        with pytest.raises(error):
+            use(name)
     for each in (made, *others):
         assert not gone(name)
         each.close()
