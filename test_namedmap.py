@@ -2314,6 +2314,9 @@ def test_create_and_open_of_a_name_give_handles_of_one_object(kind, name):
     assert kind.take(made) and not any(in_thread(kind.take, each) for each in others)
     if kind is MUTEX:
         made.release()
+    for use, error in (kind.create, FileExistsError), (MEMORY.open, OSError):
+        with pytest.raises(error):
+            use(name)
     for each in (made, *others):
         assert not gone(name)
         each.close()
@@ -3094,8 +3097,11 @@ def test_ctrl_c_at_any_moment_ends_a_command_and_leaves_nothing(arguments, name,
 def test_a_signal_that_the_program_handles_does_not_end_create(number, name, capsys):
     got = []
     before = signal.signal(number, lambda *_: got.append(number))
-    threading.Timer(0.2, send, [number]).start()
-    assert run(capsys, "create", name, "--hold", "0.5")[0] == 0 and got == [number]
+    sender = threading.Timer(0.2, send, [number])
+    sender.start()
+    assert run(capsys, "create", name, "--hold", "0.5")[0] == 0
+    sender.join()
+    assert got == [number]
     signal.signal(number, before)
 
 
