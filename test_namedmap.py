@@ -3299,7 +3299,7 @@ import argparse, ctypes.wintypes, os, sys, threading, weakref
 sys.platform = "freebsd14"
 from namedmap import Event, Mutex, NamedMap, main
 _, name, path = sys.argv
-for call in (lambda: NamedMap.create(name, 100, file=path), lambda: NamedMap.open(name, timeout=None), Event.create,
+for call in (lambda: NamedMap.create(None, 100, file=path), lambda: NamedMap.open(name, timeout=None), Event.create,
              lambda: Mutex.from_handle(4)):
     try: print(call())
     except NotImplementedError as error: print(error)
