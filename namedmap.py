@@ -429,6 +429,10 @@ class SECTION_BASIC_INFORMATION(ctypes.Structure):
     _fields_ = [("BaseAddress", LPVOID), ("Attributes", ULONG), ("Size", LARGE_INTEGER)]
 
 
+OBJECT_BASIC_INFORMATION = ULONG * 14  # Attributes, GrantedAccess, HandleCount, PointerCount...
+EVENT_BASIC_INFORMATION = LONG * 2  # EventType, EventState
+
+
 class UNICODE_STRING(ctypes.Structure):
     """A string of the kernel; its lengths are in bytes."""
 
@@ -533,7 +537,8 @@ _PROTOTYPES = {
 
 def _check(result: Any, function: Any, arguments: tuple[Any, ...]) -> Any:
     """The errcheck of the functions: raise the exception for a call that failed, else return its result."""
-    if result >= 0 if function.is_status else result not in (None, 0, INVALID_HANDLE_VALUE):
+    failed = result < 0 if function.is_status else result in (None, 0, INVALID_HANDLE_VALUE)
+    if not failed:
         return result
     code = _win.RtlNtStatusToDosError(result) if function.is_status else _winctypes.get_last_error()
     if code in (ERROR_NO_MORE_ITEMS, ERROR_TOO_MANY_POSTS):
@@ -647,8 +652,7 @@ class _Windows:
 
     def section_access(self, handle: int) -> str | None:
         """The widest access that a handle of a file mapping object has, None without any."""
-        # OBJECT_BASIC_INFORMATION: Attributes, GrantedAccess, HandleCount, PointerCount...
-        granted = self._query(_win.NtQueryObject, handle, (ULONG * 14)())[1]
+        granted = self._query(_win.NtQueryObject, handle, OBJECT_BASIC_INFORMATION())[1]
         return "rw" if granted & FILE_MAP_WRITE else "r" if granted & FILE_MAP_READ else None
 
     def holders(self, name: str, kind: str) -> str:
@@ -657,7 +661,7 @@ class _Windows:
         if kind not in _OBJECTS:
             return "unknown for this kind"
         owned = _OwnedHandle(self._open(name, kind, False))
-        count = self._query(_win.NtQueryObject, owned.value, (ULONG * 14)())[2]
+        count = self._query(_win.NtQueryObject, owned.value, OBJECT_BASIC_INFORMATION())[2]
         return f"handles: {count - 1}"  # without the one that asks
 
     def handle_kind(self, handle: int) -> str:
@@ -792,8 +796,8 @@ class _Windows:
 
     def query_event(self, handle: int) -> tuple[bool, bool]:
         """Whether an event resets itself, and whether it is set."""
-        event = self._query(_win.NtQueryEvent, handle, (LONG * 2)())  # EVENT_BASIC_INFORMATION: its type and state
-        return event[0] == SynchronizationEvent, bool(event[1])
+        event_type, state = self._query(_win.NtQueryEvent, handle, EVENT_BASIC_INFORMATION())
+        return event_type == SynchronizationEvent, bool(state)
 
     def release_semaphore(self, handle: int, n: int) -> int | None:
         """The count before; None, and nothing is added, if it would exceed the maximum."""
@@ -1669,7 +1673,6 @@ def _restore(cls: Any, name: str | None, arguments: dict[str, Any], mark: bytes 
 class _Closable:
     """What all objects have in common: a name, and an end."""
 
-    _kind: str  # what the kernel calls it
     _name: str | None
     # What the object needs; None after close().  A call refers to it meanwhile, so that close() in another thread, in a
     # signal handler or in a __del__ never closes a handle under the call.
@@ -1738,6 +1741,7 @@ class _Closable:
 class _Object(_Closable):
     """A kernel object, of which this process has a handle."""
 
+    _kind: str  # what the kernel calls it
     _created: bool
 
     @classmethod
@@ -1770,8 +1774,7 @@ class _Object(_Closable):
 
         That process has to pass it to from_handle(), else the object stays open as long as that process lives.  Raises
         PermissionError if it has ended, or may not be given handles, such as one of another user; OSError if there is
-        no such process; ValueError if `pid` cannot be one, and if the object is closed; TypeError if `pid` is no int;
-        NotImplementedError on other systems.
+        no such process.  This needs Windows.
         """
         pid = index(pid)
         if not 0 <= pid < 2 ** 32:
@@ -2142,11 +2145,12 @@ class NamedMap(_Object, _Memory):
     ``m[a:b] = data``, ``m.read()``, ``m.write(data)``, ``m.read_text()``, ``m.write_text(text)``, ``m.buf`` (a
     memoryview), ``m.overlay(Struct)`` and ``m.snapshot(Struct)``.
 
-    Offsets and sizes are ints, in bytes.  Whatever uses the bytes raises ValueError, and changes nothing, if the object
-    is closed or they are not wholly inside (read(), read_text() and slices stop at the end); TypeError for an argument
-    of the wrong type, and for storing if access is ``"r"``; OSError if the memory cannot be mapped, which happens at
-    the first use, so that a huge object can be opened and looked at through small views.  Only then Windows raises
-    PermissionError for memory that was made read-only.
+    Offsets and sizes are ints, in bytes.  Every call raises TypeError for an argument of the wrong type, and ValueError
+    for another bad one and if the object is closed, before it changes anything.  Whatever uses the bytes also raises
+    ValueError if they are not wholly inside (read(), read_text() and slices stop at the end); TypeError for storing if
+    access is ``"r"``; OSError if the memory cannot be mapped, which happens at the first use, so that a huge object can
+    be opened and looked at through small views.  Only then Windows raises PermissionError for memory that was made
+    read-only.  What needs Windows raises NotImplementedError on other systems.
 
     The name lives as long as a process has the object open; on Windows it dies with the last *handle*, even while
     views of the memory live on.  An object that nothing refers to any more is closed, too: `buf`, its slices and
@@ -2181,16 +2185,15 @@ class NamedMap(_Object, _Memory):
         `exist_ok` attaches, as open() does, to the object if there is one, and then ignores `file`, `reserve` and
         `sddl`; `created` says which happened.  `inheritable` lets child processes inherit the handle.  `sddl` is a
         security descriptor (ConvertStringSecurityDescriptorToSecurityDescriptorW) if the default, for its user and the
-        system, will not do.  ``"D:(A;;GA;;;OW)(A;;GR;;;WD)"`` lets everyone read and the owner write;
-        ``(A;;GRGW;;;AU)`` in it lets all who are logged on write, and ``(A;;GRGW;;;AC)`` AppContainers (UWP).
+        system, will not do; both are of Windows.  ``"D:(A;;GA;;;OW)(A;;GR;;;WD)"`` lets everyone read and the owner
+        write; ``(A;;GRGW;;;AU)`` in it lets all who are logged on write, and ``(A;;GRGW;;;AC)`` AppContainers (UWP).
         ``"S:(ML;;NW;;;LW)"`` lets the same user's processes of low integrity, such as sandboxed ones, write.
 
         Raises FileExistsError if the name is taken, unless `exist_ok`; PermissionError if a security descriptor, a
         missing privilege (for ``Global\``) or the file forbids it, or others have the file open; FileNotFoundError
         for a missing file; OSError if another kind of object has the name, the file is empty or not on a disk, or
-        memory or disk space are short; ValueError for a bad argument, and if the existing object, or a file that is
-        only read, is smaller than `size`; TypeError for an argument of the wrong type; NotImplementedError for `sddl`
-        and `inheritable` on other systems than Windows.  After any of them the file is as it was.
+        memory or disk space are short; ValueError also if the existing object, or a file that is only read, is smaller
+        than `size`.  After any of them the file is as it was.
         """
         _check_name(name)
         size = _check_size(size)
@@ -2211,11 +2214,9 @@ class NamedMap(_Object, _Memory):
         """Make memory over a file, or attach to it; the name first, since memory that exists does not need the file."""
         kind = None if name is None else _layer.kind_of_name(name)
         if name is not None and kind is not None:
-            if kind != "Section":
-                raise _other_kind(name, kind)
-            if not exist_ok:
+            if kind == "Section" and not exist_ok:
                 raise _name_error(ERROR_ALREADY_EXISTS, name)
-            try:
+            try:  # which fails for another kind
                 handle = _layer.open_file_mapping(name, access, bool(security and security.bInheritHandle))
                 return cls._own(handle, False, name, size, access)
             except FileNotFoundError:
@@ -2254,13 +2255,12 @@ class NamedMap(_Object, _Memory):
         object: whole pages (4096 bytes on Windows) unless it is over a file.  `access` is ``"r"``, ``"rw"`` or ``"c"``
         (copy-on-write) as in create(); not even the views of this object see its private changes.  `timeout` is how
         many seconds to wait for the name to appear; 0 does not wait, None waits for ever.  `inheritable` lets child
-        processes inherit the handle.
+        processes inherit the handle, on Windows.
 
         Raises FileNotFoundError if nothing has the name, in time; PermissionError if the object's security descriptor
-        forbids the access; OSError if another kind of object has the name; ValueError for a bad argument, and if the
-        object is smaller than `size`; TypeError for an argument of the wrong type.  On Linux also PermissionError if
-        the memory was made read-only or its file may not be opened, FileNotFoundError if that file was renamed or
-        deleted, and NotImplementedError for `inheritable`.
+        forbids the access; OSError if another kind of object has the name; ValueError also if the object is smaller
+        than `size`.  On Linux also PermissionError if the memory was made read-only or its file may not be opened, and
+        FileNotFoundError if that file was renamed or deleted.
         """
         size = _check_size(size)
         _check_access(access)
@@ -2269,15 +2269,14 @@ class NamedMap(_Object, _Memory):
 
     @classmethod
     def from_handle(cls, handle: int, size: int | None = None) -> NamedMap:
-        """Take a `handle` that this process inherited, or that duplicate() in another process made for it.
+        """Take a `handle` that this process inherited, or that duplicate() in another process made for it (on Windows).
 
         From then on close() closes it.  `size` is as in open(); whether the memory may be written follows from the
         handle (NtQueryObject).  The object has no name.
 
         Raises OSError if the handle is closed or belongs to another kind of object; PermissionError if it allows no
-        access to the memory; ValueError if the object is smaller than `size`, and for a bad argument; TypeError for an
-        argument of the wrong type; NotImplementedError on other systems.  After any of them the handle is still the
-        caller's.
+        access to the memory; ValueError also if the object is smaller than `size`.  After any of them the handle is
+        still the caller's.
         """
         size = _check_size(size)
         handle = _checked_handle(handle, "Section")
@@ -2310,11 +2309,9 @@ class NamedMap(_Object, _Memory):
         """Map a part of the memory: `size` bytes (None: up to the end) from any `offset` on (MapViewOfFileEx).
 
         `access` is that of the map, unless it is narrowed: ``"r"``, or ``"c"`` for changes that stay private to this
-        one view.  `address` is where the first byte shall be, for memory that contains pointers; it must be congruent
-        to `offset` modulo 64 KiB.
-
-        Raises ValueError also if the range is empty, `access` is wider than that of the map, or `address` can never be
-        used; OSError also if something else is at the address; NotImplementedError for `address` on other systems.
+        one view.  `address`, on Windows, is where the first byte shall be, for memory that contains pointers; it must
+        be congruent to `offset` modulo 64 KiB.  Raises ValueError also if the range is empty, `access` is wider than
+        that of the map, or `address` can never be used; OSError also if something else is at the address.
         """
         offset, length = self._range(offset, _check_size(size), 1)
         access = self._access if access is None else _check_access(access)
@@ -2382,10 +2379,9 @@ def _wait(objects: Sequence[Any], timeout: float | None) -> Any:
     left = _check_timeout(timeout)
     got: list[int] = [WAIT_TIMEOUT]
     noted: list[int] = []
-    handles: list[int] = []
     owned = [*map(_Closable._check_open, objects)]  # this keeps the handles open meanwhile
     try:
-        handles += [each.value for each in owned]
+        handles = [each.value for each in owned]
         end = time.perf_counter() + left  # time.monotonic() may have steps of 16 ms
         while True:
             _layer.wait(handles, left if left < _SLICE else _SLICE, got)
@@ -2403,7 +2399,7 @@ def _wait(objects: Sequence[Any], timeout: float | None) -> Any:
         if got[0] < WAIT_TIMEOUT:
             place = got[0] % WAIT_ABANDONED_0
             try:
-                objects[place]._give_back(handles[place], noted)
+                objects[place]._give_back(owned[place].value, noted)
             except (OSError, RuntimeError, ValueError):
                 pass  # a handle that may only wait cannot; and the first exception says more
         del owned  # the traceback would keep the handles open
@@ -2439,9 +2435,8 @@ class _Lock(_Waitable):
 
         Return whether it was taken.  `timeout` is in seconds; None waits for ever, and 0, like `blocking` False, only
         tries.  Ctrl+C and close() end it within 0.1 seconds: it waits in slices, each of which queues anew, so that a
-        thread which has waited for longer can be overtaken.  Raises ValueError for a bad timeout, for a timeout with
-        `blocking` False, and if the object is closed, during the wait, too; PermissionError if its handle does not
-        allow waiting; TypeError for an argument of the wrong type.
+        thread which has waited for longer can be overtaken.  Raises ValueError also for a timeout with `blocking`
+        False, and if the object is closed during the wait; PermissionError if its handle does not allow waiting.
         """
         if not blocking and timeout is not None:
             raise ValueError("blocking=False does not wait, and takes no timeout")
@@ -2613,8 +2608,8 @@ class Semaphore(_Lock):
     def release(self, n: int = 1) -> int:
         """Add `n` to the count (ReleaseSemaphore; on Linux one by one) and return what it was before.
 
-        Raises ValueError, and adds nothing, if the count would exceed the maximum, `n` is less than 1, or the object is
-        closed; PermissionError if its handle does not allow it; TypeError if `n` is not an int.
+        Raises ValueError, and adds nothing, also if the count would exceed the maximum; PermissionError if its handle
+        does not allow it.  `n` is at least 1.
         """
         before: int | None = self._call(_layer.release_semaphore, _check_number("n", n, 1, _MAX_COUNT, "1 to 2**31-1"))
         if before is None:
