@@ -2679,13 +2679,17 @@ class _Record:
         shows: dict[str, Callable[[Any], str]] = {
             "s": lambda value: repr(value.partition(b"\0")[0]),
             "W": lambda value: repr(value.decode(wide, "replace").partition("\0")[0])}
-        self._shows = [shows.get(kind, repr) for count, kind in re.findall("([0-9]*)([A-Za-wyz?])", text)
-                       for _ in range(1 if kind in "spW" else int(count or 1))]
+        self._shows = [(shows.get(kind, repr), 1 if kind in "spW" else int(count or 1))
+                       for count, kind in re.findall("([0-9]*)([A-Za-wyz?])", text)]
 
     def lines(self, chunks: Iterable[bytes]) -> Iterator[str]:
         for chunk in chunks:
-            yield "".join(" ".join(show(value) for show, value in zip(self._shows, values)) + "\n"
-                          for values in self._struct.iter_unpack(chunk))
+            yield "".join(map(self._line, self._struct.iter_unpack(chunk)))
+
+    def _line(self, values: Iterable[Any]) -> str:
+        from itertools import chain, repeat, starmap
+        shows = chain.from_iterable(starmap(repeat, self._shows))  # not a list: a format may say "9999999999i"
+        return " ".join(show(value) for show, value in zip(shows, values)) + "\n"
 
 
 class _Command(Namespace):  # only for type checkers, which let that have any attribute
