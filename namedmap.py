@@ -2688,7 +2688,8 @@ class _Record:
 
     def _line(self, values: Iterable[Any]) -> str:
         from itertools import chain, repeat, starmap
-        shows = chain.from_iterable(starmap(repeat, self._shows))  # not a list: a format may say "9999999999i"
+        # Not a list: a format may say "9999999999i".
+        shows: Iterable[Any] = chain.from_iterable(starmap(repeat, self._shows))
         return " ".join(show(value) for show, value in zip(shows, values)) + "\n"
 
 
@@ -2814,7 +2815,7 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
         if contents is None:
             self.wrong("nothing to write: give TEXT, --from-hex or --input")
         with NamedMap.open(self.name) as memory:
-            self._store(memory, contents)
+            self._store(memory, contents or b"")
 
     def _store(self, memory: NamedMap, contents: bytes) -> None:
         if contents:
