@@ -463,7 +463,7 @@ def _retried(code: int, call: Callable[..., Any], *arguments: Any) -> Any:
         time.sleep(0.001 * 2 ** attempt)
 
 
-# These make the exception for a Win32 error: of any function, and, from all arguments, of two with causes of their own.
+# What makes the exception for a Win32 error of any function, and those of two functions, which look at the arguments.
 
 def _win_error(code: int, causes: dict[int, str], name: str | None = None) -> OSError:
     kind = _layer.kind_of_name(name) if name and causes is _NAME_CAUSES and code == ERROR_INVALID_HANDLE else None
@@ -590,10 +590,10 @@ class _Windows:
                 raise ValueError(f"not a security descriptor in SDDL: {sddl!r} ({error.strerror})") from None
         return security
 
-    def _create(self, kind: str, name: str | None, exist_ok: bool, security: SECURITY_ATTRIBUTES,
+    def _create(self, key: str, name: str | None, exist_ok: bool, security: SECURITY_ATTRIBUTES,
                 *arguments: Any) -> tuple[int, bool]:
         """A handle, and whether the object is new; FileExistsError for one that exists, unless `exist_ok`."""
-        function, attempts = getattr(_win, _OBJECTS[kind][0]), 5
+        function, attempts = getattr(_win, _OBJECTS[key][0]), 5
         while True:
             attempts -= 1
             try:
@@ -605,7 +605,7 @@ class _Windows:
                 # The name may be taken all the same: by an object whose security descriptor does not grant all that
                 # creating asks for; and Windows makes another object, for which memory may lack, before it looks.
                 try:
-                    handle, created = self._open(name, kind, bool(security.bInheritHandle)), False
+                    handle, created = self._open(name, key, bool(security.bInheritHandle)), False
                 except FileNotFoundError:
                     if attempts and isinstance(error, PermissionError):
                         continue  # the object may have gone meanwhile
@@ -617,15 +617,15 @@ class _Windows:
             self.close_handle(handle)
             raise _name_error(ERROR_ALREADY_EXISTS, name)
 
-    def _open(self, name: str, kind: str, inheritable: bool) -> int:
+    def _open(self, name: str, key: str, inheritable: bool) -> int:
         """A handle with the first of the access rights that are granted."""
-        _, function, *rights = _OBJECTS[kind]
+        _, function, *rights = _OBJECTS[key]
         while True:
             try:
                 return int(getattr(_win, function)(rights.pop(0), inheritable, name))
             except PermissionError as error:
                 if not rights:
-                    if kind == "rw":
+                    if key == "rw":
                         error.strerror = _MAY_NOT_WRITE
                     raise
 
@@ -657,10 +657,10 @@ class _Windows:
 
     def holders(self, name: str, kind: str) -> str:
         """Which processes have an object open, as far as the system says: how many handles there are."""
-        kind = "r" if kind == "Section" else kind
-        if kind not in _OBJECTS:
+        key = "r" if kind == "Section" else kind
+        if key not in _OBJECTS:
             return "unknown for this kind"
-        owned = _OwnedHandle(self._open(name, kind, False))
+        owned = _OwnedHandle(self._open(name, key, False))
         count = self._query(_win.NtQueryObject, owned.value, OBJECT_BASIC_INFORMATION())[2]
         return f"handles: {count - 1}"  # without the one that asks
 
@@ -1747,12 +1747,12 @@ class _Object(_Closable):
     @classmethod
     def _wrap(cls: type[Object], owned: Any, created: bool, name: str | None, **arguments: Any) -> Object:
         """An object that uses `owned`, which is an _OwnedHandle or a _Lost."""
-        self: Any = object.__new__(cls)
+        self = object.__new__(cls)
         self._owned, self._created, self._name = owned, created, name
         for key, value in arguments.items():
             setattr(self, "_" + key, value)
         self._forget()
-        return self  # type: ignore[no-any-return]
+        return self
 
     @property
     def name(self) -> str | None:
@@ -1859,7 +1859,8 @@ class _Memory(_Closable):
         self._check_open()
         mapping = self._mapping
         try:
-            three: Any = mapping.setdefault(None, self._call(_mapped, self._access, 0, self._size))
+            three: tuple[Any, memoryview, memoryview] = mapping.setdefault(
+                None, self._call(_mapped, self._access, 0, self._size))
         except OSError:
             if None not in mapping:
                 raise
@@ -1868,14 +1869,14 @@ class _Memory(_Closable):
         if self.closed:  # meanwhile: close() first marks it closed, and then forgets the mapping
             self._forget()
             self._check_open()
-        return three  # type: ignore[no-any-return]
+        return three
 
     def _forget(self) -> None:
         self._array = self._bytes = self._buf = None
         self._mapping = {}
 
     def _range(self, offset: int, size: int | None, least: int = 0) -> tuple[int, int]:
-        """The offset and size of a part, which is up to the end without a size; ValueError unless it is inside."""
+        """The offset and size of a part, without a size up to the end or `least`; ValueError unless it is inside."""
         offset = index(offset)
         size = max(self._size - offset, least) if size is None else index(size)
         if not 0 <= offset <= offset + size <= self._size:
@@ -2217,8 +2218,7 @@ class NamedMap(_Object, _Memory):
             if kind == "Section" and not exist_ok:
                 raise _name_error(ERROR_ALREADY_EXISTS, name)
             try:  # which fails for another kind
-                handle = _layer.open_file_mapping(name, access, bool(security and security.bInheritHandle))
-                return cls._own(handle, False, name, size, access)
+                return cls.open(name, size, access=access, inheritable=bool(security and security.bInheritHandle))
             except FileNotFoundError:
                 pass  # it has just gone
         descriptor, path, made = _open_backing(file, access, size is not None and access == "rw")
@@ -2319,7 +2319,7 @@ class NamedMap(_Object, _Memory):
             raise ValueError(f'a view with access={access!r} is wider than its map, which has access={self._access!r}')
         if address is not None:
             address = _check_address(address, offset, length)
-        view: View = object.__new__(View)
+        view = object.__new__(View)
         view._array, view._bytes, view._buf = self._call(_mapped, access, offset, length, address)
         view._owned, view._name, view._path, view._size, view._access = self, self._name, self._path, length, access
         return view
@@ -2366,8 +2366,12 @@ class _Waitable(_Object):
         """Take a `handle` that was inherited, or made by duplicate(), as NamedMap.from_handle() does."""
         return cls._wrap(_OwnedHandle(_checked_handle(handle, cls._kind)), False, None)
 
-    def _got(self, is_abandoned: bool, noted: list[int]) -> None:
-        """Note that the calling thread has got this object, and in `noted` how to undo that."""
+
+def _check_all_open(objects: Sequence[Any]) -> None:
+    # Not in _wait(): on Python 3.13 and 3.14, an exception at the end of a loop may pass by an `except` around it.
+    for each in objects:
+        if each._owned is None:  # an open one costs no call
+            each._check_open()
 
 
 def _wait(objects: Sequence[Any], timeout: float | None) -> Any:
@@ -2379,17 +2383,16 @@ def _wait(objects: Sequence[Any], timeout: float | None) -> Any:
     left = _check_timeout(timeout)
     got: list[int] = [WAIT_TIMEOUT]
     noted: list[int] = []
-    owned = [*map(_Closable._check_open, objects)]  # this keeps the handles open meanwhile
+    owned = [each._check_open() for each in objects]  # this keeps the handles open meanwhile
     try:
         handles = [each.value for each in owned]
         end = time.perf_counter() + left  # time.monotonic() may have steps of 16 ms
         while True:
             _layer.wait(handles, left if left < _SLICE else _SLICE, got)
             found = objects[got[0] % WAIT_ABANDONED_0] if got[0] < WAIT_TIMEOUT else None
-            if found is not None:
+            if isinstance(found, Mutex):
                 found._got(got[0] >= WAIT_ABANDONED_0, noted)
-            # Not by a loop: on Python 3.13 and 3.14, an exception at its end may pass by the `except` around it.
-            owned = [*map(_Closable._check_open, objects)]
+            _check_all_open(objects)
             if found is not None:
                 return found
             left = end - time.perf_counter()
@@ -2521,6 +2524,7 @@ class Mutex(_Lock):
         return any(reference() is not None for reference in list(self._holds))
 
     def _got(self, is_abandoned: bool, noted: list[int]) -> None:
+        """Note that the calling thread has got it, and in `noted` how often it had it before, to undo that."""
         if is_abandoned:
             self._holds.clear()  # those of threads that have ended
         reference = _this_thread.reference
@@ -2697,13 +2701,13 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
     """A run of the command line: its arguments, which argparse stores here, the standard streams, and the signals.
 
     Ctrl+C, Ctrl+Break and SIGTERM raise KeyboardInterrupt, but only inside wait(): elsewhere something could be left
-    half done, and in a __del__ Python prints the exception and drops it.  A second one does not wait for that.
+    half done, and in a __del__ Python prints the exception and drops it.  A second signal is not held back.
     """
 
     name: Any = None
     offset = 0
     _ends_by_interrupt = False  # whether that is how the command ends, and no error
-    _is_waiting, _interrupts = False, 0
+    _is_waiting, _interrupts = False, 0  # of the signals that came; 2 as soon as one has raised the exception
 
     def interrupt(self, number: int, frame: object) -> None:
         self._interrupts += 1
@@ -2815,12 +2819,8 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
         if contents is None:
             self.wrong("nothing to write: give TEXT, --from-hex or --input")
         with NamedMap.open(self.name) as memory:
-            self._store(memory, contents or b"")
-
-    def _store(self, memory: NamedMap, contents: bytes) -> None:
-        if contents:
-            with memory.view(self.offset, len(contents)) as view:
-                view.write(contents)
+            if contents:
+                memory.view(self.offset, len(contents)).write(contents)
 
     def _create(self) -> None:
         contents, size, found = self._contents() or b"", self.size, None
@@ -2835,7 +2835,8 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
             self.wrong(f"{len(contents)} bytes do not fit in {size} bytes (--size)")
         with found or NamedMap.create(
                 self.name, size, file=self.file, exist_ok=self.exist_ok, sddl=self.sddl) as memory:
-            self._store(memory, contents)
+            if contents:
+                memory.view(0, len(contents)).write(contents)
             attached = "" if memory.created else " that were there"
             limit = "" if self.hold == inf else f"for {self.hold:.15g} seconds, or "
             self._ends_by_interrupt = True
@@ -2929,8 +2930,8 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
         elif self.hex:
             pieces = self._hex_dump(looked, before)
             if before:
-                now = time.time()
-                self.print(f"{time.strftime('%H:%M:%S', time.localtime(now))}{f'{now % 1:.3f}'[1:]}\n")
+                from datetime import datetime
+                self.print(f"{datetime.now():%H:%M:%S.%f}"[:-3] + "\n")
         for piece in pieces:
             self.print(piece)
 
