@@ -833,12 +833,9 @@ if sys.platform == "linux":
     PROT_WRITE = 0x2
     MAP_SHARED = 0x01
     MAP_PRIVATE = 0x02
-    MAP_FAILED = LPVOID(-1).value
     MS_SYNC = 0x0004
     # pthread.h
-    PTHREAD_MUTEX_RECURSIVE = 1
-    PTHREAD_MUTEX_ROBUST = 1
-    PTHREAD_PROCESS_SHARED = 1
+    PTHREAD_MUTEX_RECURSIVE = PTHREAD_MUTEX_ROBUST = PTHREAD_PROCESS_SHARED = 1
     # linux/futex.h; and asm/unistd.h: the number of that system call, by machine and size of a pointer
     FUTEX_WAIT = 0
     FUTEX_WAKE_OP = 5
@@ -846,17 +843,14 @@ if sys.platform == "linux":
     SYS_futex = {
         ("x86_64", 8): 202, ("x86_64", 4): 240, ("i586", 4): 240, ("i686", 4): 240, ("aarch64", 8): 98,
         ("aarch64", 4): 240, ("armv6l", 4): 240, ("armv7l", 4): 240, ("armv8l", 4): 240, ("riscv64", 8): 98,
-        ("loongarch64", 8): 98, ("ppc64le", 8): 221, ("s390x", 8): 238,
-    }.get((os.uname().machine, ctypes.sizeof(LPVOID)))
+        ("loongarch64", 8): 98, ("ppc64le", 8): 221, ("s390x", 8): 238}.get((os.uname().machine, ctypes.sizeof(LPVOID)))
 
     _PAGE = os.sysconf("SC_PAGE_SIZE")
     _PIECE = 0x1000000  # bytes allocated at once: before Linux 6.17 a signal makes fallocate() begin again
     _SYSTEM_CAUSES = {
         errno.ENOMEM: _NO_MEMORY, errno.EFBIG: _NO_MEMORY,
         errno.ENOSPC: "the memory file system (/dev/shm) has no room for it: ask for less, or enlarge it",
-        errno.EINVAL: "a name needs locks of open files (F_OFD_SETLK), which this system lacks",
-    }
-
+        errno.EINVAL: "a name needs locks of open files (F_OFD_SETLK), which this system lacks"}
     _NAME_CAUSES[ERROR_FILE_NOT_FOUND] = (
         "nothing has this name now: is the publisher running, as this user, and does it use namedmap (shm_open() has "
         "other names)?")
@@ -879,8 +873,7 @@ if sys.platform == "linux":
     _mmap.restype, _mmap.argtypes = LPVOID, (LPVOID, SIZE_T, c_int, c_int, c_int, c_longlong)
     _libc.munmap.argtypes = LPVOID, SIZE_T
     _libc.msync.argtypes = LPVOID, SIZE_T, c_int
-    for _library in (_libc, _quick):
-        _library.syscall.argtypes = c_long, LPVOID, c_int, c_uint, LPVOID, LPVOID, c_uint
+    _libc.syscall.argtypes = _quick.syscall.argtypes = (c_long,)  # its number; the rest are pointers and ints
     if hasattr(_libc, "sem_clockwait"):
         _mutex_timedlock, _sem_timedwait = _libc.pthread_mutex_clocklock, _libc.sem_clockwait
         _CLOCK: tuple[int, ...] = (time.CLOCK_MONOTONIC,)
@@ -894,6 +887,22 @@ if sys.platform == "linux":
     # The layout of what the C library keeps in shared memory: it differs between these.
     _ABI = ctypes.sizeof(LPVOID) + hasattr(_libc, "gnu_get_libc_version")
 
+    class _Results(dict):  # type: ignore[type-arg]
+        """What a result of the C library means, as one of the WAIT_ numbers."""
+
+        def __missing__(self, code: int) -> NoReturn:
+            raise _system_error(code)
+
+    # For each position among the objects that one thread waits for; -1 is that of a semaphore.
+    _RESULTS = tuple(
+        _Results({0: WAIT_OBJECT_0 + i, errno.EOWNERDEAD: WAIT_ABANDONED_0 + i, errno.EBUSY: WAIT_TIMEOUT,
+                  errno.ETIMEDOUT: WAIT_TIMEOUT, -1: WAIT_TIMEOUT}).__getitem__
+        for i in range(MAXIMUM_WAIT_OBJECTS))
+    # For each kind of object: what it is in the page, what tries to get it, and what waits for it.
+    _CALLS: dict[str, Any] = {"Mutant": ("mutex", _quick.pthread_mutex_trylock, _mutex_timedlock),
+                              "Event": ("spin", _quick.pthread_spin_trylock, None),
+                              "Semaphore": ("semaphore", _quick.sem_trywait, _sem_timedwait)}
+
     def _timespec(seconds: float) -> bytes:
         return struct.pack("ll", int(seconds), int(seconds % 1 * 1e9))
 
@@ -901,7 +910,7 @@ if sys.platform == "linux":
         protection = PROT_READ if access == "r" else PROT_READ | PROT_WRITE
         kind = MAP_PRIVATE if access == "c" else MAP_SHARED
         base: int = _mmap(None, size, protection, kind, descriptor, offset)
-        if base == MAP_FAILED:
+        if base == LPVOID(-1).value:  # MAP_FAILED
             raise _system_error(ctypes.get_errno())
         return base
 
@@ -916,6 +925,24 @@ if sys.platform == "linux":
         except OSError:
             raise OSError(errno.ENOSYS, "a name needs /proc, which this system lacks") from None
 
+    @lru_cache(8)
+    def _directory(user: int, scope: str) -> str:
+        """The path of the directory "Local" or "Global", or of "new" for files that cannot be without a path."""
+        directory = f"/dev/shm/namedmap-{user}/{scope}"
+        for each in os.path.dirname(directory), directory:
+            try:
+                os.mkdir(each, 0o700)
+                os.chmod(each, 0o700)  # whatever the umask
+            except FileExistsError:
+                pass
+            except FileNotFoundError:
+                raise OSError(errno.ENOSYS, "this needs /dev/shm, which this system lacks") from None
+            found = os.lstat(each)
+            if found.st_mode & ~0o7000 != stat.S_IFDIR | 0o700 or found.st_uid != user:
+                raise OSError(errno.EPERM, "this must be a directory of this user, which nobody else may use (mode "
+                              "700), and is not: find out who made it, and remove it", each)
+        return directory
+
     @lru_cache(256)
     def _file_name(name: str) -> str:
         from hashlib import sha256
@@ -923,16 +950,32 @@ if sys.platform == "linux":
 
     # ---- handles
 
-    class _Header(ctypes.Structure):
-        """The beginning of the file of an object; in the same page follow a name, a path, and what _Page uses."""
+    class _Page(ctypes.Structure):
+        """The first page of the file of an object; memory begins in the second.
+
+        A process maps that of a mutex, event or semaphore once, whatever its handles.  All that changes it there are
+        functions of C, each of which is done or not done, whatever is interrupted or killed.  A mutex and a semaphore
+        are those of the C library.  What adds to a semaphore owns the mutex meanwhile.  An event is a spin lock, which
+        is free while the event is set: to take it is to reset the event; a thread that waits for it sleeps until
+        `bell`, a number, has changed.
+        """
 
         _fields_ = [("magic", c_char * 8), ("kind", c_char * 12), ("flag", c_ubyte), ("is_writable", c_ubyte),
                     ("abi", c_ubyte), ("size", c_ulonglong), ("device", c_ulonglong), ("inode", c_ulonglong),
-                    ("namespace", c_ulonglong)]
+                    ("namespace", c_ulonglong), ("spin", c_int * 1), ("bell", c_uint * 1), ("mutex", c_ulonglong * 8),
+                    ("semaphore", c_ulonglong * 8), ("name", c_ubyte * 768), ("path", c_char * 2816)]
 
-    _MAGIC = b"namedmp2"
-    _MUTEX, _SEMAPHORE, _FLAG, _BELL, _NAME, _PATH = 128, 192, 256, 260, 512, 1280  # where they are
+    _MAGIC = b"namedmp3"
     _forks = [0]  # its one item grows at each fork; what matters is whether it has changed
+
+    def _count_fork() -> None:
+        _forks[0] += 1
+        import hashlib  # noqa: F401  (a process that is forked in the middle of its first import could never finish it)
+
+    # What is opened in another thread between the first call and the fork is shared, too: therefore the second one.
+    os.register_at_fork(before=_count_fork, after_in_parent=_count_fork, after_in_child=_count_fork)
+    # The thread of a new process owns no mutex.
+    os.register_at_fork(after_in_child=lambda: _this_thread.renew())  # type: ignore[has-type]
 
     class _Handle(int):
         """The descriptor of an object's file; a lock on it makes this process a holder of a named object.
@@ -943,38 +986,43 @@ if sys.platform == "linux":
 
         READ, WRITE, NONE = (struct.pack("hhqqi4x", kind, 0, 0, 0, 0)  # struct flock
                              for kind in (fcntl.F_RDLCK, fcntl.F_WRLCK, fcntl.F_UNLCK))
-        STATES = {READ[:2]: "held", WRITE[:2]: "dead", NONE[:2]: "garbage"}
+        is_open = True
         path = ""  # of the file, if the object has a name
         forks = 0  # when it was locked; after a fork, another process has the same lock
         file: _OwnedFile | None = None  # the file of the user behind memory
         page: Any = None  # of a mutex, event or semaphore
 
         def write(self, kind: str, name: str | None, size: int = 0, flag: bool = False, access: str = "rw") -> None:
-            """Write the first page; `flag` is set for reserved memory, and for an event that resets itself."""
+            """Write the header; `flag` is set for reserved memory, and for an event that resets itself."""
             self.kind = kind
-            self.header = header = _Header(_MAGIC, kind.encode(), flag, access == "rw", _ABI, size)
-            units = path = b""
+            self.header = header = _Page(_MAGIC, kind.encode(), flag, access == "rw", _ABI, size)
             if self.file:
-                found = os.fstat(self.file.value)
-                header.device, header.inode = found.st_dev, found.st_ino
+                header.inode, header.device = os.fstat(self.file.value)[1:3]
             if name:
-                header.namespace = _pid_namespace()
-                units = _utf16(name.rpartition("\\")[2])
-                if self.file:
-                    path = os.fsencode(os.readlink(f"/proc/self/fd/{self.file.value}"))
-            if _PATH + len(path) > _PAGE:
+                header.namespace, units = _pid_namespace(), _utf16(name.rpartition("\\")[2])
+                header.name[:len(units)] = units
+            path = os.fsencode(os.readlink(f"/proc/self/fd/{self.file.value}")) if name and self.file else b""
+            if len(path) > _Page.path.size:
                 raise OSError(errno.ENAMETOOLONG, "the path of the file is too long to be noted for other processes")
-            os.pwrite(self, bytes(header).ljust(_NAME, b"\0") + units.ljust(_PATH - _NAME, b"\0") + path, 0)
+            header.path = path
+            os.pwrite(self, header, 0)
 
-        def read(self) -> None:
-            """Read the header."""
-            self.header = _Header.from_buffer_copy(os.pread(self, _NAME, 0).ljust(_NAME, b"\0"))
-            self.kind = self.header.kind.decode("latin-1")
-            if self.header.magic != _MAGIC or self.kind not in _KINDS:
+        def read(self) -> _Handle:
+            """The handle itself, whose header is read."""
+            self.header = header = _Page()
+            os.preadv(self, [header], 0)
+            self.kind = header.kind.decode("latin-1")
+            if header.magic != _MAGIC or self.kind not in _KINDS:
                 raise OSError(errno.EINVAL, "its file in /dev/shm is of another version of this module, or of something"
                               " else")
+            return self
 
-        def lock(self, kind: bytes, fcntl: Callable[..., Any] = fcntl.fcntl) -> bool:
+        def hold(self, path: str) -> bool:
+            """Become a holder of the object that has this path; False if it is just being removed."""
+            self.path, self.forks = path, _forks[0]  # first, so that a close() after an interrupt knows of the lock
+            return self.lock(self.READ)
+
+        def lock(self, kind: bytes, fcntl: Any = fcntl.fcntl) -> bool:
             """Change the lock, without waiting; if that is impossible, it stays as it was."""
             try:
                 fcntl(self, 37, kind)  # F_OFD_SETLK
@@ -982,29 +1030,28 @@ if sys.platform == "linux":
             except BlockingIOError:
                 return False
 
-        def state(self, fcntl: Callable[..., Any] = fcntl.fcntl) -> str:
-            """"held" if the object has other holders, "dead" if it is being removed, "garbage" if it has no lock."""
-            return self.STATES[fcntl(self, 36, self.WRITE)[:2]]  # F_OFD_GETLK
+        def unlocked(self) -> _Handle:
+            """What may be mapped: a mapping keeps its open file, which must not be the one with the lock."""
+            return _open_handle(f"/proc/self/fd/{int(self)}", 0) if self.header.namespace else self
 
-        def is_at(self, path: str, stat: Callable[..., Any] = os.stat, fstat: Callable[..., Any] = os.fstat) -> bool:
+        def is_at(self, path: str, lstat: Any = os.lstat, fstat: Any = os.fstat) -> bool:
             """Whether a path still leads to this file."""
             try:
-                return bool(stat(path, follow_symlinks=False)[1:3] == fstat(self)[1:3])  # inode and device
+                return bool(lstat(path)[1:3] == fstat(self)[1:3])  # inode and device
             except FileNotFoundError:
                 return False
 
-        def remove(self, path: str, unlink: Callable[..., Any] = os.unlink) -> bool:
+        def remove(self, path: str, unlink: Any = os.unlink) -> bool:
             """Close it, and remove the file unless it has holders; whether it had none."""
             try:
-                if self.state() != "garbage" or not self.lock(self.WRITE):
-                    return False
-                if self.is_at(path):  # else it was removed before, and another may have the path
+                is_garbage = self.lock(self.WRITE)
+                if is_garbage and self.is_at(path):  # else it was removed before, and another may have the path
                     unlink(path)
-                return True
+                return is_garbage
             finally:
                 self.close_descriptor()
 
-        def close(self, forks: list[int] = _forks, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        def close(self, forks: list[int] = _forks, is_finalizing: Any = sys.is_finalizing) -> None:
             """Close it, and remove the file if this was the last holder."""
             try:
                 if self.path and self.forks == forks[0]:
@@ -1023,90 +1070,23 @@ if sys.platform == "linux":
                 self.close_descriptor()
 
         def __del__(self) -> None:
-            if self.__dict__.get("still_open", True):
+            if self.is_open:
                 self.close()
 
-        def close_descriptor(self, close: Callable[..., Any] = os.close,
-                             is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
-            if is_finalizing():
-                return  # daemon threads may still use it
-            still_open = self.__dict__.setdefault("still_open", [int(self)])
-            try:  # C code both closes and notes it, so that no interrupt makes this close another file
-                still_open[:] = filter(None, map(close, still_open))
-            except OSError:
-                still_open.clear()  # something else has closed it
+        def close_descriptor(self, close: Any = os.close, is_finalizing: Any = sys.is_finalizing) -> None:
+            if self.is_open and not is_finalizing():  # then daemon threads may still use it
+                try:  # C code both takes the number and closes it, so that no interrupt makes this close another file
+                    list(map(close, self.__dict__.setdefault("unclosed", iter((int(self),)))))
+                except OSError:
+                    pass  # something else has closed it
+                self.is_open = False
 
     def _open_handle(path: str, flags: int = os.O_NOFOLLOW) -> _Handle:
         """A file, opened and wrapped by C code, so that no interrupt leaves it open."""
         return next(map(_Handle, map(os.open, (path,), (os.O_RDWR | flags,), (0o600,))))
 
-    # ---- mutexes, events and semaphores
-
-    class _Results(dict):  # type: ignore[type-arg]
-        """What a result of the C library means, as one of the WAIT_ numbers."""
-
-        def __missing__(self, code: int) -> NoReturn:
-            raise _system_error(code)
-
-    # For each position among the objects that one thread waits for; -1 is that of a semaphore.
-    _RESULTS = tuple(
-        _Results({0: WAIT_OBJECT_0 + i, errno.EOWNERDEAD: WAIT_ABANDONED_0 + i, errno.EBUSY: WAIT_TIMEOUT,
-                  errno.ETIMEDOUT: WAIT_TIMEOUT, -1: WAIT_TIMEOUT}).__getitem__
-        for i in range(MAXIMUM_WAIT_OBJECTS))
-
-    class _OwnedPage(_Owned):
-        __slots__ = ()
-
-        def __del__(self, unmap: Callable[..., Any] = _libc.munmap, size: int = _PAGE,
-                    is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
-            base, holds = self.value
-            if not holds and not is_finalizing():  # the kernel looks at a mutex that is held when its thread ends
-                unmap(base, size)
-
-    class _Page:
-        """The first page of a mutex, event or semaphore, which is mapped once in a process, whatever its handles.
-
-        All that changes it are functions of C, each of which is done or not done, whatever is interrupted or killed.
-        A mutex and a semaphore are those of the C library.  What adds to a semaphore owns the mutex meanwhile.  An
-        event is a spin lock, `flag`, which is free while the event is set: to take it is to reset the event; a thread
-        that waits for it sleeps until `bell`, a number, has changed.
-        """
-
-        def __init__(self, base: int) -> None:
-            self.mutex, self.semaphore, self.flag, self.bell = (
-                LPVOID(base + at) for at in (_MUTEX, _SEMAPHORE, _FLAG, _BELL))
-            self.flag_value, self.bell_value = c_int.from_address(base + _FLAG), c_uint.from_address(base + _BELL)
-            self.holds: list[None] = []  # an item for each time that a thread of this process has acquired the mutex
-            self._owned = _OwnedPage((base, self.holds))
-
-        def initialize(self, value: int) -> None:
-            attributes = ctypes.create_string_buffer(64)
-            _quick.pthread_mutexattr_init(attributes)
-            _quick.pthread_mutexattr_settype(attributes, PTHREAD_MUTEX_RECURSIVE)
-            _quick.pthread_mutexattr_setrobust(attributes, PTHREAD_MUTEX_ROBUST)
-            _quick.pthread_mutexattr_setpshared(attributes, PTHREAD_PROCESS_SHARED)
-            _quick.pthread_mutex_init(self.mutex, attributes)
-            _quick.sem_init(self.semaphore, PTHREAD_PROCESS_SHARED, value)
-            self.flag_value.value = _FREE
-            if not value:
-                _quick.pthread_spin_trylock(self.flag)
-
-    def _count_fork() -> None:
-        _forks[0] += 1
-        import hashlib  # noqa: F401  (a process that is forked in the middle of its first import could never finish it)
-
-    def _begin_child() -> None:
-        """In a forked process: its locks are also the parent's, and its thread owns no mutex."""
-        _forks[0] += 1
-        _this_thread.renew()
-
-    # What is opened in another thread between the first call and the fork is shared, too: therefore the second one.
-    os.register_at_fork(before=_count_fork, after_in_parent=_count_fork, after_in_child=_begin_child)
-
-    def _refused(what: str) -> Callable[..., Any]:
-        def refuse(*arguments: Any) -> NoReturn:
-            raise NotImplementedError(f"{what} needs Windows: this system has nothing like it")
-        return refuse
+    def _refuse(what: str, *_: Any) -> NoReturn:
+        raise NotImplementedError(f"{what} needs Windows: this system has nothing like it")
 
     class _Linux:
         """The same calls for Linux, where a name lives as long as on Windows.
@@ -1117,109 +1097,78 @@ if sys.platform == "linux":
         process can have.  What merely looks takes no lock.
         """
 
-        def __init__(self) -> None:
-            self._known: set[str] = set()  # directories that are this user's
-            # By device and inode.  Copies of this file share it: a thread that has acquired a mutex by two of them
-            # needs the page of the first one until it has released both.
-            self._pages: dict[Any, weakref.ref[_Page]] = sys.__dict__.setdefault("_namedmp2_pages", {})
-
-        # ---- the directory
-
-        def _user(self) -> str:
-            return f"/dev/shm/namedmap-{os.geteuid()}"
-
-        def _directory(self, scope: str) -> str:
-            """The path of the directory "Local" or "Global", or of "new" for files that cannot be without a path."""
-            directory = f"{self._user()}/{scope}"
-            for each in (self._user(), directory) if directory not in self._known else ():
-                try:
-                    os.mkdir(each, 0o700)
-                    os.chmod(each, 0o700)  # whatever the umask
-                except FileExistsError:
-                    pass
-                except FileNotFoundError:
-                    raise OSError(errno.ENOSYS, "this needs /dev/shm, which this system lacks") from None
-                found = os.lstat(each)
-                if found.st_mode & ~0o7000 != stat.S_IFDIR | 0o700 or found.st_uid != os.geteuid():
-                    raise OSError(errno.EPERM, "this must be a directory of this user, which nobody else may use (mode "
-                                  "700), and is not: find out who made it, and remove it", each)
-            self._known.add(directory)
-            return directory
+        # By inode and device.  Copies of this file share it: a thread that has acquired a mutex by two of them needs
+        # the page of the first one until it has released both.
+        _pages: dict[Any, weakref.ref[_Page]] = sys.__dict__.setdefault("_namedmp3_pages", {})
+        # Those of mutexes that threads of this process own, as often as they have acquired them.  They must stay
+        # mapped, because the kernel looks at them when a thread ends.
+        _held: list[_Page] = []
 
         def _path(self, name: str) -> str:
             """The path of the file of an object."""
             scope, _, rest = name.rpartition("\\")
             if scope.startswith("Session"):
-                return f"{self._user()}/{scope}"  # no object of Linux has such a name, so nothing is ever there
-            return f"{self._directory(scope or 'Local')}/{_file_name(rest)}"
+                return ""  # where nothing is ever found: no object of Linux has such a name
+            return f"{_directory(os.geteuid(), scope or 'Local')}/{_file_name(rest)}"
 
         def _files(self, scope: str) -> list[str]:
-            try:
-                return [f"{self._user()}/{scope}/{entry}" for entry in os.listdir(f"{self._user()}/{scope}")]
-            except FileNotFoundError:
-                return []  # nothing has been made there
+            directory = _directory(os.geteuid(), scope)
+            return [f"{directory}/{entry}" for entry in os.listdir(directory)]
 
         def _sweep(self) -> None:
             """Remove what killed processes left, at most once a second for all processes of the user."""
-            self._directory("Local")  # refuses a directory that another user has made, perhaps with links in it
-            now = time.time()
+            user, now = os.path.dirname(_directory(os.geteuid(), "Local")), time.time()
             try:
-                if 0 <= now - os.stat(self._user()).st_mtime < 1:
+                if 0 <= now - os.stat(user).st_mtime < 1:
                     return
-                os.utime(self._user())
+                os.utime(user)
             except FileNotFoundError:
-                self._known.clear()  # something has removed it
-            for scope in ("Local", "Global", "new"):
-                for path in self._files(scope):
-                    try:
-                        handle = _open_handle(path)
-                        if handle.state() == "garbage":
-                            if scope != "new":
-                                handle.read()  # an error if it is none of this module's files
-                            elif now - os.fstat(handle).st_mtime < 60:
-                                continue  # its maker may just be about to lock it
-                            handle.remove(path)
-                    except OSError:
-                        pass  # not a file of this module, or removed meanwhile
+                _directory.cache_clear()  # something has removed it
+            for path in chain.from_iterable(map(self._files, ("Local", "Global", "new"))):
+                try:
+                    if not path.startswith(f"{user}/new/"):
+                        self._find(path)
+                    elif now - os.lstat(path).st_mtime >= 60:  # its maker cannot just be about to lock it
+                        _open_handle(path).remove(path)
+                except OSError:
+                    pass  # not a file of this module, or removed meanwhile
 
-        # ---- objects
-
-        def _find(self, path: str, patient: bool = False) -> _Handle | None:
-            """The object that lives under a path, which is not held by that; None if there is none."""
+        def _find(self, path: str, name: str | None = None, patient: bool = False) -> Any:
+            """The object that lives under a path, not locked by that; else FileNotFoundError, or None if `patient`."""
             end = time.monotonic() + 1
             while True:
                 try:
                     handle = _open_handle(path)
                 except FileNotFoundError:
-                    return None
-                state = handle.state()
-                if state != "dead":
-                    handle.read()
-                    if state == "held":
-                        return handle
-                    handle.remove(path)
+                    if patient:
+                        return None
+                    raise _name_error(ERROR_FILE_NOT_FOUND, name) from None
+                lock = fcntl.fcntl(handle, 36, handle.WRITE)  # F_OFD_GETLK: which one forbids this one
+                if lock[:2] == handle.READ[:2]:
+                    return handle
+                if lock[:2] == handle.NONE[:2]:  # garbage, unless it is none of this module's files
+                    handle.read().remove(path)
                 elif not patient:
-                    return None
+                    raise _name_error(ERROR_FILE_NOT_FOUND, name)
                 elif time.monotonic() > end:
                     raise OSError(errno.EBUSY, "a process is just removing it, but does not go on: is it stopped?")
                 else:
                     time.sleep(0.001)
 
-        def _make(self, path: str, fill: Callable[[_Handle], None]) -> _Handle | None:
+        def _make(self, path: str, fill: Any) -> _Handle | None:
             """A handle of a new object; None if another process was faster."""
-            directory, spare = self._directory("Local"), ""
+            user, spare = os.geteuid(), ""
             try:
-                handle = _open_handle(directory, os.O_TMPFILE)
+                handle = _open_handle(_directory(user, "Local"), os.O_TMPFILE)
             except OSError as error:
                 if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
                     raise
-                spare = f"{self._directory('new')}/{os.urandom(16).hex()}"
+                spare = f"{_directory(user, 'new')}/{os.urandom(16).hex()}"
                 handle = _open_handle(spare, os.O_CREAT | os.O_EXCL)
             try:
                 os.fchmod(handle, 0o600)  # whatever the umask
                 if path:
-                    handle.path, handle.forks = path, _forks[0]
-                    handle.lock(handle.READ)
+                    handle.hold(path)
                 fill(handle)
                 if path:
                     # With both arguments this is linkat() with AT_SYMLINK_FOLLOW; else it would link the one in /proc.
@@ -1234,31 +1183,29 @@ if sys.platform == "linux":
                 if spare:
                     os.unlink(spare)
 
-        def _hold(self, kind: str, name: str | None, fits: Callable[[_Handle], None],
-                  fill: Callable[[_Handle], None] | None = None, exist_ok: bool = True) -> tuple[_Handle, bool]:
-            """A handle, and whether the object is new; without `fill` only one that exists.
+        def _hold(self, kind: str, name: str | None, fill: Callable[[_Handle], None] | None = None,
+                  exist_ok: bool = True) -> tuple[_Handle, bool]:
+            """A handle, and whether the object is new; without `fill` only one that exists.  See _open() for `kind`.
 
             What cannot be used, or is not wanted, is not locked: this process would be a holder for a moment.
             """
-            handle = None
+            handle, access = None, kind
+            kind, fit = ("Section", self._open_behind) if access in _PROTECTION else (kind, self._attach)
             try:
-                if name and fill:
-                    self._sweep()
                 path = self._path(name) if name else ""
+                if path and fill:
+                    self._sweep()
                 while True:
-                    handle = self._find(path, patient=fill is not None) if path else None
+                    handle = self._find(path, name, patient=fill is not None) if name else None
                     if handle is not None:
-                        if handle.kind != kind:
+                        if handle.read().kind != kind:
                             raise _other_kind(name, handle.kind)
                         if not exist_ok:
                             raise _name_error(ERROR_ALREADY_EXISTS, name)
-                        handle.path, handle.forks = path, _forks[0]
-                        fits(handle)
-                        if handle.lock(handle.READ) and handle.is_at(path):
+                        fit(handle, access)
+                        if handle.hold(path) and handle.is_at(path):
                             return handle, False
                         handle.close()
-                    elif fill is None:
-                        raise _name_error(ERROR_FILE_NOT_FOUND, name)
                     else:
                         handle = self._make(path, fill)
                         if handle is not None:
@@ -1266,8 +1213,15 @@ if sys.platform == "linux":
             except BaseException as error:
                 if handle is not None:
                     handle.close()
-                self._known.clear()  # something may have removed a directory
+                _directory.cache_clear()  # something may have removed a directory
                 raise (_explained(error, name) if isinstance(error, OSError) else error) from None
+
+        def _open(self, name: str, kind: str, inheritable: bool) -> int:
+            """A handle of what exists; for memory, `kind` is the access that is wanted."""
+            self.security_attributes(None, inheritable)
+            return self._hold(kind, name)[0]
+
+        open_file_mapping = open_waitable = _open
 
         def close_handle(self, handle: Any) -> None:
             handle.close()
@@ -1278,44 +1232,40 @@ if sys.platform == "linux":
             The child inherits a second open file with a lock of its own.  It opens and locks a third, and then unlocks
             the second, which `popen` keeps open here, and whose lock would keep the name as long as the Process exists.
             """
-            passed = [_open_handle(f"/proc/self/fd/{int(handle)}", 0)]
+            second = _open_handle(f"/proc/self/fd/{int(handle)}", 0)
             if handle.path:
-                passed[0].lock(_Handle.READ)
-            if handle.file:
-                passed.append(_Handle(os.dup(handle.file.value)))
-            vars(popen).setdefault("_namedmap_handles", []).extend(passed)
-            return handle.path, [popen.DupFd(popen.duplicate_for_child(int(each))) for each in passed]
+                second.lock(_Handle.READ)
+            descriptors = [int(second), *([handle.file.value] if handle.file else [])]
+            vars(popen).setdefault("_namedmap_handles", []).extend([second, handle.file])
+            return handle.path, [popen.DupFd(popen.duplicate_for_child(each)) for each in descriptors]
 
         def take_over(self, handed: Any) -> int:
-            path, passed = handed[0], [_Handle(each.detach()) for each in handed[1]]
-            handle = _open_handle(f"/proc/self/fd/{int(passed[0])}", 0)
-            handle.read()
+            path, inherited = handed[0], [_Handle(each.detach()) for each in handed[1]]
+            handle = _open_handle(f"/proc/self/fd/{int(inherited[0])}", 0).read()
             if path:
-                handle.path, handle.forks = path, _forks[0]
-                handle.lock(_Handle.READ)
-                passed[0].lock(_Handle.NONE)
+                handle.hold(path)
+                inherited[0].lock(_Handle.NONE)
             if handle.kind != "Section":
                 self._attach(handle)
-            elif len(passed) > 1:
-                handle.file = _OwnedFile(os.dup(passed[1]))
+            elif len(inherited) > 1:
+                handle.file = _OwnedFile(os.dup(inherited[1]))  # which programs that this starts do not inherit
             return handle
 
         def kind_of_name(self, name: str) -> str | None:
             try:
-                handle = self._find(self._path(name))
+                handle: _Handle = self._find(self._path(name))
+                return handle.read().kind
             except OSError:
-                return None  # this may not look, or another version of this module made it
-            return None if handle is None else handle.kind  # a descriptor may be 0
+                return None  # nothing has it, this may not look, or another version of this module made it
 
         def named_objects(self) -> Iterator[tuple[str, str]]:
             for scope in ("Local", "Global"):
                 found = []
                 for path in self._files(scope):
                     try:
-                        handle = self._find(path)
-                        if handle is not None:
-                            units = os.pread(handle, _PATH - _NAME, _NAME).decode("utf-16-le", "surrogatepass")
-                            found.append((units.rstrip("\0"), handle.kind))
+                        handle = self._find(path).read()
+                        name = bytes(handle.header.name).decode("utf-16-le", "surrogatepass")
+                        found.append((name.rstrip("\0"), handle.kind))
                     except (OSError, ValueError):
                         pass  # not a file of this module
                 yield from ((f"{scope}\\{name}", kind) for name, kind in sorted(found))
@@ -1323,11 +1273,7 @@ if sys.platform == "linux":
         def holders(self, name: str, kind: str) -> str:
             """Which processes have an object open, as far as this one may look."""
             from glob import glob
-            handle = self._find(self._path(name))
-            if handle is None:
-                raise _name_error(ERROR_FILE_NOT_FOUND, name)
-            file, holders = os.fstat(handle), set()
-            handle.close()
+            file, holders = os.fstat(self._find(self._path(name), name)), set()
             for path in glob("/proc/[0-9]*/fd/*"):
                 try:
                     if os.path.samestat(os.stat(path), file):
@@ -1336,23 +1282,30 @@ if sys.platform == "linux":
                     pass  # it was closed meanwhile
             return "processes: " + (", ".join(map(str, sorted(holders))) or "none that this one may look at")
 
-        # ---- what only Windows has
-
-        handle_kind = section_access = _refused("from_handle()")
-        duplicate_handle = _refused("duplicate()")
+        handle_kind = section_access = staticmethod(partial(_refuse, "from_handle()"))
+        duplicate_handle = staticmethod(partial(_refuse, "duplicate()"))
 
         def security_attributes(self, sddl: str | None, inheritable: bool) -> None:
             if sddl is not None:
-                _refused("a security descriptor (sddl)")()
+                _refuse("a security descriptor (sddl)")
             if inheritable:
-                _refused("a handle that child processes inherit (inheritable)")()
+                _refuse("a handle that child processes inherit (inheritable)")
 
         # ---- memory
 
         def create_file_mapping(self, name: str | None, exist_ok: bool, security: Any, size: int, access: str,
                                 file: _OwnedFile | None, reserve: bool) -> tuple[int, bool]:
             if file is not None:
-                size = self._prepare_file(file.value, size, access)
+                mode = fcntl.fcntl(file.value, fcntl.F_GETFL) & os.O_ACCMODE
+                if mode != os.O_RDWR and (mode == os.O_WRONLY or access == "rw"):
+                    raise _not_opened_for(access)
+                found = os.fstat(file.value).st_size
+                if size > found:
+                    # Not by ftruncate(), which would cut off what others append meanwhile; and to its full size at
+                    # once, by which a growth that has to be taken back is known again.
+                    os.posix_fallocate(file.value, size - 1, 1)
+                    os.posix_fallocate(file.value, found, size - found)
+                size = size or found
 
             def fill(handle: _Handle) -> None:
                 handle.file, rounded = file, -(-size // _PAGE) * _PAGE
@@ -1368,21 +1321,7 @@ if sys.platform == "linux":
                         raise _system_error(errno.ENOSPC)  # before it takes from others what there is
                     _allocate(handle, _PAGE + rounded)
                 handle.write("Section", name, rounded if file is None else size, reserve, access)
-
-            return self._hold("Section", name, lambda handle: self._open_behind(handle, access), fill, exist_ok)
-
-        def _prepare_file(self, file: int, size: int, access: str) -> int:
-            """The size of memory over a file, which gets larger if it has to."""
-            mode = fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE
-            if mode != os.O_RDWR and (mode == os.O_WRONLY or access == "rw"):
-                raise _not_opened_for(access)
-            found = os.fstat(file).st_size
-            if size > found:
-                # Not by ftruncate(), which would cut off what others append meanwhile; and to its full size at once, by
-                # which a growth that has to be taken back is known again.
-                os.posix_fallocate(file, size - 1, 1)
-                os.posix_fallocate(file, found, size - found)
-            return size or found
+            return self._hold(access, name, fill, exist_ok)
 
         def _open_behind(self, handle: _Handle, access: str) -> None:
             """Open the file behind memory, if there is one, with the access that is wanted."""
@@ -1390,31 +1329,24 @@ if sys.platform == "linux":
                 raise _read_only()
             if not handle.header.inode:
                 return
-            path = os.fsdecode(os.pread(handle, _PAGE - _PATH, _PATH).rstrip(b"\0"))
-            found = None
+            path, found = os.fsdecode(handle.header.path), None
             try:
                 handle.file = _OwnedFile(self.open_file(path, access, new=False))
-                found = os.fstat(handle.file.value)
+                found = os.fstat(handle.file.value)[1:3]
             except PermissionError:
                 raise _os_error(ERROR_ACCESS_DENIED, "access to the file behind the memory is denied", path) from None
             except OSError as error:
                 if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO):
                     raise
-            if found is None or (found.st_dev, found.st_ino) != (handle.header.device, handle.header.inode):
+            if found != (handle.header.inode, handle.header.device):
                 raise FileNotFoundError(errno.ENOENT, "the file behind the memory was renamed or deleted", path)
-
-        def open_file_mapping(self, name: str, access: str, inheritable: bool) -> int:
-            self.security_attributes(None, inheritable)
-            return self._hold("Section", name, lambda handle: self._open_behind(handle, access))[0]
 
         def query_section(self, handle: Any) -> tuple[int, int | None]:
             header = handle.header
             return header.size, SEC_FILE if header.inode else SEC_RESERVE if header.flag else SEC_COMMIT
 
         def section_facts(self, name: str) -> tuple[int, int | None, str]:
-            handle, access = self._find(self._path(name)), "rw"
-            if handle is None:
-                raise _name_error(ERROR_FILE_NOT_FOUND, name)
+            handle, access = self._find(self._path(name), name).read(), "rw"
             try:
                 self._open_behind(handle, access)
             except PermissionError:
@@ -1424,14 +1356,14 @@ if sys.platform == "linux":
 
         def map_view(self, handle: Any, access: str, offset: int, size: int, address: int | None = None) -> int:
             if address is not None:
-                _refused("a view at a given address")()
+                _refuse("a view at a given address")
             if size > sys.maxsize:
                 raise _too_large()
             try:
                 if handle.file is None:
                     if handle.header.flag:  # it was only reserved
                         _allocate(handle, size, _PAGE + offset)
-                    return self._map_own(handle, access, _PAGE + offset, size)
+                    return _map(handle.unlocked(), access, _PAGE + offset, size)
                 if os.fstat(handle.file.value).st_size < offset + size:
                     raise OSError(errno.EINVAL, "the file behind the memory has become smaller than it was")
                 return _map(handle.file.value, access, offset, size)
@@ -1439,15 +1371,6 @@ if sys.platform == "linux":
                 if error.errno == errno.EINVAL:
                     raise  # the file system cannot share it; this has nothing to do with locks
                 raise _too_large() if error.errno == errno.ENOMEM else _explained(error, None) from None
-
-        def _map_own(self, handle: _Handle, access: str, offset: int, size: int) -> int:
-            """Map the file of an object.  A mapping keeps its open file, which must not be the one with the lock."""
-            other = _open_handle(f"/proc/self/fd/{int(handle)}", 0) if handle.path else handle
-            try:
-                return _map(other, access, offset, size)
-            finally:
-                if other is not handle:
-                    other.close()
 
         unmap_view = _libc.munmap
 
@@ -1464,17 +1387,25 @@ if sys.platform == "linux":
 
         def create_waitable(self, kind: str, name: str | None, exist_ok: bool, security: Any,
                             *state: int) -> tuple[int, bool]:
-            resets_itself = kind == "Event" and not state[0]
             value, maximum = (state[1], 0) if kind == "Event" else state or (0, 0)
 
             def fill(handle: _Handle) -> None:
                 _allocate(handle, _PAGE)
-                handle.write(kind, name, maximum, resets_itself)
+                handle.write(kind, name, maximum, kind == "Event" and not state[0])
                 self._attach(handle)
-                handle.page.initialize(value)
-            return self._hold(kind, name, self._attach, fill, exist_ok)
+                attributes = ctypes.create_string_buffer(64)
+                _quick.pthread_mutexattr_init(attributes)
+                _quick.pthread_mutexattr_settype(attributes, PTHREAD_MUTEX_RECURSIVE)
+                _quick.pthread_mutexattr_setrobust(attributes, PTHREAD_MUTEX_ROBUST)
+                _quick.pthread_mutexattr_setpshared(attributes, PTHREAD_PROCESS_SHARED)
+                _quick.pthread_mutex_init(handle.page.mutex, attributes)
+                _quick.sem_init(handle.page.semaphore, PTHREAD_PROCESS_SHARED, value)
+                handle.page.spin[0] = _FREE
+                if not value:
+                    _quick.pthread_spin_trylock(handle.page.spin)
+            return self._hold(kind, name, fill, exist_ok)
 
-        def _attach(self, handle: _Handle) -> None:
+        def _attach(self, handle: Any, access: str = "") -> None:
             """Map the first page of an object, unless this process has it."""
             if SYS_futex is None:
                 raise NotImplementedError(f"the number of the system call futex is not known for {os.uname().machine}")
@@ -1488,104 +1419,90 @@ if sys.platform == "linux":
                 if pages.get(key) is dead:
                     del pages[key]
 
-            while handle.page is None:
+            page: Any = None
+            while page is None:
                 known = pages.get(key)
                 if known is None:
-                    page = _Page(self._map_own(handle, "rw", 0, _PAGE))
+                    base = _map(handle.unlocked(), "rw", 0, _PAGE)
+                    page = _Page.from_address(base)
+                    page.owned = _OwnedView((base, _PAGE))
                     known = pages.setdefault(key, weakref.ref(page, forget))
-                handle.page = known()
-                if handle.page is None:  # its last user has just forgotten it
+                page = known()
+                if page is None:  # its last user has just forgotten it
                     forget(known)
-
-        def open_waitable(self, name: str, kind: str, inheritable: bool) -> int:
-            self.security_attributes(None, inheritable)
-            return self._hold(kind, name, self._attach)[0]
+            handle.page, handle.bell, handle.address = page, page.bell, getattr(page, _CALLS[handle.kind][0])
 
         def release_mutex(self, handle: Any, done: list[int]) -> bool:
-            page = handle.page
-            _quick.pthread_mutex_consistent(page.mutex)  # else one that was abandoned could never be locked again
-            done[:] = map((0).__eq__, map(_quick.pthread_mutex_unlock, (page.mutex,)))
+            _quick.pthread_mutex_consistent(handle.address)  # else one that was abandoned could never be locked again
+            done[:] = map((0).__eq__, map(_quick.pthread_mutex_unlock, (handle.address,)))
             if done[0]:
-                page.holds.pop()
+                self._held.remove(handle.page)
             return bool(done[0])
 
         def set_event(self, handle: Any) -> None:
-            page = handle.page
-            _quick.pthread_spin_unlock(page.flag)
+            _quick.pthread_spin_unlock(handle.address)
             # If this is not done, waiting threads look again at the end of a slice of their time.
             wakes = 1 if handle.header.flag else _MAX_COUNT
-            _quick.syscall(SYS_futex, page.bell, FUTEX_WAKE_OP, wakes, None, page.bell, ADD_ONE)
+            _quick.syscall(SYS_futex, handle.bell, FUTEX_WAKE_OP, wakes, None, handle.bell, ADD_ONE)
 
         def reset_event(self, handle: Any) -> None:
-            _quick.pthread_spin_trylock(handle.page.flag)
+            _quick.pthread_spin_trylock(handle.address)
 
         def query_event(self, handle: Any) -> tuple[bool, bool]:
-            return bool(handle.header.flag), handle.page.flag_value.value == _FREE
+            return bool(handle.header.flag), handle.address[0] == _FREE
 
         def release_semaphore(self, handle: Any, n: int) -> int | None:
-            page, count, most = handle.page, c_int(), handle.header.size - n
+            mutex, semaphore, count, most = handle.page.mutex, handle.address, c_int(), handle.header.size - n
             while True:
                 fits = map(most.__ge__, map(getattr, (count,), ("value",)))
                 # One after the other, and none if the first fails.  C code runs through them, so that no interrupt
                 # leaves the mutex locked.
                 steps = chain(
-                    map(_RESULTS[0], map(_quick.pthread_mutex_trylock, (page.mutex,))),
-                    map(_quick.pthread_mutex_consistent, (page.mutex,)),
-                    map(_quick.sem_getvalue, (page.semaphore,), (ctypes.byref(count),)),
-                    map(_quick.sem_post, chain.from_iterable(compress((repeat(page.semaphore, n),), fits))),
-                    map(_quick.pthread_mutex_unlock, (page.mutex,)))
+                    map(_RESULTS[0], map(_quick.pthread_mutex_trylock, (mutex,))),
+                    map(_quick.pthread_mutex_consistent, (mutex,)),
+                    map(_quick.sem_getvalue, (semaphore,), (ctypes.byref(count),)),
+                    map(_quick.sem_post, chain.from_iterable(compress((repeat(semaphore, n),), fits))),
+                    map(_quick.pthread_mutex_unlock, (mutex,)))
                 if deque(takewhile(WAIT_TIMEOUT.__ne__, steps), 1):
                     return count.value if count.value <= most else None
                 time.sleep(0.001)  # another process is just adding
 
         def wait(self, handles: list[Any], seconds: float, got: list[int]) -> None:
             if len(handles) == 1:
-                self._wait_for(handles[0], seconds, got)
+                self._wait_for(handles[0], 0, seconds, got)
                 return
-            if len(got) == 1:
-                got += [handle.page.bell_value.value for handle in handles]
             end = time.monotonic() + seconds
             while True:
                 for position, handle in enumerate(handles):
-                    self._wait_for(handle, 0, got, position)
+                    self._wait_for(handle, position, 0, got)
                     if got[0] != WAIT_TIMEOUT:
                         return
                 if time.monotonic() >= end:
                     return
                 time.sleep(0.002)  # there is no one thing to sleep on for all of them
 
-        def _wait_for(self, handle: Any, seconds: float, got: list[int], position: int = 0) -> None:
-            """Wait for the object at a position among all, and store one of the WAIT_ numbers."""
-            page, kind = handle.page, handle.kind
-            if kind == "Event":
-                self._wait_for_event(handle, seconds, got, position)
-                return
-            if kind == "Mutant":
-                address, quick, patient = page.mutex, _quick.pthread_mutex_trylock, _mutex_timedlock
+        def _wait_for(self, handle: Any, position: int, seconds: float, got: list[int]) -> None:
+            """Wait for the object at a position among all."""
+            kind, bell = handle.kind, handle.bell[0]
+            if len(got) == 1 + position:
+                got.append(bell)  # as it was when the wait began
+            if kind == "Event" and not handle.header.flag:  # that it was set since then is enough
+                got[0] = position if bell != got[1 + position] or handle.address[0] == _FREE else WAIT_TIMEOUT
             else:
-                address, quick, patient = page.semaphore, _quick.sem_trywait, _sem_timedwait
-            page.holds.append(None)  # before, so that the page is never unmapped too early
-            try:  # C code both calls a function and stores what comes of it
-                got[:1] = map(_RESULTS[position], map(quick, (address,)))
-                if seconds and got[0] == WAIT_TIMEOUT:
-                    arguments = address, *_CLOCK, _timespec(_now() + seconds)
-                    got[:1] = map(_RESULTS[position], starmap(patient, (arguments,)))
-            finally:
-                if got[0] == WAIT_TIMEOUT or kind != "Mutant":
-                    page.holds.pop()
-
-        def _wait_for_event(self, handle: Any, seconds: float, got: list[int], position: int) -> None:
-            page = handle.page
-            bell = page.bell_value.value
-            if handle.header.flag:
-                got[:1] = map(_RESULTS[position], map(_quick.pthread_spin_trylock, (page.flag,)))
-            else:  # that it was set during the wait is enough, even if it was cleared again
-                if len(got) == 1:
-                    got.append(bell)  # as it was when the wait began
-                got[0] = position if bell != got[1 + position] or page.flag_value.value == _FREE else WAIT_TIMEOUT
-            if seconds and got[0] == WAIT_TIMEOUT:
-                _libc.syscall(SYS_futex, page.bell, FUTEX_WAIT, bell, _timespec(seconds), None, 0)
-                self._wait_for_event(handle, 0, got, position)
+                _, quick, patient = _CALLS[kind]
+                if kind == "Mutant":
+                    self._held.append(handle.page)  # before, so that it is never unmapped too early
+                try:  # C code both calls a function and stores what comes of it
+                    got[:1] = map(_RESULTS[position], map(quick, (handle.address,)))
+                    if seconds and patient and got[0] == WAIT_TIMEOUT:
+                        arguments = handle.address, *_CLOCK, _timespec(_now() + seconds)
+                        got[:1] = map(_RESULTS[position], starmap(patient, (arguments,)))
+                finally:
+                    if kind == "Mutant" and got[0] == WAIT_TIMEOUT:
+                        self._held.remove(handle.page)
+            if kind == "Event" and seconds and got[0] == WAIT_TIMEOUT:
+                _libc.syscall(SYS_futex, handle.bell, FUTEX_WAIT, bell, _timespec(seconds), None, 0)
+                self._wait_for(handle, position, 0, got)
 
     _layer = _Linux()
 
@@ -2705,7 +2622,6 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
     """
 
     name: Any = None
-    offset = 0
     _ends_by_interrupt = False  # whether that is how the command ends, and no error
     _is_waiting, _interrupts = False, 0  # of the signals that came; 2 as soon as one has raised the exception
 

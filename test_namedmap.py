@@ -1215,7 +1215,7 @@ def test_close_of_the_last_two_holders_at_once_removes_the_file(name):
 
 @linux
 @pytest.mark.parametrize("opens, at", [
-    (True, "open"), (True, "pread"), (False, "open"), (False, "pwrite"), (False, "link")])
+    (True, "open"), (True, "preadv"), (False, "open"), (False, "pwrite"), (False, "link")])
 def test_process_that_is_stopped_in_a_call_holds_no_other_up_and_finds_what_there_is_later(opens, at, name):
     def create():
         return NamedMap.create(name, 10, exist_ok=True)

@@ -50,11 +50,9 @@ def step(world, process, me, script, flaw):
         if at == "begin" and flaw == "asks before it unlocks":
             return go(world, "only unlock" if lock_of_others(world, file, me) else "close: lock", new_holds=False)
         if at == "begin":
-            return go(locked(world, file, me, None), "close: ask", new_holds=False)
+            return go(locked(world, file, me, None), "close: lock", new_holds=False)
         if at == "only unlock":
             return go(locked(world, file, me, None), "close: descriptor")
-        if at == "close: ask":
-            return go(world, "close: descriptor" if lock_of_others(world, file, me) else "close: lock")
         if at == "close: lock":
             after = locked(world, file, me, WRITE)
             return go(after or world, "close: look" if after else "close: descriptor")
