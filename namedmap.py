@@ -935,8 +935,9 @@ if sys.platform == "linux":
                 os.chmod(each, 0o700)  # whatever the umask
             except FileExistsError:
                 pass
-            except FileNotFoundError:
-                raise OSError(errno.ENOSYS, "this needs /dev/shm, which this system lacks") from None
+            except OSError as error:
+                code = errno.ENOSYS if error.errno == errno.ENOENT else error.errno  # ENOENT is for a missing name
+                raise OSError(code, f"this needs /dev/shm, which cannot be used: {error.strerror}") from None
             found = os.lstat(each)
             if found.st_mode & ~0o7000 != stat.S_IFDIR | 0o700 or found.st_uid != user:
                 raise OSError(errno.EPERM, "this must be a directory of this user, which nobody else may use (mode "
@@ -1030,9 +1031,11 @@ if sys.platform == "linux":
             except BlockingIOError:
                 return False
 
-        def unlocked(self) -> _Handle:
-            """What may be mapped: a mapping keeps its open file, which must not be the one with the lock."""
-            return _open_handle(f"/proc/self/fd/{int(self)}", 0) if self.header.namespace else self
+        def map(self, access: str, offset: int, size: int) -> int:
+            """Map a part; a mapping keeps its open file, which must not be the one with the lock of a named object."""
+            has_name = bool(self.header.namespace)
+            with io.FileIO(f"/proc/self/fd/{int(self)}" if has_name else int(self), "r+", closefd=has_name) as file:
+                return _map(file.fileno(), access, offset, size)
 
         def is_at(self, path: str, lstat: Any = os.lstat, fstat: Any = os.fstat) -> bool:
             """Whether a path still leads to this file."""
@@ -1042,7 +1045,7 @@ if sys.platform == "linux":
                 return False
 
         def remove(self, path: str, unlink: Any = os.unlink) -> bool:
-            """Close it, and remove the file unless it has holders; whether it had none."""
+            """Close it; first remove the file if it has no holders, and return whether it had none."""
             try:
                 is_garbage = self.lock(self.WRITE)
                 if is_garbage and self.is_at(path):  # else it was removed before, and another may have the path
@@ -1054,12 +1057,12 @@ if sys.platform == "linux":
         def close(self, forks: list[int] = _forks, is_finalizing: Any = sys.is_finalizing) -> None:
             """Close it, and remove the file if this was the last holder."""
             try:
-                if self.path and self.forks == forks[0]:
+                if self.path and self.forks == forks[0]:  # no other process shares the lock
                     self.lock(self.NONE)  # first, so that the last of several that close at once finds garbage
                     self.remove(self.path)
                 elif self.path and not is_finalizing():
                     self.close_descriptor()  # to unlock it would unlock it for the other process, too
-                    for _ in range(20):  # a program that another thread just starts has the lock for a moment
+                    for _ in range(20):  # a program that another thread just starts has the lock until its exec()
                         if _open_handle(self.path).remove(self.path):
                             break
                         time.sleep(0.001)
@@ -1097,7 +1100,7 @@ if sys.platform == "linux":
         process can have.  What merely looks takes no lock.
         """
 
-        # By inode and device.  Copies of this file share it: a thread that has acquired a mutex by two of them needs
+        # By inode and device.  Copies of this file share it: a thread that has acquired a mutex through two needs
         # the page of the first one until it has released both.
         _pages: dict[Any, weakref.ref[_Page]] = sys.__dict__.setdefault("_namedmp3_pages", {})
         # Those of mutexes that threads of this process own, as often as they have acquired them.  They must stay
@@ -1118,12 +1121,9 @@ if sys.platform == "linux":
         def _sweep(self) -> None:
             """Remove what killed processes left, at most once a second for all processes of the user."""
             user, now = os.path.dirname(_directory(os.geteuid(), "Local")), time.time()
-            try:
-                if 0 <= now - os.stat(user).st_mtime < 1:
-                    return
-                os.utime(user)
-            except FileNotFoundError:
-                _directory.cache_clear()  # something has removed it
+            if 0 <= now - os.stat(user).st_mtime < 1:
+                return
+            os.utime(user)
             for path in chain.from_iterable(map(self._files, ("Local", "Global", "new"))):
                 try:
                     if not path.startswith(f"{user}/new/"):
@@ -1134,7 +1134,10 @@ if sys.platform == "linux":
                     pass  # not a file of this module, or removed meanwhile
 
         def _find(self, path: str, name: str | None = None, patient: bool = False) -> Any:
-            """The object that lives under a path, not locked by that; else FileNotFoundError, or None if `patient`."""
+            """The live object under a path, not locked by that; else FileNotFoundError.
+
+            If `patient`, wait until one that is being removed has gone, and return None if there is none.
+            """
             end = time.monotonic() + 1
             while True:
                 try:
@@ -1183,15 +1186,17 @@ if sys.platform == "linux":
                 if spare:
                     os.unlink(spare)
 
-        def _hold(self, kind: str, name: str | None, fill: Callable[[_Handle], None] | None = None,
+        def _hold(self, key: str, name: str | None, fill: Callable[[_Handle], None] | None = None,
                   exist_ok: bool = True) -> tuple[_Handle, bool]:
-            """A handle, and whether the object is new; without `fill` only one that exists.  See _open() for `kind`.
+            """A handle, and whether the object is new; without `fill` only one that exists.  See _OBJECTS for `key`.
 
             What cannot be used, or is not wanted, is not locked: this process would be a holder for a moment.
             """
-            handle, access = None, kind
-            kind, fit = ("Section", self._open_behind) if access in _PROTECTION else (kind, self._attach)
+            kind, fit = ("Section", self._open_behind) if key in _PROTECTION else (key, self._attach)
+            handle = None
             try:
+                if fill:
+                    _directory.cache_clear()  # something may have removed it
                 path = self._path(name) if name else ""
                 if path and fill:
                     self._sweep()
@@ -1202,7 +1207,7 @@ if sys.platform == "linux":
                             raise _other_kind(name, handle.kind)
                         if not exist_ok:
                             raise _name_error(ERROR_ALREADY_EXISTS, name)
-                        fit(handle, access)
+                        fit(handle, key)
                         if handle.hold(path) and handle.is_at(path):
                             return handle, False
                         handle.close()
@@ -1213,13 +1218,11 @@ if sys.platform == "linux":
             except BaseException as error:
                 if handle is not None:
                     handle.close()
-                _directory.cache_clear()  # something may have removed a directory
                 raise (_explained(error, name) if isinstance(error, OSError) else error) from None
 
-        def _open(self, name: str, kind: str, inheritable: bool) -> int:
-            """A handle of what exists; for memory, `kind` is the access that is wanted."""
+        def _open(self, name: str, key: str, inheritable: bool) -> int:
             self.security_attributes(None, inheritable)
-            return self._hold(kind, name)[0]
+            return self._hold(key, name)[0]
 
         open_file_mapping = open_waitable = _open
 
@@ -1363,7 +1366,7 @@ if sys.platform == "linux":
                 if handle.file is None:
                     if handle.header.flag:  # it was only reserved
                         _allocate(handle, size, _PAGE + offset)
-                    return _map(handle.unlocked(), access, _PAGE + offset, size)
+                    return int(handle.map(access, _PAGE + offset, size))
                 if os.fstat(handle.file.value).st_size < offset + size:
                     raise OSError(errno.EINVAL, "the file behind the memory has become smaller than it was")
                 return _map(handle.file.value, access, offset, size)
@@ -1387,7 +1390,7 @@ if sys.platform == "linux":
 
         def create_waitable(self, kind: str, name: str | None, exist_ok: bool, security: Any,
                             *state: int) -> tuple[int, bool]:
-            value, maximum = (state[1], 0) if kind == "Event" else state or (0, 0)
+            value, maximum = (state[1], 0) if kind == "Event" else (state or (0, 0))
 
             def fill(handle: _Handle) -> None:
                 _allocate(handle, _PAGE)
@@ -1423,7 +1426,7 @@ if sys.platform == "linux":
             while page is None:
                 known = pages.get(key)
                 if known is None:
-                    base = _map(handle.unlocked(), "rw", 0, _PAGE)
+                    base = handle.map("rw", 0, _PAGE)
                     page = _Page.from_address(base)
                     page.owned = _OwnedView((base, _PAGE))
                     known = pages.setdefault(key, weakref.ref(page, forget))
@@ -1452,19 +1455,19 @@ if sys.platform == "linux":
             return bool(handle.header.flag), handle.address[0] == _FREE
 
         def release_semaphore(self, handle: Any, n: int) -> int | None:
-            mutex, semaphore, count, most = handle.page.mutex, handle.address, c_int(), handle.header.size - n
+            mutex, semaphore, count, most = handle.page.mutex, handle.address, (c_int * 1)(), handle.header.size - n
             while True:
-                fits = map(most.__ge__, map(getattr, (count,), ("value",)))
+                fits = map(most.__ge__, count)  # which reads it when its turn comes
                 # One after the other, and none if the first fails.  C code runs through them, so that no interrupt
                 # leaves the mutex locked.
                 steps = chain(
                     map(_RESULTS[0], map(_quick.pthread_mutex_trylock, (mutex,))),
                     map(_quick.pthread_mutex_consistent, (mutex,)),
-                    map(_quick.sem_getvalue, (semaphore,), (ctypes.byref(count),)),
+                    map(_quick.sem_getvalue, (semaphore,), (count,)),
                     map(_quick.sem_post, chain.from_iterable(compress((repeat(semaphore, n),), fits))),
                     map(_quick.pthread_mutex_unlock, (mutex,)))
                 if deque(takewhile(WAIT_TIMEOUT.__ne__, steps), 1):
-                    return count.value if count.value <= most else None
+                    return count[0] if count[0] <= most else None
                 time.sleep(0.001)  # another process is just adding
 
         def wait(self, handles: list[Any], seconds: float, got: list[int]) -> None:
@@ -1498,9 +1501,10 @@ if sys.platform == "linux":
                         arguments = handle.address, *_CLOCK, _timespec(_now() + seconds)
                         got[:1] = map(_RESULTS[position], starmap(patient, (arguments,)))
                 finally:
-                    if kind == "Mutant" and got[0] == WAIT_TIMEOUT:
+                    if kind == "Mutant" and got[0] == WAIT_TIMEOUT:  # it was not got
                         self._held.remove(handle.page)
             if kind == "Event" and seconds and got[0] == WAIT_TIMEOUT:
+                # Sleep until the bell changes, and then look once more.
                 _libc.syscall(SYS_futex, handle.bell, FUTEX_WAIT, bell, _timespec(seconds), None, 0)
                 self._wait_for(handle, position, 0, got)
 
@@ -2418,8 +2422,12 @@ class Mutex(_Lock):
                 self._call(int)  # the error of an object that is closed, or was not opened
                 raise RuntimeError(f"this thread does not hold Mutex {self._name!r} through this object")
         finally:
-            if done:  # noted by C code, whatever has interrupted Python code
-                self._note(reference, held - 1 if done[0] else 0)
+            # C code has stored in `done` what came of it.  No function of Python is called here, since a signal handler
+            # could raise an exception at its beginning.
+            if done and done[0] and held > 1:
+                self._holds[reference] = held - 1
+            elif done:
+                self._holds.pop(reference, None)
 
     def close(self) -> None:
         """End the use of the object, once, as close() of the other classes does.
@@ -2430,12 +2438,6 @@ class Mutex(_Lock):
         if self._is_held():
             raise RuntimeError(f"Mutex {self._name!r} is held, and has to be released before it is closed")
         super().close()
-
-    def _note(self, reference: Any, held: int) -> None:
-        if held:
-            self._holds[reference] = held
-        else:
-            self._holds.pop(reference, None)
 
     def _is_held(self) -> bool:
         return any(reference() is not None for reference in list(self._holds))
@@ -2454,7 +2456,9 @@ class Mutex(_Lock):
     def _give_back(self, handle: int, noted: list[int]) -> None:
         _layer.release_mutex(handle, [])
         for held in noted:
-            self._note(_this_thread.reference, held)
+            self._holds[_this_thread.reference] = held
+            if not held:
+                del self._holds[_this_thread.reference]
 
     def _details(self) -> str:
         return ", held" if self._is_held() else ""
