@@ -2,23 +2,18 @@
 #
 # Copyright (c) 2026 the namedmap authors
 #
-# Permission is hereby granted, free of charge, to any person obtaining a copy
-# of this software and associated documentation files (the "Software"), to deal
-# in the Software without restriction, including without limitation the rights
-# to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
-# copies of the Software, and to permit persons to whom the Software is
-# furnished to do so, subject to the following conditions:
+# Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated
+# documentation files (the "Software"), to deal in the Software without restriction, including without limitation the
+# rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of the Software, and to permit
+# persons to whom the Software is furnished to do so, subject to the following conditions:
 #
-# The above copyright notice and this permission notice shall be included in all
-# copies or substantial portions of the Software.
+# The above copyright notice and this permission notice shall be included in all copies or substantial portions of the
+# Software.
 #
-# THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
-# IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
-# FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
-# AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
-# LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
-# OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
-# SOFTWARE.
+# THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE
+# WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR
+# COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR
+# OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
 r"""Named shared memory of Windows, and what coordinates it: file mapping objects, mutexes, events and semaphores.
 
 Linux has the same objects from this module, with the same lifetime.
@@ -62,7 +57,7 @@ half written.  A thread waits for one of several of these with ``wait_any([chang
 
 Linux.  There the objects are files in /dev/shm, in a directory that only the user may use: nothing is shared between
 users, or with programs that do not use this module.  ``Local\`` and ``Global\`` are two namespaces.  What needs Windows
-raises NotImplementedError: ``sddl``, ``inheritable``, ``address``, ``duplicate()`` and ``from_handle()``.
+raises NotImplementedError: ``sddl``, ``inheritable``, ``view(address=)``, ``duplicate()`` and ``from_handle()``.
 
 On the command line, ``python -m namedmap create NAME TEXT`` and ``python -m namedmap read NAME`` show whether two
 processes see the same memory; ``--help`` says the rest.  README.rst has more: errors, C structures, other languages.
@@ -80,14 +75,13 @@ import threading
 import time
 import weakref
 from ctypes import c_int, c_long, c_size_t as SIZE_T
-from ctypes.wintypes import (
-    BOOL, BOOLEAN, DWORD, HANDLE, LARGE_INTEGER, LONG, LPCVOID, LPCWSTR, LPVOID, ULONG, USHORT)
+from ctypes.wintypes import (BOOL, BOOLEAN, DWORD, HANDLE, LARGE_INTEGER, LONG, LPCVOID, LPCWSTR, LPVOID, ULONG, USHORT)
 from functools import lru_cache, partial
 from math import ceil, inf
 from operator import index
 from types import SimpleNamespace
 
-TYPE_CHECKING = bool()  # typing is not imported at run time; some editors would pass over what stands under False
+TYPE_CHECKING = bool()  # false, in a form that lets all editors look at what follows; typing is imported by them only
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from typing import Any, Callable, Iterable, Iterator, NoReturn, Sequence, TypeVar, Union, overload
@@ -493,7 +487,7 @@ def _view_refused(code: int, _: Any, rights: int, *rest: Any) -> OSError:
 
 
 # Every function, sorted: its DLL, restype and argtypes, and what explains its errors: causes, or a function above.  {}
-# is for no check; None also leaves the captured last error alone, for what __del__ calls between a call and its check.
+# is for no check; None also leaves the last error as it was, for what a __del__ may call between a call and its check.
 _PROTOTYPES = {
     # No check: it can only fail if something else closed the handle, and then there is nothing left to do.
     "CloseHandle": ("kernel32", BOOL, (HANDLE,), None),
@@ -744,8 +738,7 @@ class _Windows:
         """The address of a view, all of whose pages can be touched."""
         if size > sys.maxsize:  # ctypes would cut it
             raise _too_large()
-        base: int = _win.MapViewOfFileEx(
-            handle, _VIEW_RIGHTS[access], offset >> 32, offset & 0xFFFFFFFF, size, address)
+        base: int = _win.MapViewOfFileEx(handle, _VIEW_RIGHTS[access], offset >> 32, offset & 0xFFFFFFFF, size, address)
         try:
             for region in self._regions(base):
                 if region.State == MEM_RESERVE:  # of SEC_RESERVE; in a read-only view only its own protection will do
@@ -883,7 +876,7 @@ if sys.platform == "linux":
         _CLOCK, _now = (), time.time
     _spin_lock = c_int()
     _quick.pthread_spin_init(ctypes.byref(_spin_lock), PTHREAD_PROCESS_SHARED)
-    _FREE = _spin_lock.value  # what a free one looks like, which differs
+    _FREE = _spin_lock.value  # what a free one looks like, which depends on the processor
     # The layout of what the C library keeps in shared memory: it differs between these.
     _ABI = ctypes.sizeof(LPVOID) + hasattr(_libc, "gnu_get_libc_version")
 
@@ -954,11 +947,10 @@ if sys.platform == "linux":
     class _Page(ctypes.Structure):
         """The first page of the file of an object; memory begins in the second.
 
-        A process maps that of a mutex, event or semaphore once, whatever its handles.  All that changes it there are
-        functions of C, each of which is done or not done, whatever is interrupted or killed.  A mutex and a semaphore
-        are those of the C library.  What adds to a semaphore owns the mutex meanwhile.  An event is a spin lock, which
-        is free while the event is set: to take it is to reset the event; a thread that waits for it sleeps until
-        `bell`, a number, has changed.
+        A process maps that of a mutex, event or semaphore once, whatever its handles.  Only functions of C change it
+        there, each of which is done or not done, whatever is interrupted or killed.  A mutex and a semaphore are those
+        of the C library; what adds to a semaphore owns the mutex meanwhile.  An event is a spin lock, which is free
+        while the event is set; what waits for it sleeps until `bell`, a number, has changed.
         """
 
         _fields_ = [("magic", c_char * 8), ("kind", c_char * 12), ("flag", c_ubyte), ("is_writable", c_ubyte),
@@ -1186,8 +1178,8 @@ if sys.platform == "linux":
                 if spare:
                     os.unlink(spare)
 
-        def _hold(self, key: str, name: str | None, fill: Callable[[_Handle], None] | None = None,
-                  exist_ok: bool = True) -> tuple[_Handle, bool]:
+        def _open_or_make(self, key: str, name: str | None, fill: Callable[[_Handle], None] | None = None,
+                          exist_ok: bool = True) -> tuple[_Handle, bool]:
             """A handle, and whether the object is new; without `fill` only one that exists.  See _OBJECTS for `key`.
 
             What cannot be used, or is not wanted, is not locked: this process would be a holder for a moment.
@@ -1222,12 +1214,11 @@ if sys.platform == "linux":
 
         def _open(self, name: str, key: str, inheritable: bool) -> int:
             self.security_attributes(None, inheritable)
-            return self._hold(key, name)[0]
+            return self._open_or_make(key, name)[0]
 
         open_file_mapping = open_waitable = _open
 
-        def close_handle(self, handle: Any) -> None:
-            handle.close()
+        close_handle: Any = staticmethod(_Handle.close)
 
         def hand_over(self, handle: Any, popen: Any) -> Any:
             """What take_over() needs in the process that multiprocessing is starting.
@@ -1324,7 +1315,7 @@ if sys.platform == "linux":
                         raise _system_error(errno.ENOSPC)  # before it takes from others what there is
                     _allocate(handle, _PAGE + rounded)
                 handle.write("Section", name, rounded if file is None else size, reserve, access)
-            return self._hold(access, name, fill, exist_ok)
+            return self._open_or_make(access, name, fill, exist_ok)
 
         def _open_behind(self, handle: _Handle, access: str) -> None:
             """Open the file behind memory, if there is one, with the access that is wanted."""
@@ -1406,7 +1397,7 @@ if sys.platform == "linux":
                 handle.page.spin[0] = _FREE
                 if not value:
                     _quick.pthread_spin_trylock(handle.page.spin)
-            return self._hold(kind, name, fill, exist_ok)
+            return self._open_or_make(kind, name, fill, exist_ok)
 
         def _attach(self, handle: Any, access: str = "") -> None:
             """Map the first page of an object, unless this process has it."""
@@ -1603,8 +1594,8 @@ class _Closable:
     def __new__(cls, *args: object, **kwargs: object) -> Any:
         """Raise TypeError: create(), open() and from_handle() make objects, and view() of a NamedMap makes Views."""
         maker, rest = ("NamedMap", ", of which view() makes Views") if cls is View else (cls.__name__, "")
-        raise TypeError(f"{cls.__name__} is not called: {maker}.create() makes one, and {maker}.open() opens one that "
-                        f"exists{rest}")
+        raise TypeError(f"{cls.__name__} cannot be called: {maker}.create() makes one, and {maker}.open() opens one "
+                        f"that exists{rest}")
 
     @property
     def closed(self) -> bool:
@@ -1614,8 +1605,8 @@ class _Closable:
     def close(self) -> None:
         """End the use of the object, once; this never fails.
 
-        The handle is closed (CloseHandle) when the last call that uses it has ended, which takes a wait 0.1 seconds at
-        most.  What was borrowed from memory stays valid, and UnmapViewOfFile follows the last of that.
+        The handle is closed (CloseHandle) when the last call that uses it ends; a wait ends within 0.1 seconds.  What
+        was borrowed from memory stays valid, and UnmapViewOfFile follows the last of that.
         """
         self._owned = None  # first: see _Memory._map()
         self._forget()
@@ -1995,7 +1986,6 @@ class View(_Memory):
     """
 
     def __reduce__(self) -> Any:
-        """Raise TypeError: a view cannot be pickled."""
         raise TypeError("a View cannot be pickled: pickle its NamedMap, and ask that for a view again")
 
 
@@ -2068,11 +2058,11 @@ class NamedMap(_Object, _Memory):
     memoryview), ``m.overlay(Struct)`` and ``m.snapshot(Struct)``.
 
     Offsets and sizes are ints, in bytes.  Every call raises TypeError for an argument of the wrong type, and ValueError
-    for another bad one and if the object is closed, before it changes anything.  Whatever uses the bytes also raises
+    for any other bad argument and for a closed object, before it changes anything.  Whatever uses the bytes also raises
     ValueError if they are not wholly inside (read(), read_text() and slices stop at the end); TypeError for storing if
     access is ``"r"``; OSError if the memory cannot be mapped, which happens at the first use, so that a huge object can
-    be opened and looked at through small views.  Only then Windows raises PermissionError for memory that was made
-    read-only.  What needs Windows raises NotImplementedError on other systems.
+    be opened and looked at through small views.  That is also when Windows raises PermissionError for memory that was
+    made read-only.  What needs Windows raises NotImplementedError on other systems.
 
     The name lives as long as a process has the object open; on Windows it dies with the last *handle*, even while
     views of the memory live on.  An object that nothing refers to any more is closed, too: `buf`, its slices and
@@ -2096,18 +2086,18 @@ class NamedMap(_Object, _Memory):
 
         `name` is at most 259 UTF-16 units, with the prefix ``Local\`` or ``Global\`` or none; None makes memory
         without a name, for child processes and duplicate().  Memory in the paging file is all zero; with `reserve`
-        (SEC_RESERVE) only what is mapped is taken of that: use view(), since all else maps all of it.
+        (SEC_RESERVE) pages are taken only as they are mapped: use view(), since all else maps all of it.
 
         `file` is a path, or an open binary file, which is flushed and duplicated.  A path is opened with no sharing
         (CreateFileW) and held open as long as this object (other systems than Windows cannot keep others out); a
-        missing file is made if `size` is given and `access` is ``"rw"``.  `size` None is that of the file, a smaller
-        one covers its beginning, a larger one makes it larger.  `access` is ``"rw"``, or with a file also ``"r"``, or
-        ``"c"`` (copy-on-write) to read and write with the changes kept private to this object.
+        missing file is made if `size` is given and `access` is ``"rw"``.  `size` None is that of the file; a smaller
+        one covers its beginning, and a larger one makes the file larger.  `access` is ``"rw"``, or with a file also
+        ``"r"``, or ``"c"`` (copy-on-write) to read and write with the changes kept private to this object.
 
         `exist_ok` attaches, as open() does, to the object if there is one, and then ignores `file`, `reserve` and
         `sddl`; `created` says which happened.  `inheritable` lets child processes inherit the handle.  `sddl` is a
         security descriptor (ConvertStringSecurityDescriptorToSecurityDescriptorW) if the default, for its user and the
-        system, will not do; both are of Windows.  ``"D:(A;;GA;;;OW)(A;;GR;;;WD)"`` lets everyone read and the owner
+        system, will not do; both need Windows.  ``"D:(A;;GA;;;OW)(A;;GR;;;WD)"`` lets everyone read and the owner
         write; ``(A;;GRGW;;;AU)`` in it lets all who are logged on write, and ``(A;;GRGW;;;AC)`` AppContainers (UWP).
         ``"S:(ML;;NW;;;LW)"`` lets the same user's processes of low integrity, such as sandboxed ones, write.
 
@@ -2334,7 +2324,7 @@ def _wait(objects: Sequence[Any], timeout: float | None) -> Any:
 
 def wait_any(objects: Iterable[Mutex | Event | Semaphore],
              timeout: float | None = None) -> Mutex | Event | Semaphore | None:
-    """Wait until one of several objects can be got, get and return it (WaitForMultipleObjects); None if time is over.
+    """Wait until one of several is free or set, get and return it (WaitForMultipleObjects); None if the time is over.
 
     `objects` are 1 to 64 Mutexes, Events and Semaphores (else ValueError); if several can be got at once, the first of
     them is, as by its acquire() or wait(): a mutex is to be released then, and may be `abandoned`.  The others stay as
@@ -2355,12 +2345,13 @@ class _Lock(_Waitable):
     release: Callable[..., Any]
 
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
-        """Wait until the mutex is free, or the semaphore above 0, and take it, or 1 (WaitForMultipleObjects).
+        """Take the mutex once it is free, or 1 from the semaphore once it is above 0 (WaitForMultipleObjects).
 
         Return whether it was taken.  `timeout` is in seconds; None waits for ever, and 0, like `blocking` False, only
-        tries.  Ctrl+C and close() end it within 0.1 seconds: it waits in slices, each of which queues anew, so that a
-        thread which has waited for longer can be overtaken.  Raises ValueError also for a timeout with `blocking`
-        False, and if the object is closed during the wait; PermissionError if its handle does not allow waiting.
+        tries.  Ctrl+C and close() end it within 0.1 seconds: it waits in slices, each of which queues anew, so that
+        threads do not always go on in the order in which they came.  Raises ValueError also for a timeout with
+        `blocking` False, and if the object is closed during the wait; PermissionError if its handle does not allow
+        waiting.
         """
         if not blocking and timeout is not None:
             raise ValueError("blocking=False does not wait, and takes no timeout")
@@ -2404,9 +2395,9 @@ class Mutex(_Lock):
     def abandoned(self) -> bool:
         """Whether the owner before ended without releasing the mutex: what it protects may be half changed.
 
-        It stays as it is until this object next acquires the mutex; that its owner acquires it once more does not
-        count.  Windows reports it only once: if Ctrl+C interrupts the acquire() that would report it, it is lost.
-        ValueError if the object is closed.
+        It stays as it is until this object next acquires the mutex; that its owner acquires it again does not count.
+        Windows reports it only once: if Ctrl+C interrupts the acquire() that would report it, it is lost.  ValueError
+        if the object is closed.
         """
         self._check_open()
         return self._abandoned

@@ -3379,18 +3379,18 @@ def test_commands_and_python_that_the_readme_begins_with(name, start, python):
 
 def test_python_of_the_readme_that_coordinates(name, python):
     demo = name.split("\\")[1]
-    turns, waits, until_set = (code.replace("demo", demo) for code in readme_blocks("Coordination"))
-    quit_, alive = Event.create(demo + " quit"), Mutex.create(demo + " alive")
-    kept = NamedMap.create(demo, 256), Event.create(demo + " changed", manual_reset=False)
+    turns, lives, waits, until_set = (code.replace("demo", demo) for code in readme_blocks("Coordination"))
     for is_told in False, True:
-        with alive:
-            process = python(waits)
-            assert python(turns).end() == (0, [], "") and process.line() == "1"
-            if is_told:
-                quit_.set()
-                process.popen.wait(60)
-        assert process.end() == (0, [], "")
-    assert kept[0][0] == 1 and not kept[1].wait(0)
+        writer = python(f"{turns}\n{lives}")
+        with contextlib.closing(Mutex.open(demo + " alive", timeout=60)) as alive:
+            eventually(lambda: not is_free_for_others(alive), 60)
+        reader = python(waits)
+        assert reader.line() == "1"
+        if is_told:
+            Event.open(demo + " quit").set()
+            reader.popen.wait(60)
+        writer.enter()
+        assert writer.end() == (0, ["Enter ends it "], "") and reader.end() == (0, [], "")
     code = f"{until_set}\nimport namedmap\nasyncio.run(until_set(namedmap.Event.create(initial_state=True)))"
     assert python(code).end() == (0, [], "")
 

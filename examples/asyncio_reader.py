@@ -15,7 +15,7 @@ import namedmap  # noqa: E402
 
 
 async def until_set(event):
-    """Wait in a thread, half a second at a time, so that it ends soon after this task is cancelled."""
+    """Wait in a thread, which, after this task is cancelled, may take an auto-reset event for half a second more."""
     loop = asyncio.get_running_loop()
     while not await loop.run_in_executor(None, event.wait, 0.5):
         pass

@@ -3,8 +3,8 @@ r"""Messages of any length from one or more processes to one: a ring of bytes, a
 In one terminal:              python examples/message_queue.py receive
 then in one or more others:   python examples/message_queue.py send "Hello." "A longer message."
 
-The receiver prints the messages as they come, until one of them is "quit" or Ctrl+C.  A sender waits while the ring is
-full.  What is in the ring when the last process ends is lost.  QUEUE in the environment is another name for it.
+The receiver prints the messages as they come, until one is "quit", or until Ctrl+C.  A sender waits while the ring is
+full.  What is in the ring when the last process ends is lost.  The environment variable QUEUE names another one.
 """
 import ctypes
 import os
