@@ -918,10 +918,11 @@ if sys.platform == "linux":
         except OSError:
             raise OSError(errno.ENOSYS, "a name needs /proc, which this system lacks") from None
 
-    @lru_cache(8)
-    def _directory(user: int, scope: str) -> str:
-        """The path of the directory "Local" or "Global", or of "new" for files that cannot be without a path."""
-        directory = f"/dev/shm/namedmap-{user}/{scope}"
+    def _user() -> str:
+        return f"/dev/shm/namedmap-{os.geteuid()}"
+
+    def _make_directory(directory: str) -> None:
+        """Make a directory of the user, unless it is there; OSError if others may have made what it contains."""
         for each in os.path.dirname(directory), directory:
             try:
                 os.mkdir(each, 0o700)
@@ -932,10 +933,9 @@ if sys.platform == "linux":
                 code = errno.ENOSYS if error.errno == errno.ENOENT else error.errno  # ENOENT is for a missing name
                 raise OSError(code, f"this needs /dev/shm, which cannot be used: {error.strerror}") from None
             found = os.lstat(each)
-            if found.st_mode & ~0o7000 != stat.S_IFDIR | 0o700 or found.st_uid != user:
+            if found.st_mode & ~0o7000 != stat.S_IFDIR | 0o700 or found.st_uid != os.geteuid():
                 raise OSError(errno.EPERM, "this must be a directory of this user, which nobody else may use (mode "
                               "700), and is not: find out who made it, and remove it", each)
-        return directory
 
     @lru_cache(256)
     def _file_name(name: str) -> str:
@@ -1005,9 +1005,9 @@ if sys.platform == "linux":
             self.header = header = _Page()
             os.preadv(self, [header], 0)
             self.kind = header.kind.decode("latin-1")
-            if header.magic != _MAGIC or self.kind not in _KINDS:
-                raise OSError(errno.EINVAL, "its file in /dev/shm is of another version of this module, or of something"
-                              " else")
+            if header.magic != _MAGIC or self.kind not in _KINDS or os.fstat(self).st_uid != os.geteuid():
+                raise OSError(errno.EINVAL, "its file in /dev/shm is of another version of this module, of another "
+                              "user, or of something else")
             return self
 
         def hold(self, path: str) -> bool:
@@ -1102,17 +1102,17 @@ if sys.platform == "linux":
         def _path(self, name: str) -> str:
             """The path of the file of an object."""
             scope, _, rest = name.rpartition("\\")
-            if scope.startswith("Session"):
-                return ""  # where nothing is ever found: no object of Linux has such a name
-            return f"{_directory(os.geteuid(), scope or 'Local')}/{_file_name(rest)}"
+            return f"{_user()}/{scope or 'Local'}/{_file_name(rest)}"  # nothing makes a directory such as Session\\1
 
         def _files(self, scope: str) -> list[str]:
-            directory = _directory(os.geteuid(), scope)
-            return [f"{directory}/{entry}" for entry in os.listdir(directory)]
+            try:
+                return [f"{_user()}/{scope}/{entry}" for entry in os.listdir(f"{_user()}/{scope}")]
+            except FileNotFoundError:
+                return []  # nothing was made there
 
         def _sweep(self) -> None:
             """Remove what killed processes left, at most once a second for all processes of the user."""
-            user, now = os.path.dirname(_directory(os.geteuid(), "Local")), time.time()
+            user, now = _user(), time.time()
             if 0 <= now - os.stat(user).st_mtime < 1:
                 return
             os.utime(user)
@@ -1152,13 +1152,14 @@ if sys.platform == "linux":
 
         def _make(self, path: str, fill: Any) -> _Handle | None:
             """A handle of a new object; None if another process was faster."""
-            user, spare = os.geteuid(), ""
+            spare = ""
             try:
-                handle = _open_handle(_directory(user, "Local"), os.O_TMPFILE)
+                handle = _open_handle(os.path.dirname(path) or _user(), os.O_TMPFILE)
             except OSError as error:
                 if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
                     raise
-                spare = f"{_directory(user, 'new')}/{os.urandom(16).hex()}"
+                spare = f"{_user()}/new/{os.urandom(16).hex()}"
+                _make_directory(os.path.dirname(spare))
                 handle = _open_handle(spare, os.O_CREAT | os.O_EXCL)
             try:
                 os.fchmod(handle, 0o600)  # whatever the umask
@@ -1187,10 +1188,9 @@ if sys.platform == "linux":
             kind, fit = ("Section", self._open_behind) if key in _PROTECTION else (key, self._attach)
             handle = None
             try:
-                if fill:
-                    _directory.cache_clear()  # something may have removed it
                 path = self._path(name) if name else ""
-                if path and fill:
+                if fill:
+                    _make_directory(os.path.dirname(path) or f"{_user()}/Local")
                     self._sweep()
                 while True:
                     handle = self._find(path, name, patient=fill is not None) if name else None
@@ -1986,6 +1986,7 @@ class View(_Memory):
     """
 
     def __reduce__(self) -> Any:
+        """Raise TypeError: a view cannot be pickled."""
         raise TypeError("a View cannot be pickled: pickle its NamedMap, and ask that for a view again")
 
 
@@ -2413,12 +2414,12 @@ class Mutex(_Lock):
                 self._call(int)  # the error of an object that is closed, or was not opened
                 raise RuntimeError(f"this thread does not hold Mutex {self._name!r} through this object")
         finally:
-            # C code has stored in `done` what came of it.  No function of Python is called here, since a signal handler
-            # could raise an exception at its beginning.
-            if done and done[0] and held > 1:
-                self._holds[reference] = held - 1
-            elif done:
+            # C code has stored in `done` what came of it.  Here no Python function is called, and seldom a jump taken,
+            # since a signal handler could raise an exception there.
+            if done and not (done[0] and held > 1):
                 self._holds.pop(reference, None)
+            elif done:
+                self._holds[reference] = held - 1
 
     def close(self) -> None:
         """End the use of the object, once, as close() of the other classes does.
@@ -2447,9 +2448,10 @@ class Mutex(_Lock):
     def _give_back(self, handle: int, noted: list[int]) -> None:
         _layer.release_mutex(handle, [])
         for held in noted:
-            self._holds[_this_thread.reference] = held
-            if not held:
-                del self._holds[_this_thread.reference]
+            if held:
+                self._holds[_this_thread.reference] = held
+            else:
+                self._holds.pop(_this_thread.reference, None)
 
     def _details(self) -> str:
         return ", held" if self._is_held() else ""

@@ -15,7 +15,7 @@ import namedmap  # noqa: E402
 
 
 async def until_set(event):
-    """Wait in a thread, which, after this task is cancelled, may take an auto-reset event for half a second more."""
+    """Wait in a thread; for half a second after this task is cancelled, that may still consume an auto-reset event."""
     loop = asyncio.get_running_loop()
     while not await loop.run_in_executor(None, event.wait, 0.5):
         pass

@@ -4,7 +4,7 @@ In one terminal:              python examples/message_queue.py receive
 then in one or more others:   python examples/message_queue.py send "Hello." "A longer message."
 
 The receiver prints the messages as they come, until one is "quit", or until Ctrl+C.  A sender waits while the ring is
-full.  What is in the ring when the last process ends is lost.  The environment variable QUEUE names another one.
+full.  What is in the ring when the last process ends is lost.  The environment variable QUEUE names another ring.
 """
 import ctypes
 import os
