@@ -842,6 +842,7 @@ if sys.platform == "linux":
     _PIECE = 0x1000000  # bytes allocated at once: before Linux 6.17 a signal makes fallocate() begin again
     _SYSTEM_CAUSES = {
         errno.ENOMEM: _NO_MEMORY, errno.EFBIG: _NO_MEMORY,
+        errno.EACCES: "its file in /dev/shm, or the directory of that, belongs to another user",
         errno.ENOSPC: "the memory file system (/dev/shm) has no room for it: ask for less, or enlarge it",
         errno.EINVAL: "a name needs locks of open files (F_OFD_SETLK), which this system lacks"}
     _NAME_CAUSES[ERROR_FILE_NOT_FOUND] = (
@@ -1981,8 +1982,7 @@ class _Memory(_Closable):
 class View(_Memory):
     """Part of a file mapping object, mapped into this process (MapViewOfFileEx); made by NamedMap.view().
 
-    Bytes are read and written, and `with` closes it, as in NamedMap, which it keeps alive, but not open.  A view cannot
-    be pickled.
+    Bytes are read and written, and `with` closes it, as in NamedMap, which it keeps alive, but not open.
     """
 
     def __reduce__(self) -> Any:

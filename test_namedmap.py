@@ -1142,7 +1142,6 @@ def stop():
 
 
 def is_stopped(pid):
-    """Whether a child has called stop(), and not ended."""
     return os.WIFSTOPPED(os.waitpid(pid, os.WUNTRACED)[1])
 
 
@@ -1359,6 +1358,8 @@ def test_create_in_a_directory_that_is_not_safe_raises(place, owner, mode, name,
     def work():
         with pytest.raises(PermissionError, match="must be a directory of this user.*remove it"):
             NamedMap.create(name, 10)
+        with pytest.raises(OSError, match="belongs to another user" if owner == 0 else "nothing has this name"):
+            NamedMap.open(name)
 
     old = place + "/new/old"
     os.makedirs(place + "/new")
