@@ -842,7 +842,6 @@ if sys.platform == "linux":
     _PIECE = 0x1000000  # bytes allocated at once: before Linux 6.17 a signal makes fallocate() begin again
     _SYSTEM_CAUSES = {
         errno.ENOMEM: _NO_MEMORY, errno.EFBIG: _NO_MEMORY,
-        errno.EACCES: "its file in /dev/shm, or the directory of that, belongs to another user",
         errno.ENOSPC: "the memory file system (/dev/shm) has no room for it: ask for less, or enlarge it",
         errno.EINVAL: "a name needs locks of open files (F_OFD_SETLK), which this system lacks"}
     _NAME_CAUSES[ERROR_FILE_NOT_FOUND] = (
@@ -919,15 +918,14 @@ if sys.platform == "linux":
         except OSError:
             raise OSError(errno.ENOSYS, "a name needs /proc, which this system lacks") from None
 
-    def _user() -> str:
-        return f"/dev/shm/namedmap-{os.geteuid()}"
-
-    def _make_directory(directory: str) -> None:
-        """Make a directory of the user, unless it is there; OSError if others may have made what it contains."""
+    def _directory(scope: str, make: bool = False) -> str:
+        """The path of a directory of this user; PermissionError if others may have made what it contains."""
+        directory = f"/dev/shm/namedmap-{os.geteuid()}/{scope}"
         for each in os.path.dirname(directory), directory:
             try:
-                os.mkdir(each, 0o700)
-                os.chmod(each, 0o700)  # whatever the umask
+                if make:
+                    os.mkdir(each, 0o700)
+                    os.chmod(each, 0o700)  # whatever the umask
             except FileExistsError:
                 pass
             except OSError as error:
@@ -937,6 +935,7 @@ if sys.platform == "linux":
             if found.st_mode & ~0o7000 != stat.S_IFDIR | 0o700 or found.st_uid != os.geteuid():
                 raise OSError(errno.EPERM, "this must be a directory of this user, which nobody else may use (mode "
                               "700), and is not: find out who made it, and remove it", each)
+        return directory
 
     @lru_cache(256)
     def _file_name(name: str) -> str:
@@ -1006,9 +1005,8 @@ if sys.platform == "linux":
             self.header = header = _Page()
             os.preadv(self, [header], 0)
             self.kind = header.kind.decode("latin-1")
-            if header.magic != _MAGIC or self.kind not in _KINDS or os.fstat(self).st_uid != os.geteuid():
-                raise OSError(errno.EINVAL, "its file in /dev/shm is of another version of this module, of another "
-                              "user, or of something else")
+            if header.magic != _MAGIC or self.kind not in _KINDS:
+                raise OSError(errno.EINVAL, "its file in /dev/shm is of another version of this module or of others")
             return self
 
         def hold(self, path: str) -> bool:
@@ -1100,21 +1098,24 @@ if sys.platform == "linux":
         # mapped, because the kernel looks at them when a thread ends.
         _held: list[_Page] = []
 
-        def _path(self, name: str) -> str:
-            """The path of the file of an object."""
+        def _path(self, name: str, make: bool = False) -> str:
+            """The path of the file of an object, in a directory that `make` makes."""
             scope, _, rest = name.rpartition("\\")
-            return f"{_user()}/{scope or 'Local'}/{_file_name(rest)}"  # nothing makes a directory such as Session\\1
+            try:
+                return f"{_directory(scope or 'Local', make)}/{_file_name(rest)}"
+            except FileNotFoundError:  # always for a scope such as Session\\1
+                raise _name_error(ERROR_FILE_NOT_FOUND, name) from None
 
         def _files(self, scope: str) -> list[str]:
             try:
-                return [f"{_user()}/{scope}/{entry}" for entry in os.listdir(f"{_user()}/{scope}")]
+                directory = _directory(scope)
+                return [f"{directory}/{entry}" for entry in os.listdir(directory)]
             except FileNotFoundError:
                 return []  # nothing was made there
 
-        def _sweep(self) -> None:
+        def _sweep(self, user: str) -> None:
             """Remove what killed processes left, at most once a second for all processes of the user."""
-            user, now = _user(), time.time()
-            if 0 <= now - os.stat(user).st_mtime < 1:
+            if 0 <= (now := time.time()) - os.stat(user).st_mtime < 1:
                 return
             os.utime(user)
             for path in chain.from_iterable(map(self._files, ("Local", "Global", "new"))):
@@ -1151,16 +1152,15 @@ if sys.platform == "linux":
                 else:
                     time.sleep(0.001)
 
-        def _make(self, path: str, fill: Any) -> _Handle | None:
+        def _make(self, directory: str, path: str, fill: Any) -> _Handle | None:
             """A handle of a new object; None if another process was faster."""
             spare = ""
             try:
-                handle = _open_handle(os.path.dirname(path) or _user(), os.O_TMPFILE)
+                handle = _open_handle(directory, os.O_TMPFILE)
             except OSError as error:
                 if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
                     raise
-                spare = f"{_user()}/new/{os.urandom(16).hex()}"
-                _make_directory(os.path.dirname(spare))
+                spare = f"{_directory('new', make=True)}/{os.urandom(16).hex()}"
                 handle = _open_handle(spare, os.O_CREAT | os.O_EXCL)
             try:
                 os.fchmod(handle, 0o600)  # whatever the umask
@@ -1189,10 +1189,10 @@ if sys.platform == "linux":
             kind, fit = ("Section", self._open_behind) if key in _PROTECTION else (key, self._attach)
             handle = None
             try:
-                path = self._path(name) if name else ""
+                path = self._path(name, make=fill is not None) if name else ""
+                directory = os.path.dirname(path) or _directory("Local", make=True)
                 if fill:
-                    _make_directory(os.path.dirname(path) or f"{_user()}/Local")
-                    self._sweep()
+                    self._sweep(os.path.dirname(directory))
                 while True:
                     handle = self._find(path, name, patient=fill is not None) if name else None
                     if handle is not None:
@@ -1205,7 +1205,7 @@ if sys.platform == "linux":
                             return handle, False
                         handle.close()
                     else:
-                        handle = self._make(path, fill)
+                        handle = self._make(directory, path, fill)
                         if handle is not None:
                             return handle, True
             except BaseException as error:
