@@ -1103,7 +1103,7 @@ if sys.platform == "linux":
             scope, _, rest = name.rpartition("\\")
             try:
                 return f"{_directory(scope or 'Local', make)}/{_file_name(rest)}"
-            except FileNotFoundError:  # always for a scope such as Session\\1
+            except FileNotFoundError:  # always for a scope such as Session\1
                 raise _name_error(ERROR_FILE_NOT_FOUND, name) from None
 
         def _files(self, scope: str) -> list[str]:

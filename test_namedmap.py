@@ -2327,7 +2327,8 @@ def test_release_by_another_thread_or_object_raises(mutex, name):
             with pytest.raises(RuntimeError, match="through this object"):
                 other.release()
             mutex.release()
-        assert other.acquire() and other.release() is None
+        with other:
+            pass
         other.close()
         assert not is_free_for_others(mutex)
     assert is_free_for_others(mutex) and "held" not in repr(mutex)
@@ -2893,6 +2894,8 @@ $ list
 …        4096  Local\demo…
 $ list "*demo*"
         4096  Local\demo
+$ list "Global\demo"
+$ list DEMO
 # A list of all has mutexes, events and semaphores, too.
 $ list --all lock
 mutex                           -  Local\lock
