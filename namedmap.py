@@ -77,6 +77,7 @@ import weakref
 from ctypes import c_int, c_long, c_size_t as SIZE_T
 from ctypes.wintypes import (BOOL, BOOLEAN, DWORD, HANDLE, LARGE_INTEGER, LONG, LPCVOID, LPCWSTR, LPVOID, ULONG, USHORT)
 from functools import lru_cache, partial
+from itertools import filterfalse
 from math import ceil, inf
 from operator import index
 from types import SimpleNamespace
@@ -777,12 +778,16 @@ class _Windows:
         """CreateMutexW; CreateEventW with manual_reset and initial_state; CreateSemaphoreW with value and maximum."""
         return self._create(kind, name, exist_ok, security, ctypes.byref(security), *state or (False,))
 
-    def release_mutex(self, handle: int, done: list[int]) -> bool:
-        """Whether the calling thread was the owner; C code both calls and notes it in `done`, which is empty before."""
-        done[:] = map(_win.ReleaseMutex, (handle,))
-        if not done[0] and _winctypes.get_last_error() != ERROR_NOT_OWNER:
+    def release_mutex(self, handle: int, held: list[int]) -> bool:
+        """Whether the calling thread was the owner; C code both calls and takes one from `held`, else it is cleared."""
+        before = len(held)
+        held[-1:] = filterfalse(_win.ReleaseMutex, (handle,))
+        if len(held) < before:
+            return True
+        held.clear()
+        if _winctypes.get_last_error() != ERROR_NOT_OWNER:
             raise _win_error(_winctypes.get_last_error(), _HANDLE_CAUSES)
-        return bool(done[0])
+        return False
 
     set_event = _win.SetEvent
     reset_event = _win.ResetEvent
@@ -1427,12 +1432,15 @@ if sys.platform == "linux":
                     forget(known)
             handle.page, handle.bell, handle.address = page, page.bell, getattr(page, _CALLS[handle.kind][0])
 
-        def release_mutex(self, handle: Any, done: list[int]) -> bool:
+        def release_mutex(self, handle: Any, held: list[int]) -> bool:
             _quick.pthread_mutex_consistent(handle.address)  # else one that was abandoned could never be locked again
-            done[:] = map((0).__eq__, map(_quick.pthread_mutex_unlock, (handle.address,)))
-            if done[0]:
+            before = len(held)
+            held[-1:] = filter(None, map(_quick.pthread_mutex_unlock, (handle.address,)))
+            if len(held) < before:
                 self._held.remove(handle.page)
-            return bool(done[0])
+                return True
+            held.clear()
+            return False
 
         def set_event(self, handle: Any) -> None:
             _quick.pthread_spin_unlock(handle.address)
@@ -2380,8 +2388,9 @@ class Mutex(_Lock):
 
     _kind = "Mutant"
     _abandoned = False
-    # How often each thread has acquired it by this object.  A dead reference is that of a thread that has ended.
-    _holds: dict[weakref.ref[Any], int]
+    # For each thread a list with one item for each time it holds it by this object.  A dead reference is that of a
+    # thread that has ended.
+    _holds: dict[weakref.ref[Any], list[int]]
 
     def _forget(self) -> None:
         self._holds = {}
@@ -2405,21 +2414,13 @@ class Mutex(_Lock):
 
     def release(self) -> None:
         """Undo one acquire() (ReleaseMutex); RuntimeError if this thread does not hold it through this object."""
-        done: list[int] = []
-        reference = _this_thread.reference
-        held = self._holds.get(reference, 0)
-        try:
-            # If this thread has got it by another object, nothing is asked of the system, which would release that.
-            if not held or not self._call(_layer.release_mutex, done):
-                self._call(int)  # the error of an object that is closed, or was not opened
-                raise RuntimeError(f"this thread does not hold Mutex {self._name!r} through this object")
-        finally:
-            # C code has stored in `done` what came of it.  Here no Python function is called, and seldom a jump taken,
-            # since a signal handler could raise an exception there.
-            if done and not (done[0] and held > 1):
-                self._holds.pop(reference, None)
-            elif done:
-                self._holds[reference] = held - 1
+        held = self._holds.get(_this_thread.reference)
+        # If this thread has got it by another object, nothing is asked of the system, which would release that.
+        if not held or not self._call(_layer.release_mutex, held):
+            self._call(int)  # the error of an object that is closed, or was not opened
+            raise RuntimeError(f"this thread does not hold Mutex {self._name!r} through this object")
+        if not held:
+            self._holds.pop(_this_thread.reference, None)
 
     def close(self) -> None:
         """End the use of the object, once, as close() of the other classes does.
@@ -2432,26 +2433,22 @@ class Mutex(_Lock):
         super().close()
 
     def _is_held(self) -> bool:
-        return any(reference() is not None for reference in list(self._holds))
+        return any(held and reference() is not None for reference, held in list(self._holds.items()))
 
     def _got(self, is_abandoned: bool, noted: list[int]) -> None:
         """Note that the calling thread has got it, and in `noted` how often it had it before, to undo that."""
         if is_abandoned:
             self._holds.clear()  # those of threads that have ended
-        reference = _this_thread.reference
-        held = self._holds.get(reference, 0)
-        noted.append(held)
+        held = self._holds.setdefault(_this_thread.reference, [])
+        noted.append(len(held))
         if not held:
             self._abandoned = is_abandoned
-        self._holds[reference] = held + 1
+        held.append(1)
 
     def _give_back(self, handle: int, noted: list[int]) -> None:
-        _layer.release_mutex(handle, [])
-        for held in noted:
-            if held:
-                self._holds[_this_thread.reference] = held
-            else:
-                self._holds.pop(_this_thread.reference, None)
+        _layer.release_mutex(handle, [1])
+        for before in noted:
+            del self._holds[_this_thread.reference][before:]
 
     def _details(self) -> str:
         return ", held" if self._is_held() else ""
