@@ -288,9 +288,7 @@ class _Owned:
         _untrack(self)
 
 
-class _OwnedFile(_Owned):
-    """The file descriptor of a user's file."""
-
+class _OwnedFile(_Owned):  # the file descriptor of a user's file
     __slots__ = ()
 
     def close(self, close: Callable[[int], None] = os.close,
@@ -411,16 +409,12 @@ _OBJECTS: dict[str, tuple[Any, ...]] = {
 }
 
 
-class MEMORY_BASIC_INFORMATION(ctypes.Structure):
-    """What VirtualQuery reports of a run of pages."""
-
+class MEMORY_BASIC_INFORMATION(ctypes.Structure):  # of a run of pages, from VirtualQuery
     _fields_ = [("BaseAddress", LPVOID), ("AllocationBase", LPVOID), ("AllocationProtect", DWORD),
                 ("RegionSize", SIZE_T), ("State", DWORD), ("Protect", DWORD), ("Type", DWORD)]
 
 
-class SECTION_BASIC_INFORMATION(ctypes.Structure):
-    """What NtQuerySection reports of a file mapping object, which the kernel calls a section."""
-
+class SECTION_BASIC_INFORMATION(ctypes.Structure):  # of a file mapping object, which the kernel calls a section
     _fields_ = [("BaseAddress", LPVOID), ("Attributes", ULONG), ("Size", LARGE_INTEGER)]
 
 
@@ -428,9 +422,7 @@ OBJECT_BASIC_INFORMATION = ULONG * 14  # Attributes, GrantedAccess, HandleCount,
 EVENT_BASIC_INFORMATION = LONG * 2  # EventType, EventState
 
 
-class UNICODE_STRING(ctypes.Structure):
-    """A string of the kernel; its lengths are in bytes."""
-
+class UNICODE_STRING(ctypes.Structure):  # a string of the kernel; its lengths are in bytes
     _fields_ = [("Length", USHORT), ("MaximumLength", USHORT), ("Buffer", LPVOID)]
 
     def __str__(self) -> str:
@@ -441,7 +433,7 @@ def _elsewhere(*arguments: object) -> NoReturn:
     raise NotImplementedError(f"namedmap needs Windows or Linux, and this system is {sys.platform}")
 
 
-# For what only Windows has of them, and type checkers elsewhere do not know.
+# As Any, since type checkers elsewhere do not know what only Windows has.
 _winctypes: Any = ctypes
 _winos: Any = os
 _msvcrt: Any = __import__("msvcrt") if sys.platform == "win32" else SimpleNamespace(get_osfhandle=_elsewhere)
@@ -457,8 +449,6 @@ def _retried(code: int, call: Callable[..., Any], *arguments: Any) -> Any:
                 raise
         time.sleep(0.001 * 2 ** attempt)
 
-
-# What makes the exception for a Win32 error of any function, and those of two functions, which look at the arguments.
 
 def _win_error(code: int, causes: dict[int, str], name: str | None = None) -> OSError:
     kind = _layer.kind_of_name(name) if name and causes is _NAME_CAUSES and code == ERROR_INVALID_HANDLE else None
@@ -490,8 +480,7 @@ def _view_refused(code: int, _: Any, rights: int, *rest: Any) -> OSError:
 # Every function, sorted: its DLL, restype and argtypes, and what explains its errors: causes, or a function above.  {}
 # is for no check; None also leaves the last error as it was, for what a __del__ may call between a call and its check.
 _PROTOTYPES = {
-    # No check: it can only fail if something else closed the handle, and then there is nothing left to do.
-    "CloseHandle": ("kernel32", BOOL, (HANDLE,), None),
+    "CloseHandle": ("kernel32", BOOL, (HANDLE,), None),  # it can only fail if something else closed the handle
     "ConvertStringSecurityDescriptorToSecurityDescriptorW": (
         "advapi32", BOOL, (LPCWSTR, DWORD, LPVOID, LPVOID), _CAUSES),
     "CreateEventW": ("kernel32", HANDLE, (LPVOID, BOOL, BOOL, LPCWSTR), _NAME_CAUSES),
@@ -501,10 +490,8 @@ _PROTOTYPES = {
     "CreateSemaphoreW": ("kernel32", HANDLE, (LPVOID, LONG, LONG, LPCWSTR), _NAME_CAUSES),
     "DuplicateHandle": ("kernel32", BOOL, (HANDLE, HANDLE, HANDLE, LPVOID, DWORD, BOOL, DWORD), _PROCESS_CAUSES),
     "FlushViewOfFile": ("kernel32", BOOL, (LPCVOID, SIZE_T), _FILE_CAUSES),
-    # No check: it returns a constant.
-    "GetCurrentProcess": ("kernel32", HANDLE, (), None),
-    # No check: it can only fail for what was not allocated.
-    "LocalFree": ("kernel32", LPVOID, (LPVOID,), None),
+    "GetCurrentProcess": ("kernel32", HANDLE, (), None),  # it returns a constant
+    "LocalFree": ("kernel32", LPVOID, (LPVOID,), None),  # it can only fail for what was not allocated
     "MapViewOfFileEx": ("kernel32", LPVOID, (HANDLE, DWORD, DWORD, DWORD, SIZE_T, LPVOID), _view_refused),
     "NtOpenDirectoryObject": ("ntdll", c_long, (LPVOID, DWORD, LPVOID), _CAUSES),
     "NtQueryDirectoryObject": ("ntdll", c_long, (HANDLE, LPVOID, ULONG, BOOLEAN, BOOLEAN, LPVOID, LPVOID), _CAUSES),
@@ -522,8 +509,7 @@ _PROTOTYPES = {
     "ResetEvent": ("kernel32", BOOL, (HANDLE,), _HANDLE_CAUSES),
     "RtlNtStatusToDosError": ("ntdll", ULONG, (c_long,), {}),  # it translates errors, and cannot fail
     "SetEvent": ("kernel32", BOOL, (HANDLE,), _HANDLE_CAUSES),
-    # No check: it can only fail if something else unmapped the view.
-    "UnmapViewOfFile": ("kernel32", BOOL, (LPCVOID,), None),
+    "UnmapViewOfFile": ("kernel32", BOOL, (LPCVOID,), None),  # it can only fail if something else unmapped the view
     "VirtualAlloc": ("kernel32", LPVOID, (LPVOID, SIZE_T, DWORD, DWORD), _CAUSES),
     "VirtualQuery": ("kernel32", SIZE_T, (LPCVOID, LPVOID, SIZE_T), _CAUSES),
     "WaitForMultipleObjects": ("kernel32", DWORD, (DWORD, LPVOID, BOOL, DWORD), {}),  # as for ReleaseMutex
@@ -1536,13 +1522,13 @@ class _Lost:
         raise self._class(*self._arguments)
 
 
-def _opened(call: Callable[..., int], name: str, *arguments: Any, timeout: float | None) -> int:
-    """The result of a call that opens an object by its name, once something has that name; this waits for it."""
+def _open(call: Callable[..., int], name: str, key: str, inheritable: bool, timeout: float | None) -> int:
+    """A handle of what has the name, once something has it; this waits for it.  See _OBJECTS for `key`."""
     _check_name(name, opening=True)
     end = time.monotonic() + _check_timeout(timeout)
     while True:
         try:
-            return call(name, *arguments)
+            return call(name, key, bool(inheritable))
         except FileNotFoundError as error:
             if error.filename != name:
                 raise  # the file behind the memory is missing
@@ -1558,9 +1544,7 @@ def _opened(call: Callable[..., int], name: str, *arguments: Any, timeout: float
 
 def _checked_handle(handle: int, kind: str) -> int:
     """A handle from elsewhere, once it is sure that it belongs to an object of the kind."""
-    handle = index(handle)
-    if not 0 < handle < 2 ** (8 * ctypes.sizeof(HANDLE)):
-        raise ValueError(f"no handle has the value {handle}")
+    handle = _check_number("a handle", handle, 1, 2 ** (8 * ctypes.sizeof(HANDLE)) - 1, "positive, and fit a pointer")
     try:
         found = _layer.handle_kind(handle)
     except OSError as error:
@@ -1641,12 +1625,10 @@ class _Closable:
             del owned  # a traceback would keep it, and with it the name
 
     def __enter__(self: Closable) -> Closable:
-        """Return the object itself; ValueError if it is closed."""
         self._check_open()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Call close()."""
         self.close()
 
     def _details(self) -> str:
@@ -1697,10 +1679,7 @@ class _Object(_Closable):
         PermissionError if it has ended, or may not be given handles, such as one of another user; OSError if there is
         no such process.  This needs Windows.
         """
-        pid = index(pid)
-        if not 0 <= pid < 2 ** 32:
-            raise ValueError(f"no process has the id {pid}")
-        return int(self._call(_layer.duplicate_handle, pid))
+        return int(self._call(_layer.duplicate_handle, _check_number("a pid", pid, 0, 2 ** 32 - 1, "0 to 2**32-1")))
 
     def __reduce__(self) -> Any:
         """Hand the handle over to a process that multiprocessing is starting; otherwise note the name, to be opened.
@@ -1745,17 +1724,6 @@ def _mapped(handle: int, access: str, offset: int, size: int,
     if access == "r":
         view = view.toreadonly()
     return array, view, view[:]
-
-
-def _check_address(address: int, offset: int, size: int) -> int:
-    """The address of the first byte of a view, checked here because not all systems refuse a wrong one."""
-    address, end = index(address), 2 ** (47 if ctypes.sizeof(LPVOID) == 8 else 32)
-    if not _GRANULARITY <= address - offset % _GRANULARITY <= address + size <= end:
-        raise ValueError(f"{size} bytes at address {address:#x} are not inside {_GRANULARITY:#x} to {end:#x}, which "
-                         "programs may use")
-    if (address - offset) % _GRANULARITY:
-        raise ValueError(f"address {address:#x} and offset {offset:#x} must be congruent modulo 64 KiB")
-    return address
 
 
 class _Memory(_Closable):
@@ -1830,7 +1798,6 @@ class _Memory(_Closable):
         return self._map()[2] if buf is None else buf
 
     def __len__(self) -> int:
-        """The number of bytes covered; ValueError if the object is closed."""
         self._check_open()
         return self._size
 
@@ -1994,7 +1961,6 @@ class View(_Memory):
     """
 
     def __reduce__(self) -> Any:
-        """Raise TypeError: a view cannot be pickled."""
         raise TypeError("a View cannot be pickled: pickle its NamedMap, and ask that for a view again")
 
 
@@ -2073,10 +2039,9 @@ class NamedMap(_Object, _Memory):
     be opened and looked at through small views.  That is also when Windows raises PermissionError for memory that was
     made read-only.  What needs Windows raises NotImplementedError on other systems.
 
-    The name lives as long as a process has the object open; on Windows it dies with the last *handle*, even while
-    views of the memory live on.  An object that nothing refers to any more is closed, too: `buf`, its slices and
-    overlays keep the memory, but not the name; a View keeps its NamedMap.  After close(), `name`, `created`, `closed`,
-    `size`, repr() and close() still work; everything else is a ValueError.
+    An object that nothing refers to any more is closed, too: `buf`, its slices and overlays keep the memory, but not
+    the name; a View keeps its NamedMap.  After close(), `name`, `created`, `closed`, `size`, repr() and close() still
+    work; everything else is a ValueError.
 
     As an argument of a multiprocessing.Process (or in `initargs`, while it is kept open as long as the pool), an object
     is passed on with its handle, with or without a name.  Pickled otherwise, it is opened by its name, with the same
@@ -2127,14 +2092,13 @@ class NamedMap(_Object, _Memory):
             ERROR_SHARING_VIOLATION, cls._create_over, name, size, access, file, exist_ok, security)
         return self
 
-    # create() calls it again while the file is open elsewhere, which may soon end: a process that creates or closes the
-    # same memory has the file before and after it has the name, and virus scanners open what was just written.
+    # create() calls this again while the file is open elsewhere, which may soon end: a process that creates or closes
+    # the same memory has the file before and after it has the name, and virus scanners open what was just written.
     @classmethod
     def _create_over(cls, name: str | None, size: int | None, access: str, file: File, exist_ok: bool,
                      security: Any) -> NamedMap:
         """Make memory over a file, or attach to it; the name first, since memory that exists does not need the file."""
-        kind = None if name is None else _layer.kind_of_name(name)
-        if name is not None and kind is not None:
+        if name is not None and (kind := _layer.kind_of_name(name)) is not None:
             if kind == "Section" and not exist_ok:
                 raise _name_error(ERROR_ALREADY_EXISTS, name)
             try:  # which fails for another kind
@@ -2184,8 +2148,7 @@ class NamedMap(_Object, _Memory):
         """
         size = _check_size(size)
         _check_access(access)
-        handle = _opened(_layer.open_file_mapping, name, access, bool(inheritable), timeout=timeout)
-        return cls._own(handle, False, name, size, access)
+        return cls._own(_open(_layer.open_file_mapping, name, access, inheritable, timeout), False, name, size, access)
 
     @classmethod
     def from_handle(cls, handle: int, size: int | None = None) -> NamedMap:
@@ -2203,12 +2166,12 @@ class NamedMap(_Object, _Memory):
         access = _layer.section_access(handle)
         if access is None:
             raise _os_error(ERROR_ACCESS_DENIED, f"handle {handle:#x} does not allow reading the memory")
-        return cls._own(handle, False, None, size, access, is_given=True)
+        return cls._own(handle, False, None, size, access, is_callers=True)
 
     @classmethod
     def _own(cls, handle: int, created: bool, name: str | None, size: int | None, access: str,
-             is_given: bool = False) -> NamedMap:
-        """An object for a handle, which is closed if this fails, unless it `is_given` by the user."""
+             is_callers: bool = False) -> NamedMap:
+        """An object for a handle, which is closed if this fails, unless it still is the caller's."""
         try:
             if size is None or not created:
                 available, _ = _layer.query_section(handle)
@@ -2217,7 +2180,7 @@ class NamedMap(_Object, _Memory):
                     raise ValueError(f"{what} has {available} bytes, and {size} were asked for")
                 size = size or available
         except BaseException as error:
-            if not is_given:
+            if not is_callers:
                 _layer.close_handle(handle)
             if isinstance(error, OSError):
                 _blame(error, name)
@@ -2237,8 +2200,13 @@ class NamedMap(_Object, _Memory):
         access = self._access if access is None else _check_access(access)
         if access == "rw" != self._access:
             raise ValueError(f'a view with access={access!r} is wider than its map, which has access={self._access!r}')
-        if address is not None:
-            address = _check_address(address, offset, length)
+        if address is not None:  # checked here because not all systems refuse a wrong one
+            address, end = index(address), 2 ** (47 if ctypes.sizeof(LPVOID) == 8 else 32)
+            if not _GRANULARITY <= address - offset % _GRANULARITY <= address + length <= end:
+                raise ValueError(f"{length} bytes at address {address:#x} are not inside {_GRANULARITY:#x} to "
+                                 f"{end:#x}, which programs may use")
+            if (address - offset) % _GRANULARITY:
+                raise ValueError(f"address {address:#x} and offset {offset:#x} must be congruent modulo 64 KiB")
         view = object.__new__(View)
         view._array, view._bytes, view._buf = self._call(_mapped, access, offset, length, address)
         view._owned, view._name, view._path, view._size, view._access = self, self._name, self._path, length, access
@@ -2278,7 +2246,7 @@ class _Waitable(_Object):
 
         `timeout`, `inheritable` and the exceptions are as in NamedMap.open().
         """
-        handle = _opened(_layer.open_waitable, name, cls._kind, bool(inheritable), timeout=timeout)
+        handle = _open(_layer.open_waitable, name, cls._kind, inheritable, timeout)
         return cls._wrap(_OwnedHandle(handle), False, name)
 
     @classmethod
@@ -2367,12 +2335,10 @@ class _Lock(_Waitable):
         return _wait((self,), timeout if blocking else 0) is not None
 
     def __enter__(self: Lock) -> Lock:
-        """Call acquire(), and return the object itself."""
         self.acquire()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Call release(); this does not close the object."""
         self.release()
 
 
@@ -2947,9 +2913,7 @@ def _parser(command: _Command) -> ArgumentParser:
     module = spec.name.replace(".__main__", "") if spec else "__main__"
     program = os.path.basename(sys.argv[0]) if module == "__main__" else f"python -m {module}"
 
-    class Parser(ArgumentParser):
-        """One that needs no standard streams."""
-
+    class Parser(ArgumentParser):  # which needs no standard streams
         def _print_message(self, message: str, file: object = None) -> None:
             (command.print if file is sys.stdout else command.complain)(message)
 
