@@ -74,6 +74,7 @@ import sys
 import threading
 import time
 import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from ctypes import c_int, c_long, c_size_t as SIZE_T
 from ctypes.wintypes import (BOOL, BOOLEAN, DWORD, HANDLE, LARGE_INTEGER, LONG, LPCVOID, LPCWSTR, LPVOID, ULONG, USHORT)
 from functools import lru_cache, partial
@@ -85,7 +86,7 @@ from types import SimpleNamespace
 TYPE_CHECKING = bool()  # false, in a form that lets all editors look at what follows; typing is imported by them only
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from typing import Any, Callable, Iterable, Iterator, NoReturn, Sequence, TypeVar, Union, overload
+    from typing import Any, NoReturn, TypeVar, Union, overload
 
     if sys.platform == "linux":
         Layer = Union["_Windows", "_Linux"]
@@ -98,7 +99,6 @@ if TYPE_CHECKING:
     Buffer = Any  # whatever memoryview() accepts: bytes, bytearray, array.array, numpy.ndarray...
     File = Any  # a path (str, bytes or os.PathLike) or an open file
 else:  # for typing.get_type_hints()
-    from collections.abc import Callable, Iterable, Iterator, Sequence
     Any = Buffer = File = CData = Closable = Object = Lock = Namespace = NoReturn = object
 
 __all__ = ["NamedMap", "View", "Mutex", "Event", "Semaphore", "wait_any"]
@@ -181,15 +181,6 @@ def _check_timeout(timeout: float | None) -> float:
     if not 0 <= timeout <= threading.TIMEOUT_MAX:  # false for NaN, too
         raise ValueError(f"a timeout must be 0 to {threading.TIMEOUT_MAX:.0f} seconds, or None for ever, not {timeout}")
     return timeout
-
-
-def _check_backing(file: File | None, size: int | None, access: str, reserve: bool) -> None:
-    if file is not None and reserve:
-        raise ValueError("reserve=True is for memory in the paging file, not for a file")
-    if file is None and size is None:
-        raise ValueError("create needs a size in bytes, or a file")
-    if file is None and access != "rw":
-        raise ValueError(f'memory in the paging file is made with access="rw"; open() takes {access!r}, too')
 
 
 def _check_sddl(sddl: str | None) -> str | None:
@@ -2083,7 +2074,13 @@ class NamedMap(_Object, _Memory):
         """
         _check_name(name)
         size = _check_size(size)
-        _check_backing(file, size, _check_access(access), reserve)
+        _check_access(access)
+        if file is not None and reserve:
+            raise ValueError("reserve=True is for memory in the paging file, not for a file")
+        if file is None and size is None:
+            raise ValueError("create needs a size in bytes, or a file")
+        if file is None and access != "rw":
+            raise ValueError(f'memory in the paging file is made with access="rw"; open() takes {access!r}, too')
         security: Any = _layer.security_attributes(_check_sddl(sddl), bool(inheritable))
         if file is None:
             pair = _layer.create_file_mapping(name, exist_ok, security, size or 0, access, None, bool(reserve))
