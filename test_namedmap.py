@@ -982,14 +982,14 @@ def test_from_handle_and_duplicate_refuse_what_does_not_belong_to_them(kind, nam
                 assert (other.handle, other.name, other.created) == (handle, None, False)
             for call, error, text, *values in [
                     (kind.cls.from_handle, OSError, "6. handle 0x[0-9a-f]+ is closed, or belongs to another", handle),
-                    (kind.cls.from_handle, ValueError, "no handle has the value", 0, -1, 2 ** 64),
-                    (kind.cls.from_handle, TypeError, "as an integer", "1", None),
+                    (kind.cls.from_handle, ValueError, "a handle must be positive", 0, -1, 2 ** 64),
+                    (kind.cls.from_handle, TypeError, "a handle must be an int, not", "1", None),
                     *((kind.cls.from_handle, OSError, f"6. .*another kind of object: {what}", wrong[what])
                       for what in wrong),
                     (thing.duplicate, OSError, f"87. there is no process with this id.*{name[6:]}", 0xFFFFFFF0),
                     (thing.duplicate, OSError, "the process has ended|there is no process", ended.pid),
-                    (thing.duplicate, ValueError, "no process has the id", -1, 2 ** 32),
-                    (thing.duplicate, TypeError, "as an integer", "1", None)]:
+                    (thing.duplicate, ValueError, "a pid must be 0 to", -1, 2 ** 32),
+                    (thing.duplicate, TypeError, "a pid must be an int, not", "1", None)]:
                 for value in values:
                     with pytest.raises(error, match=text):
                         call(value)
