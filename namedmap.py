@@ -700,17 +700,12 @@ class _Windows:
             owned = _OwnedView((_win.MapViewOfFileEx(handle, rights, 0, 0, 0, None), 0))
             return sum(region.RegionSize for region in self._regions(owned.value[0])), None
 
-    def section_facts(self, name: str, access: str = "rw") -> tuple[int, int | None, str]:
-        """What query_section() returns for the memory of that name, and the widest access that this process gets."""
-        try:
-            owned = _OwnedHandle(self._open(name, access, False))
-            # A handle does not show the protection that the memory was created with.
-            _win.UnmapViewOfFile(_win.MapViewOfFileEx(owned.value, _VIEW_RIGHTS[access], 0, 0, 1, None))
-            return (*self.query_section(owned.value), access)
-        except PermissionError:
-            if access == "r":
-                raise
-            return self.section_facts(name, "r")
+    def section_facts(self, name: str, access: str) -> tuple[int, int | None]:
+        """What query_section() returns for the memory of that name; PermissionError if it allows no such access."""
+        owned = _OwnedHandle(self._open(name, access, False))
+        # A handle does not show the protection that the memory was created with.
+        _win.UnmapViewOfFile(_win.MapViewOfFileEx(owned.value, _VIEW_RIGHTS[access], 0, 0, 1, None))
+        return self.query_section(owned.value)
 
     def map_view(self, handle: int, access: str, offset: int, size: int, address: int | None = None) -> int:
         """The address of a view, all of whose pages can be touched."""
@@ -1322,14 +1317,10 @@ if sys.platform == "linux":
             header = handle.header
             return header.size, SEC_FILE if header.inode else SEC_RESERVE if header.flag else SEC_COMMIT
 
-        def section_facts(self, name: str) -> tuple[int, int | None, str]:
-            handle, access = self._find(self._path(name), name).read(), "rw"
-            try:
-                self._open_behind(handle, access)
-            except PermissionError:
-                access = "r"
-                self._open_behind(handle, access)
-            return (*self.query_section(handle), access)
+        def section_facts(self, name: str, access: str) -> tuple[int, int | None]:
+            handle = self._find(self._path(name), name).read()
+            self._open_behind(handle, access)
+            return self.query_section(handle)
 
         def map_view(self, handle: Any, access: str, offset: int, size: int, address: int | None = None) -> int:
             if address is not None:
@@ -1957,24 +1948,20 @@ class View(_Memory):
 
 # ---------------------------------------------------------------- file mapping objects
 
-def _duplicate(file: Any, path: Any) -> int:
-    try:
-        if hasattr(file, "flush"):
-            file.flush()  # what Python still holds back belongs to the contents
-        return os.dup(file.fileno())
-    except io.UnsupportedOperation:
-        raise TypeError(f"a path or a file of the system is required, not {type(file).__name__}") from None
-    except OverflowError:
-        raise ValueError(f"no file has the descriptor {file.fileno()}") from None
-    except OSError as error:
-        raise _blame(error, path)
-
-
 def _open_backing(file: File, access: str, may_make: bool) -> tuple[int, Any, str]:
     """A descriptor of the file for new memory, its path, and its absolute path if this has made it."""
     if hasattr(file, "fileno"):
         path = getattr(file, "name", None)
-        return _duplicate(file, path), path, ""
+        try:
+            if hasattr(file, "flush"):
+                file.flush()  # what Python still holds back belongs to the contents
+            return os.dup(file.fileno()), path, ""
+        except io.UnsupportedOperation:
+            raise TypeError(f"a path or a file of the system is required, not {type(file).__name__}") from None
+        except OverflowError:
+            raise ValueError(f"no file has the descriptor {file.fileno()}") from None
+        except OSError as error:
+            raise _blame(error, path)
     path = os.fsdecode(file)
     if "\0" in path:
         raise ValueError(f"a path must not contain NUL: {path!r}")
@@ -2537,9 +2524,8 @@ def _encoding(text: str) -> str:
 
 def _pattern(text: str) -> Callable[[str], Any]:
     """A function that matches full names; a pattern without a backslash stands for names with any prefix."""
-    import re
-    from fnmatch import translate
-    return re.compile(translate(text if "\\" in text else "*\\" + text)).match
+    from fnmatch import fnmatchcase
+    return partial(fnmatchcase, pat=text if "\\" in text else "*\\" + text)
 
 
 class _Record:
@@ -2562,13 +2548,10 @@ class _Record:
 
     def lines(self, chunks: Iterable[bytes]) -> Iterator[str]:
         for chunk in chunks:
-            yield "".join(map(self._line, self._struct.iter_unpack(chunk)))
-
-    def _line(self, values: Iterable[Any]) -> str:
-        from itertools import chain, repeat, starmap
-        # Not a list: a format may say "9999999999i".
-        shows: Iterable[Any] = chain.from_iterable(starmap(repeat, self._shows))
-        return " ".join(show(value) for show, value in zip(shows, values)) + "\n"
+            # Not earlier: a format may say "9999999999i", of which no memory has a record.
+            shows = [show for show, count in self._shows for _ in range(count)]
+            yield "".join(" ".join(show(value) for show, value in zip(shows, values)) + "\n"
+                          for values in self._struct.iter_unpack(chunk))
 
 
 class _Command(Namespace):  # only for type checkers, which let that have any attribute
@@ -2826,12 +2809,19 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
         if not before:
             yield f"{offset:08x}\n"
 
+    def _facts(self, name: str) -> tuple[int, int | None, str]:
+        """The size of memory, its SEC_ attributes, and the widest access that this process gets."""
+        try:
+            return (*_layer.section_facts(name, "rw"), "rw")
+        except PermissionError:
+            return (*_layer.section_facts(name, "r"), "r")
+
     def _info(self) -> None:
         kind = _layer.kind_of_name(self.name) or "Section"  # if nothing has the name, opening it says so
         facts = {"name": self.name.translate(_CONTROLS), "kind": _KINDS[kind]}
         try:
             if kind == "Section":
-                size, attributes, access = _layer.section_facts(self.name)
+                size, attributes, access = self._facts(self.name)
                 facts.update(size=f"{size} bytes", pages="of a file", access=access)
                 if attributes is None:
                     facts["pages"] = "unknown: the security descriptor does not let one ask"
@@ -2849,7 +2839,7 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
             if not self.pattern(name) or not (self.all or kind == "Section"):
                 continue
             try:
-                size = str(_layer.section_facts(name)[0]) if kind == "Section" else "-"
+                size = str(self._facts(name)[0]) if kind == "Section" else "-"
             except FileNotFoundError:
                 continue  # it has gone meanwhile
             except OSError:
