@@ -282,8 +282,7 @@ class _Owned:
 class _OwnedFile(_Owned):  # the file descriptor of a user's file
     __slots__ = ()
 
-    def close(self, close: Callable[[int], None] = os.close,
-              is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+    def close(self, close: Any = os.close, is_finalizing: Any = sys.is_finalizing) -> None:
         descriptor, self.value = self.value, -1
         try:
             if not is_finalizing():  # then the system closes it, while daemon threads may still use it
@@ -552,7 +551,6 @@ class _Windows:
     """The system calls that everything below stands on."""
 
     def security_attributes(self, sddl: str | None, inheritable: bool) -> SECURITY_ATTRIBUTES:
-        """What the Create functions take."""
         security = SECURITY_ATTRIBUTES(ctypes.sizeof(SECURITY_ATTRIBUTES), None, inheritable)
         if sddl is not None:
             descriptor = ctypes.byref(security, SECURITY_ATTRIBUTES.lpSecurityDescriptor.offset)
@@ -1453,7 +1451,6 @@ if sys.platform == "linux":
                 time.sleep(0.002)  # there is no one thing to sleep on for all of them
 
         def _wait_for(self, handle: Any, position: int, seconds: float, got: list[int]) -> None:
-            """Wait for the object at a position among all."""
             kind, bell = handle.kind, handle.bell[0]
             if len(got) == 1 + position:
                 got.append(bell)  # as it was when the wait began
@@ -1689,13 +1686,12 @@ _GRANULARITY = 0x10000  # SYSTEM_INFO.dwAllocationGranularity: where a view may 
 class _OwnedView(_Owned):
     __slots__ = ()
 
-    def __del__(self, layer: Layer = _layer, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+    def __del__(self, layer: Layer = _layer, is_finalizing: Any = sys.is_finalizing) -> None:
         if not is_finalizing():  # then the system unmaps it, while daemon threads may still read
             layer.unmap_view(*self.value)
 
 
-def _mapped(handle: int, access: str, offset: int, size: int,
-            address: int | None = None) -> tuple[Any, memoryview, memoryview]:
+def _mapped(handle: int, access: str, offset: int, size: int, address: int | None = None) -> Any:
     """Map a part of a file mapping object: an array and two memoryviews, which together keep it mapped."""
     skipped = offset % _GRANULARITY
     where = None if address is None else address - skipped
@@ -1722,7 +1718,7 @@ class _Memory(_Closable):
     _buf: memoryview | None
     _mapping: dict[None, Any]  # its one value, if there is one: these three
 
-    def _map(self) -> tuple[Any, memoryview, memoryview]:
+    def _map(self) -> Any:
         """The three, once the memory is mapped; a view that is not closed has them.
 
         Of several threads that map it at once, setdefault() lets one win; the mapping of the others goes by itself.
@@ -1730,8 +1726,7 @@ class _Memory(_Closable):
         self._check_open()
         mapping = self._mapping
         try:
-            three: tuple[Any, memoryview, memoryview] = mapping.setdefault(
-                None, self._call(_mapped, self._access, 0, self._size))
+            three = mapping.setdefault(None, self._call(_mapped, self._access, 0, self._size))
         except OSError:
             if None not in mapping:
                 raise
@@ -2301,8 +2296,6 @@ def wait_any(objects: Iterable[Mutex | Event | Semaphore],
 
 
 class _Lock(_Waitable):
-    """What is acquired and released."""
-
     release: Callable[..., Any]
 
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
@@ -2607,7 +2600,6 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
             raise _blame(error, "standard output")
 
     def complain(self, text: str) -> None:
-        """Write to standard error, if there is one."""
         try:
             if sys.stderr is not None:
                 sys.stderr.write(text)
