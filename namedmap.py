@@ -954,7 +954,6 @@ if sys.platform == "linux":
 
         READ, WRITE, NONE = (struct.pack("hhqqi4x", kind, 0, 0, 0, 0)  # struct flock
                              for kind in (fcntl.F_RDLCK, fcntl.F_WRLCK, fcntl.F_UNLCK))
-        is_open = True
         path = ""  # of the file, if the object has a name
         forks = 0  # when it was locked; after a fork, another process has the same lock
         file: _OwnedFile | None = None  # the file of the user behind memory
@@ -1038,17 +1037,14 @@ if sys.platform == "linux":
                 self.path, self.file = "", None
                 self.close_descriptor()
 
-        def __del__(self) -> None:
-            if self.is_open:
-                self.close()
+        __del__ = close
 
         def close_descriptor(self, close: Any = os.close, is_finalizing: Any = sys.is_finalizing) -> None:
-            if self.is_open and not is_finalizing():  # then daemon threads may still use it
+            if not is_finalizing():  # then daemon threads may still use it
                 try:  # C code both takes the number and closes it, so that no interrupt makes this close another file
                     list(map(close, self.__dict__.setdefault("unclosed", iter((int(self),)))))
                 except OSError:
                     pass  # something else has closed it
-                self.is_open = False
 
     def _open_handle(path: str, flags: int = os.O_NOFOLLOW) -> _Handle:
         """A file, opened and wrapped by C code, so that no interrupt leaves it open."""
