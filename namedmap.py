@@ -1123,14 +1123,12 @@ if sys.platform == "linux":
                 else:
                     time.sleep(0.001)
 
-        def _make(self, directory: str, path: str, fill: Any) -> _Handle | None:
-            """A handle of a new object; None if another process was faster."""
+        def _make(self, directory: str, path: str, fill: Any) -> _Handle:
+            """A handle of a new object; FileExistsError if another process was faster."""
             spare = ""
             try:
                 handle = _open_handle(directory, os.O_TMPFILE)
-            except OSError as error:
-                if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
-                    raise
+            except OSError:  # the file system has no such files; what else is wrong, the next two lines meet again
                 spare = f"{_directory('new', make=True)}/{os.urandom(16).hex()}"
                 handle = _open_handle(spare, os.O_CREAT | os.O_EXCL)
             try:
@@ -1142,10 +1140,8 @@ if sys.platform == "linux":
                     # With both arguments this is linkat() with AT_SYMLINK_FOLLOW; else it would link the one in /proc.
                     os.link(f"/proc/self/fd/{int(handle)}", path, src_dir_fd=0, follow_symlinks=True)
                 return handle
-            except BaseException as error:
+            except BaseException:
                 handle.close()
-                if isinstance(error, FileExistsError):
-                    return None
                 raise
             finally:
                 if spare:
@@ -1174,11 +1170,11 @@ if sys.platform == "linux":
                         fit(handle, key)
                         if handle.hold(path) and handle.is_at(path):
                             return handle, False
-                        handle.close()
                     else:
-                        handle = self._make(directory, path, fill)
-                        if handle is not None:
-                            return handle, True
+                        try:
+                            return self._make(directory, path, fill), True
+                        except FileExistsError:
+                            pass  # another process was faster
             except BaseException as error:
                 if handle is not None:
                     handle.close()
