@@ -855,17 +855,11 @@ if sys.platform == "linux":
     # The layout of what the C library keeps in shared memory: it differs between these.
     _ABI = ctypes.sizeof(LPVOID) + hasattr(_libc, "gnu_get_libc_version")
 
-    class _Results(dict):  # type: ignore[type-arg]
-        """What a result of the C library means, as one of the WAIT_ numbers."""
-
-        def __missing__(self, code: int) -> NoReturn:
-            raise _system_error(code)
-
-    # For each position among the objects that one thread waits for; -1 is that of a semaphore.
+    # What a result of the C library means, as one of the WAIT_ numbers, for each position among the objects that one
+    # thread waits for; -1 is that of a semaphore.
     _RESULTS = tuple(
-        _Results({0: WAIT_OBJECT_0 + i, errno.EOWNERDEAD: WAIT_ABANDONED_0 + i, errno.EBUSY: WAIT_TIMEOUT,
-                  errno.ETIMEDOUT: WAIT_TIMEOUT, -1: WAIT_TIMEOUT}).__getitem__
-        for i in range(MAXIMUM_WAIT_OBJECTS))
+        {0: WAIT_OBJECT_0 + i, errno.EOWNERDEAD: WAIT_ABANDONED_0 + i, errno.EBUSY: WAIT_TIMEOUT,
+         errno.ETIMEDOUT: WAIT_TIMEOUT, -1: WAIT_TIMEOUT}.__getitem__ for i in range(MAXIMUM_WAIT_OBJECTS))
     # For each kind of object: what it is in the page, what tries to get it, and what waits for it.
     _CALLS: dict[str, Any] = {"Mutant": ("mutex", _quick.pthread_mutex_trylock, _mutex_timedlock),
                               "Event": ("spin", _quick.pthread_spin_trylock, None),
