@@ -868,14 +868,6 @@ if sys.platform == "linux":
     def _timespec(seconds: float) -> bytes:
         return struct.pack("ll", int(seconds), int(seconds % 1 * 1e9))
 
-    def _map(descriptor: int, access: str, offset: int, size: int) -> int:
-        protection = PROT_READ if access == "r" else PROT_READ | PROT_WRITE
-        kind = MAP_PRIVATE if access == "c" else MAP_SHARED
-        base: int = _mmap(None, size, protection, kind, descriptor, offset)
-        if base == LPVOID(-1).value:  # MAP_FAILED
-            raise _system_error(ctypes.get_errno())
-        return base
-
     def _allocate(descriptor: int, size: int, offset: int = 0) -> None:
         """Take memory from the system, so that no page kills the process that touches it."""
         for start in range(offset, offset + size, _PIECE):
@@ -991,10 +983,15 @@ if sys.platform == "linux":
                 return False
 
         def map(self, access: str, offset: int, size: int) -> int:
-            """Map a part; a mapping keeps its open file, which must not be the one with the lock of a named object."""
-            has_name = bool(self.header.namespace)
-            with io.FileIO(f"/proc/self/fd/{int(self)}" if has_name else int(self), "r+", closefd=has_name) as file:
-                return _map(file.fileno(), access, offset, size)
+            """Map a part of it, or of the file behind it."""
+            # A mapping keeps its open file, which must not be the one with the lock of a named object.
+            unlocked = _open_handle(f"/proc/self/fd/{int(self)}", 0) if self.header.namespace else self
+            protection = PROT_READ if access == "r" else PROT_READ | PROT_WRITE
+            kind = MAP_PRIVATE if access == "c" else MAP_SHARED
+            base: int = _mmap(None, size, protection, kind, self.file.value if self.file else unlocked, offset)
+            if base == LPVOID(-1).value:  # MAP_FAILED
+                raise _system_error(ctypes.get_errno())
+            return base
 
         def is_at(self, path: str, lstat: Any = os.lstat, fstat: Any = os.fstat) -> bool:
             """Whether a path still leads to this file."""
@@ -1313,12 +1310,12 @@ if sys.platform == "linux":
                 raise _too_large()
             try:
                 if handle.file is None:
+                    offset += _PAGE
                     if handle.header.flag:  # it was only reserved
-                        _allocate(handle, size, _PAGE + offset)
-                    return int(handle.map(access, _PAGE + offset, size))
-                if os.fstat(handle.file.value).st_size < offset + size:
+                        _allocate(handle, size, offset)
+                elif os.fstat(handle.file.value).st_size < offset + size:
                     raise OSError(errno.EINVAL, "the file behind the memory has become smaller than it was")
-                return _map(handle.file.value, access, offset, size)
+                return int(handle.map(access, offset, size))
             except OSError as error:
                 if error.errno == errno.EINVAL:
                     raise  # the file system cannot share it; this has nothing to do with locks
