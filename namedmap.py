@@ -1364,21 +1364,19 @@ if sys.platform == "linux":
                               "library, or in another PID namespace (container), where threads have other numbers")
             key, pages = os.fstat(handle)[1:3], self._pages
 
-            def forget(dead: weakref.ref[_Page]) -> None:
+            def forget(dead: weakref.ref[_Page] | None) -> None:
                 if pages.get(key) is dead:
-                    del pages[key]
+                    pages.pop(key, None)
 
-            page: Any = None
+            known = pages.get(key)
+            page: Any = known and known()
             while page is None:
-                known = pages.get(key)
-                if known is None:
-                    base = handle.map("rw", 0, _PAGE)
-                    page = _Page.from_address(base)
-                    page.owned = _OwnedView((base, _PAGE))
-                    known = pages.setdefault(key, weakref.ref(page, forget))
+                forget(known)  # it is dead, if there is one
+                base = handle.map("rw", 0, _PAGE)
+                mapped: Any = _Page.from_address(base)
+                mapped.owned = _OwnedView((base, _PAGE))
+                known = pages.setdefault(key, weakref.ref(mapped, forget))
                 page = known()
-                if page is None:  # its last user has just forgotten it
-                    forget(known)
             handle.page, handle.bell, handle.address = page, page.bell, getattr(page, _CALLS[handle.kind][0])
 
         def release_mutex(self, handle: Any, held: list[int]) -> bool:
