@@ -823,9 +823,6 @@ if sys.platform == "linux":
         "nothing has this name now: is the publisher running, as this user, and does it use namedmap (shm_open() has "
         "other names)?")
 
-    def _system_error(code: int) -> OSError:
-        return OSError(code, os.strerror(code))
-
     def _explained(error: OSError, name: str | None) -> OSError:
         """The exception with our words and the name, instead of those of the system and a file of this module."""
         if error.strerror != os.strerror(error.errno or 0):
@@ -990,7 +987,7 @@ if sys.platform == "linux":
             kind = MAP_PRIVATE if access == "c" else MAP_SHARED
             base: int = _mmap(None, size, protection, kind, self.file.value if self.file else unlocked, offset)
             if base == LPVOID(-1).value:  # MAP_FAILED
-                raise _system_error(ctypes.get_errno())
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
             return base
 
         def is_at(self, path: str, lstat: Any = os.lstat, fstat: Any = os.fstat) -> bool:
@@ -1265,13 +1262,13 @@ if sys.platform == "linux":
                 if file is not None:
                     _allocate(handle, _PAGE)
                 elif rounded > _MAX_SIZE - _PAGE:
-                    raise _system_error(errno.EFBIG)
+                    raise OSError(errno.EFBIG, _SYSTEM_CAUSES[errno.EFBIG])
                 elif reserve:
                     os.ftruncate(handle, _PAGE + rounded)
                 else:
                     space = os.fstatvfs(handle)
                     if rounded > _PIECE and 0 < space.f_blocks and space.f_bavail * space.f_frsize < rounded:
-                        raise _system_error(errno.ENOSPC)  # before it takes from others what there is
+                        raise OSError(errno.ENOSPC, _SYSTEM_CAUSES[errno.ENOSPC])  # before it takes what others need
                     _allocate(handle, _PAGE + rounded)
                 handle.write("Section", name, rounded if file is None else size, reserve, access)
             return self._open_or_make(access, name, fill, exist_ok)
@@ -1326,7 +1323,7 @@ if sys.platform == "linux":
         def flush_view(self, base: int, size: int) -> None:
             skipped = base % _PAGE  # what is flushed begins at a page
             if _libc.msync(base - skipped, size + skipped, MS_SYNC):
-                raise _system_error(ctypes.get_errno())
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
         def open_file(self, path: str, access: str, new: bool) -> int:
             flags = (os.O_RDWR if access == "rw" else os.O_RDONLY) | (os.O_CREAT | os.O_EXCL if new else 0)
