@@ -1279,17 +1279,16 @@ if sys.platform == "linux":
                 raise _read_only()
             if not handle.header.inode:
                 return
-            path, found = os.fsdecode(handle.header.path), None
+            path = os.fsdecode(handle.header.path)
             try:
                 handle.file = _OwnedFile(self.open_file(path, access, new=False))
-                found = os.fstat(handle.file.value)[1:3]
+                if os.fstat(handle.file.value)[1:3] == (handle.header.inode, handle.header.device):
+                    return
             except PermissionError:
                 raise _os_error(ERROR_ACCESS_DENIED, "access to the file behind the memory is denied", path) from None
-            except OSError as error:
-                if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO):
-                    raise
-            if found != (handle.header.inode, handle.header.device):
-                raise FileNotFoundError(errno.ENOENT, "the file behind the memory was renamed or deleted", path)
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                pass
+            raise FileNotFoundError(errno.ENOENT, "the file behind the memory was renamed or deleted", path)
 
         def query_section(self, handle: Any) -> tuple[int, int | None]:
             header = handle.header
