@@ -1957,10 +1957,10 @@ def _open_backing(file: File, access: str, may_make: bool) -> tuple[int, Any, st
             pass  # another process has just made it
 
 
-def _take_back(file: _OwnedFile, before: int, size: int | None, made: str, taken: str | None) -> None:
+def _take_back(file: _OwnedFile, before: int, size: int | None, made: str, name: str | None) -> None:
     """Close a file that had `before` bytes; make it as large again, or delete it, unless others use or changed it."""
     try:
-        if taken is not None and _layer.kind_of_name(taken) == "Section":
+        if name is not None and _layer.kind_of_name(name) == "Section":
             return  # another process has just taken the name for memory that may be over the same file
         found = os.fstat(file.value)
         if made and found.st_size in (0, size) and os.path.samestat(found, os.stat(made)):
@@ -2062,7 +2062,7 @@ class NamedMap(_Object, _Memory):
             except FileNotFoundError:
                 pass  # it has just gone
         descriptor, path, made = _open_backing(file, access, size is not None and access == "rw")
-        owned, is_kept, is_taken = _OwnedFile(descriptor), False, False
+        owned, is_kept = _OwnedFile(descriptor), False
         found = os.fstat(owned.value)
         try:
             if not stat.S_ISREG(found.st_mode):
@@ -2073,17 +2073,15 @@ class NamedMap(_Object, _Memory):
             if not size and not found.st_size:
                 raise _os_error(ERROR_FILE_INVALID, 'the file is empty; a size makes it larger, with access="rw"')
             pair = _layer.create_file_mapping(name, exist_ok, security, size or 0, access, owned, False)
-            is_taken = not pair[1]
             self = cls._own(*pair, name, size, access)
             if self._created:
                 self._owned.file, self._path, is_kept = owned, path, True
             return self
         except OSError as error:
-            is_taken = is_taken or isinstance(error, FileExistsError)
             raise _blame(error, path)
         finally:
             if not is_kept:
-                _take_back(owned, found.st_size, size, made, name if is_taken else None)
+                _take_back(owned, found.st_size, size, made, name)
 
     @classmethod
     def open(cls, name: str, size: int | None = None, *, access: str = "rw",
