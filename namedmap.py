@@ -1638,10 +1638,7 @@ class _Object(_Closable):
         return int(self._call(_layer.duplicate_handle, _check_number("a pid", pid, 0, 2 ** 32 - 1, "0 to 2**32-1")))
 
     def __reduce__(self) -> Any:
-        """Hand the handle over to a process that multiprocessing is starting; otherwise note the name, to be opened.
-
-        TypeError if that needs a name, and there is none; ValueError if the object is closed.
-        """
+        """Hand the handle over to a process that multiprocessing is starting; otherwise note the name, to be opened."""
         self._check_open()
         restored = type(self), self._name, {key: getattr(self, key) for key in self._arguments}
         context = sys.modules.get("multiprocessing.context")
@@ -1997,9 +1994,6 @@ class NamedMap(_Object, _Memory):
     is passed on with its handle, with or without a name.  Pickled otherwise, it is opened by its name, with the same
     size and access, where it is unpickled: the process that pickled it has to keep it open until then, else the first
     use raises the error.  Without a name that is a TypeError.  Changes that were kept private (``"c"``) are lost.
-
-    Mutex, Event and Semaphore are kernel objects, too: what is said here of create(), open(), from_handle(), names,
-    closing and pickling holds for them.
     """
 
     @classmethod
@@ -2196,10 +2190,7 @@ class _Waitable(_Object):
 
     @classmethod
     def open(cls: type[Object], name: str, *, timeout: float | None = 0, inheritable: bool = False) -> Object:
-        """Open one that exists by its `name` (OpenMutexW, OpenEventW, OpenSemaphoreW).
-
-        `timeout`, `inheritable` and the exceptions are as in NamedMap.open().
-        """
+        """Open one (OpenMutexW, OpenEventW, OpenSemaphoreW); `name`, `timeout`, `inheritable`: see NamedMap.open()."""
         handle = _open(_layer.open_waitable, name, cls._kind, inheritable, timeout)
         return cls._wrap(_OwnedHandle(handle), False, name)
 
