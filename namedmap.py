@@ -1360,14 +1360,15 @@ if sys.platform == "linux":
                               "library, or in another PID namespace (container), where threads have other numbers")
             key, pages = os.fstat(handle)[1:3], self._pages
 
-            def forget(dead: weakref.ref[_Page] | None) -> None:
+            def forget(dead: weakref.ref[_Page]) -> None:
                 if pages.get(key) is dead:
                     pages.pop(key, None)
 
             known = pages.get(key)
             page: Any = known and known()
             while page is None:
-                forget(known)  # it is dead, if there is one
+                if known is not None:  # its last user has just forgotten it
+                    forget(known)
                 base = handle.map("rw", 0, _PAGE)
                 mapped: Any = _Page.from_address(base)
                 mapped.owned = _OwnedView((base, _PAGE))
