@@ -75,10 +75,10 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from ctypes import c_int, c_long, c_size_t as SIZE_T
+from ctypes import c_char, c_int, c_long, c_longlong, c_size_t as SIZE_T, c_ubyte, c_uint, c_ulonglong
 from ctypes.wintypes import (BOOL, BOOLEAN, DWORD, HANDLE, LARGE_INTEGER, LONG, LPCVOID, LPCWSTR, LPVOID, ULONG, USHORT)
 from functools import lru_cache, partial
-from itertools import filterfalse
+from itertools import chain, compress, filterfalse, repeat, starmap, takewhile
 from math import ceil, inf
 from operator import index
 from types import SimpleNamespace
@@ -792,9 +792,6 @@ _layer: Layer = _Windows()
 if sys.platform == "linux":
     import fcntl
     import struct
-    from collections import deque
-    from ctypes import c_char, c_longlong, c_ubyte, c_uint, c_ulonglong
-    from itertools import chain, compress, repeat, starmap, takewhile
 
     # sys/mman.h
     PROT_READ = 0x1
@@ -1410,7 +1407,7 @@ if sys.platform == "linux":
                     map(_quick.sem_getvalue, (semaphore,), (count,)),
                     map(_quick.sem_post, chain.from_iterable(compress((repeat(semaphore, n),), fits))),
                     map(_quick.pthread_mutex_unlock, (mutex,)))
-                if deque(takewhile(WAIT_TIMEOUT.__ne__, steps), 1):
+                if max(takewhile(WAIT_TIMEOUT.__ne__, steps), default=-1) >= 0:  # at least the first one was done
                     return count[0] if count[0] <= most else None
                 time.sleep(0.001)  # another process is just adding
 
@@ -1811,8 +1808,7 @@ class _Memory(_Closable):
         if offset < 0:
             raise ValueError(f"an offset must not be negative: {offset}")
         end = None if size < 0 else offset + size
-        octets: bytes = (self._array or self._map()[0])[offset:end]
-        return octets
+        return (self._array or self._map()[0])[offset:end]  # type: ignore[no-any-return]
 
     def write(self, data: Buffer, offset: int = 0) -> int:
         """Copy `data`, something bytes-like, to `offset`, where it has to fit; return how many bytes it has."""
@@ -1881,8 +1877,7 @@ class _Memory(_Closable):
             # Such a pointer leads nowhere in another process; and a store would replace what keeps the memory mapped.
             raise TypeError(f"{ctype.__name__} is a pointer to what only one process has")
         offset, _ = self._range(offset, ctypes.sizeof(ctype))  # type: ignore[arg-type]
-        data: CData = getattr(ctype, method)(self._array or self._map()[0], offset)
-        return data
+        return getattr(ctype, method)(self._array or self._map()[0], offset)  # type: ignore[no-any-return]
 
     def flush(self, offset: int = 0, size: int | None = None) -> None:
         """Write `size` bytes (None: up to the end) from `offset` on to the file behind the memory, if there is one.
@@ -2039,9 +2034,8 @@ class NamedMap(_Object, _Memory):
         if file is None:
             pair = _layer.create_file_mapping(name, exist_ok, security, size or 0, access, None, bool(reserve))
             return cls._own(*pair, name, size, access)
-        self: NamedMap = _retried(
+        return _retried(  # type: ignore[no-any-return]
             ERROR_SHARING_VIOLATION, cls._create_over, name, size, access, file, exist_ok, security)
-        return self
 
     # create() calls this again while the file is open elsewhere, which may soon end: a process that creates or closes
     # the same memory has the file before and after it has the name, and virus scanners open what was just written.
@@ -2484,8 +2478,9 @@ def _encoding(text: str) -> str:
 
 def _pattern(text: str) -> Callable[[str], Any]:
     """A function that matches full names; a pattern without a backslash stands for names with any prefix."""
-    from fnmatch import fnmatchcase
-    return partial(fnmatchcase, pat=text if "\\" in text else "*\\" + text)
+    import re
+    from fnmatch import translate
+    return re.compile(translate(text if "\\" in text else "*\\" + text)).match
 
 
 class _Record:
