@@ -826,8 +826,6 @@ if sys.platform == "linux":
             return _blame(error, name)  # it has them already
         return OSError(error.errno, _SYSTEM_CAUSES.get(error.errno or 0, error.strerror), name)
 
-    # ---- the C library
-
     # CDLL lets other threads run during a call, for what may wait.  PyDLL does not, for what never waits: giving up the
     # interpreter's lock would cost more than the call, and getting it back up to 5 ms.
     _libc, _quick = ctypes.CDLL(None, use_errno=True), ctypes.PyDLL(None)
@@ -896,8 +894,6 @@ if sys.platform == "linux":
     def _file_name(name: str) -> str:
         from hashlib import sha256
         return sha256(_utf16(name)).hexdigest()[:32]
-
-    # ---- handles
 
     class _Page(ctypes.Structure):
         """The first page of the file of an object; memory begins in the second.
@@ -1238,8 +1234,6 @@ if sys.platform == "linux":
             if inheritable:
                 _refuse("a handle that child processes inherit (inheritable)")
 
-        # ---- memory
-
         def create_file_mapping(self, name: str | None, exist_ok: bool, security: Any, size: int, access: str,
                                 file: _OwnedFile | None, reserve: bool) -> tuple[int, bool]:
             if file is not None:
@@ -1324,8 +1318,6 @@ if sys.platform == "linux":
         def open_file(self, path: str, access: str, new: bool) -> int:
             flags = (os.O_RDWR if access == "rw" else os.O_RDONLY) | (os.O_CREAT | os.O_EXCL if new else 0)
             return os.open(path, flags | os.O_NONBLOCK, 0o666)  # else a FIFO would wait for its other end
-
-        # ---- mutexes, events and semaphores
 
         def create_waitable(self, kind: str, name: str | None, exist_ok: bool, security: Any,
                             *state: int) -> tuple[int, bool]:
