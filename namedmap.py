@@ -2504,29 +2504,25 @@ class _Record:
 class _Command(Namespace):  # only for type checkers, which let that have any attribute
     """A run of the command line: its arguments, which argparse stores here, the standard streams, and the signals.
 
-    Ctrl+C, Ctrl+Break and SIGTERM raise KeyboardInterrupt, but only inside wait(): elsewhere something could be left
-    half done, and in a __del__ Python prints the exception and drops it.  A second signal is not held back.
+    Ctrl+C, Ctrl+Break and SIGTERM raise KeyboardInterrupt, but only in wait() and the C code that it calls: elsewhere
+    something could be left half done, and in a __del__ Python drops the exception.  A second signal is not held back.
     """
 
     name: Any = None
     _ends_by_interrupt = False  # whether that is how the command ends, and no error
-    _is_waiting, _interrupts = False, 0  # of the signals that came; 2 as soon as one has raised the exception
+    _interrupts = 0  # the signals that came; 2 as soon as one has raised the exception
 
-    def interrupt(self, number: int, frame: object) -> None:
+    def interrupt(self, number: int, frame: Any) -> None:
         self._interrupts += 1
-        if self._is_waiting or self._interrupts == 2:
-            self._is_waiting, self._interrupts = False, 2  # what this leads to is not interrupted again
+        if frame.f_code is _Command.wait.__code__ or self._interrupts == 2:
+            self._interrupts = 2  # what this leads to is not interrupted again
             raise KeyboardInterrupt
 
     def wait(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """Call what may take its time, and may be interrupted."""
-        self._is_waiting = True
-        try:
-            if self._interrupts:
-                raise KeyboardInterrupt
-            return call(*arguments)
-        finally:
-            self._is_waiting = False
+        if self._interrupts:
+            raise KeyboardInterrupt
+        return call(*arguments)
 
     def print(self, piece: str | bytes) -> None:
         """Write to standard output, if there is one; what its encoding lacks is shown as an escape sequence."""
