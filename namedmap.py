@@ -1493,10 +1493,8 @@ def _checked_handle(handle: int, kind: str) -> int:
     handle = _check_number("a handle", handle, 1, 2 ** (8 * ctypes.sizeof(HANDLE)) - 1, "positive, and fit a pointer")
     try:
         found = _layer.handle_kind(handle)
-    except OSError as error:
-        if error.errno == errno.EBADF:
-            error.strerror = f"handle {handle:#x} is closed, or belongs to another process"
-        raise
+    except OSError:
+        raise _os_error(ERROR_INVALID_HANDLE, f"handle {handle:#x} is closed, or belongs to another process") from None
     if found != kind:
         raise _os_error(ERROR_INVALID_HANDLE, f"handle {handle:#x} belongs to another kind of object: {found}")
     return handle
