@@ -919,7 +919,7 @@ if sys.platform == "linux":
     # What is opened in another thread between the first call and the fork is shared, too: therefore the second one.
     os.register_at_fork(before=_count_fork, after_in_parent=_count_fork, after_in_child=_count_fork)
     # The thread of a new process owns no mutex.
-    os.register_at_fork(after_in_child=lambda: _this_thread.renew())  # type: ignore[has-type]
+    os.register_at_fork(after_in_child=lambda: _this_thread.__init__())  # type: ignore[has-type]
 
     class _Handle(int):
         """The descriptor of an object's file; a lock on it makes this process a holder of a named object.
@@ -2151,11 +2151,9 @@ class NamedMap(_Object, _Memory):
 class _Thread(threading.local):
     """What stands for the calling thread: a token that dies with it, unlike its number, which is used again."""
 
-    def renew(self) -> None:
+    def __init__(self) -> None:
         self.token: Any = lambda: None  # a new object, to which there can be weak references
         self.reference = weakref.ref(self.token)
-
-    __init__ = renew
 
 
 _this_thread = _Thread()
