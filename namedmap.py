@@ -2464,13 +2464,6 @@ def _encoding(text: str) -> str:
     return text
 
 
-def _pattern(text: str) -> Callable[[str], Any]:
-    """A function that matches full names; a pattern without a backslash stands for names with any prefix."""
-    import re
-    from fnmatch import translate
-    return re.compile(translate(text if "\\" in text else "*\\" + text)).match
-
-
 class _Record:
     """A format of the module struct, in which <n>W is text of n units of wchar_t; text ends at its first NUL."""
 
@@ -2773,8 +2766,10 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
             self.print(f"{key + ':':<7} {value}\n")
 
     def _list(self) -> None:
+        from fnmatch import fnmatchcase
+        pattern = self.pattern if "\\" in self.pattern else "*\\" + self.pattern  # without one, of any prefix
         for name, kind in _layer.named_objects():
-            if not self.pattern(name) or not (self.all or kind == "Section"):
+            if not fnmatchcase(name, pattern) or not (self.all or kind == "Section"):
                 continue
             try:
                 size = str(self._facts(name)[0]) if kind == "Section" else "-"
@@ -2789,8 +2784,8 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
 _ARGUMENTS: dict[str, dict[str, Any]] = {
     "NAME": _option("NAME", lambda text: _check_name(text, opening=True), "may have the prefix Local\\ or Global\\"),
     "TEXT": _option("TEXT", str, "what to write, with a NUL behind it", nargs="?"),
-    "PATTERN": _option("PATTERN", _pattern, "of names, with *, ? and [...]; a pattern with a backslash is compared "
-                       "with prefixes, too", nargs="?", default="*"),
+    "PATTERN": _option("PATTERN", str, "of names, with *, ? and [...]; a pattern with a backslash is compared with "
+                       "prefixes, too", nargs="?", default="*"),
     "--all": dict(action="store_true", help="list mutexes, events, semaphores, timers and jobs, too"),
     "--encoding": _option("E", _encoding, "of the text; default %(default)s, the wide characters of Windows",
                           default="utf-16-le"),
