@@ -2460,7 +2460,7 @@ def _seconds(text: str) -> float:
 
 
 def _encoding(text: str) -> str:
-    codecs.getincrementaldecoder(text)("replace").decode("".encode(text), True)
+    list(codecs.iterdecode(["".encode(text)], text, "replace"))
     return text
 
 

@@ -2914,6 +2914,8 @@ $ read demo --struct "<Q" --size 12  # 2
 namedmap read: error: --size 12 is not a multiple of the 8 bytes of --struct
 $ read demo --encoding hex  # 2
 namedmap read: error: argument --encoding: 'hex' is not a text encoding…
+$ read demo --encoding zlib  # 2
+namedmap read: error: argument --encoding: 'zlib' is not a text encoding…
 $ read demo --raw --hex  # 2
 namedmap read: error: argument --hex: not allowed with argument --raw
 # Contents are given in one way, and checked.
