@@ -2541,8 +2541,7 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
     def complain(self, text: str) -> None:
         try:
             if sys.stderr is not None:
-                sys.stderr.write(text)
-                sys.stderr.flush()
+                print(text, end="", file=sys.stderr, flush=True)
         except OSError:
             sys.stderr = None  # the interpreter would fail to flush it, too, at its end
 
