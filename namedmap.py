@@ -2524,8 +2524,6 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
                 text = piece.encode(encoding, "backslashreplace").decode(encoding)
                 for start in range(0, len(text), 8000):  # of more, a console that is not buffered would drop the rest
                     self.wait(output.write, text[start:start + 8000])
-            elif not hasattr(output, "buffer"):
-                raise OSError(0, "it takes text, not bytes")
             else:
                 rest = memoryview(piece)
                 while rest:  # one that is not buffered (python -u) may take only a part

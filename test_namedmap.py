@@ -3113,7 +3113,7 @@ def test_streams_that_nothing_reads_or_that_are_full(unbuffered, name):
     os.close(writing)
 
 
-def test_an_output_that_takes_only_a_part_at_once_or_no_bytes(name, capsys):
+def test_an_output_that_takes_only_a_part_at_once(name):
     class Console(io.BytesIO):
         """As that of Windows, without a buffer as of `python -u`."""
 
@@ -3127,9 +3127,6 @@ def test_an_output_that_takes_only_a_part_at_once_or_no_bytes(name, capsys):
             assert namedmap.main(["read", name, "--raw"]) == 0
             assert namedmap.main(["read", name, "--encoding", "ascii"]) == 0
             assert console.getvalue() == octets + octets.replace(b"\r", b"\n") + b"\n"
-        with contextlib.redirect_stdout(io.StringIO()):
-            assert namedmap.main(["read", name, "--raw"]) == 1
-    assert capsys.readouterr().err.endswith(f"{name}: standard output: it takes text, not bytes\n")
 
 
 def test_every_line_stays_one_line_whatever_the_console_lacks(name, capsys):
