@@ -2209,11 +2209,8 @@ def _wait(objects: Sequence[Any], timeout: float | None) -> Any:
             if isinstance(found, Mutex):
                 found._got(got[0] >= WAIT_ABANDONED_0, noted)
             _check_all_open(objects)
-            if found is not None:
+            if found is not None or (left := end - time.perf_counter()) <= 0:
                 return found
-            left = end - time.perf_counter()
-            if left <= 0:
-                return None
     except BaseException as error:
         if got[0] < WAIT_TIMEOUT:
             place = got[0] % WAIT_ABANDONED_0
