@@ -1764,10 +1764,7 @@ class _Memory(_Closable):
         """A byte as an int, or a copy of a slice as bytes; IndexError outside, TypeError for another key."""
         if key.__class__ is slice:
             return (self._array or self._map()[0])[key]
-        try:
-            return (self._bytes or self._map()[1])[key]
-        except NotImplementedError:
-            raise TypeError("an int or a slice is required: the memory has one dimension") from None
+        return (self._bytes or self._map()[1])[key]
 
     def __setitem__(self, key: int | slice, value: Any) -> None:
         """Store an int into a byte, or something bytes-like into a slice of the same length.
@@ -1777,8 +1774,6 @@ class _Memory(_Closable):
         try:
             (self._bytes or self._map()[1])[key] = value
             return
-        except NotImplementedError:
-            raise TypeError("an int or a slice is required: the memory has one dimension") from None
         except (TypeError, ValueError):
             if not isinstance(key, slice):
                 raise

@@ -464,9 +464,11 @@ BAD_CALLS = [  # classes; a use of an object, and bad values for it; the excepti
         lambda x, bad: x.overlay(ctypes.c_char, bad), lambda x, bad: x.read(bad), lambda x, bad: x.read_text(bad),
         lambda x, bad: x.write_text("a", 0, bad), lambda x, bad: x.flush(0, bad))],
     (BYTES, lambda x, bad: x[bad], [100, -101, HUGE], IndexError, ""),
-    (BYTES, lambda x, bad: x[bad], [None, *NO_INT, slice(1.5, None), (), (0, 1)], TypeError, ""),
+    (BYTES, lambda x, bad: x[bad], [None, *NO_INT, slice(1.5, None), (0, 1)], TypeError, ""),
+    *[(BYTES, use, [(), (slice(1), slice(1))], NotImplementedError, "") for use in (
+        lambda x, bad: x[bad], lambda x, bad: x.__setitem__(bad, b"x"))],
     (BYTES, lambda x, bad: x.__setitem__(bad, 0), [100, -101, HUGE], IndexError, ""),
-    (BYTES, lambda x, bad: x.__setitem__(bad, b"x"), ["a", None, 0, slice(1.5, None), (), (0, 1)], TypeError, ""),
+    (BYTES, lambda x, bad: x.__setitem__(bad, b"x"), ["a", None, 0, slice(1.5, None), (0, 1)], TypeError, ""),
     (BYTES, lambda x, bad: x.__setitem__(0, bad), [256, -1, HUGE], ValueError, ""),
     (BYTES, lambda x, bad: x.__setitem__(slice(0, 4), bad), ["abcd", 5, [1, 2, 3, 4]], TypeError, "bytes-like"),
     (BYTES, lambda x, bad: x.__setitem__(bad, array.array("I", [1, 2])), [
