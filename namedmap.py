@@ -2773,7 +2773,8 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
 _ARGUMENTS: dict[str, dict[str, Any]] = {
     "NAME": _option("NAME", lambda text: _check_name(text, opening=True), "may have the prefix Local\\ or Global\\"),
     "TEXT": _option("TEXT", str, "what to write, with a NUL behind it", nargs="?"),
-    "PATTERN": _option("PATTERN", str, "of names, with * ? [...]; one with \\ has prefixes", nargs="?", default="*"),
+    "PATTERN": _option("PATTERN", str, "of names, with *, ? and [...]; a pattern with a backslash is compared with "
+                       "prefixes, too", nargs="?", default="*"),
     "--all": dict(action="store_true", help="list mutexes, events, semaphores, timers and jobs, too"),
     "--encoding": _option("E", _encoding, "of the text; default %(default)s: wchar_t of Windows", default="utf-16-le"),
     "--exist-ok": dict(action="store_true", help="attach to the memory if the name is taken"),
