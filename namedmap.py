@@ -80,7 +80,7 @@ from ctypes.wintypes import (BOOL, BOOLEAN, DWORD, HANDLE, LARGE_INTEGER, LONG, 
 from functools import lru_cache, partial
 from itertools import chain, compress, filterfalse, repeat, starmap, takewhile
 from math import ceil, inf
-from operator import index
+from operator import attrgetter, index
 from types import SimpleNamespace
 
 TYPE_CHECKING = bool()  # false, in a form that lets all editors look at what follows; typing is imported by them only
@@ -2152,6 +2152,7 @@ class _Thread(threading.local):
 
 
 _this_thread = _Thread()
+_owned_by = attrgetter("_owned")
 _SLICE = 0.1  # seconds of one wait, which neither Ctrl+C nor close() can end
 
 
@@ -2178,13 +2179,6 @@ class _Waitable(_Object):
         return cls._wrap(_OwnedHandle(_checked_handle(handle, cls._kind)), False, None)
 
 
-def _check_all_open(objects: Sequence[Any]) -> None:
-    # Not in _wait(): on Python 3.13 and 3.14, an exception at the end of a loop may pass by an `except` around it.
-    for each in objects:
-        if each._owned is None:  # an open one costs no call
-            each._check_open()
-
-
 def _wait(objects: Sequence[Any], timeout: float | None) -> Any:
     """Wait for at most `timeout` seconds for one of some objects, and get it; None if the time is over.
 
@@ -2203,7 +2197,9 @@ def _wait(objects: Sequence[Any], timeout: float | None) -> Any:
             found = objects[got[0] % WAIT_ABANDONED_0] if got[0] < WAIT_TIMEOUT else None
             if isinstance(found, Mutex):
                 found._got(got[0] >= WAIT_ABANDONED_0, noted)
-            _check_all_open(objects)
+            # No loop: on Python 3.13 and 3.14, an exception at the end of one may pass by the `except` around it.
+            if None in map(_owned_by, objects):
+                list(map(_Closable._check_open, objects))
             if found is not None or (left := end - time.perf_counter()) <= 0:
                 return found
     except BaseException as error:
