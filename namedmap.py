@@ -1529,10 +1529,8 @@ class _Closable:
     _arguments: tuple[str, ...] = ()  # what open() needs besides the name, and repr() shows
 
     def __new__(cls, *args: object, **kwargs: object) -> Any:
-        """Raise TypeError: create(), open() and from_handle() make objects, and view() of a NamedMap makes Views."""
-        maker, rest = ("NamedMap", ", of which view() makes Views") if cls is View else (cls.__name__, "")
-        raise TypeError(f"{cls.__name__} cannot be called: {maker}.create() makes one, and {maker}.open() opens one "
-                        f"that exists{rest}")
+        """Raise TypeError: create(), open() and from_handle() make objects, and view() of a NamedMap makes a View."""
+        raise TypeError(f"{cls.__name__} cannot be called: use create() or open(), or for a View view() of a NamedMap")
 
     @property
     def closed(self) -> bool:
