@@ -1906,8 +1906,6 @@ def _open_backing(file: File, access: str, may_make: bool) -> tuple[int, Any, st
             return os.dup(file.fileno()), path, ""
         except io.UnsupportedOperation:
             raise TypeError(f"a path or a file of the system is required, not {type(file).__name__}") from None
-        except OverflowError:
-            raise ValueError(f"no file has the descriptor {file.fileno()}") from None
         except OSError as error:
             raise _blame(error, path)
     path = os.fsdecode(file)

@@ -2047,7 +2047,7 @@ REFUSED_FILES = [
     (5, {}, TypeError, None, None),
     *[(file, {"size": 2 ** 63 - 1}, OSError, "no room|too large", None) for file in (FILE, "new")],
     (lambda: io.BytesIO(b"abc"), {}, TypeError, "a path or a file of the system is required, not BytesIO", None),
-    (types.SimpleNamespace(fileno=lambda: 2 ** 40), {}, ValueError, "no file has the descriptor 1099511627776", None),
+    (types.SimpleNamespace(fileno=lambda: 2 ** 40), {}, OverflowError, None, None),
     (types.SimpleNamespace(fileno=lambda: 987, name="a"), {}, OSError, None, None),
     *[(lambda mode=mode: open(FILE, mode), {"access": access}, PermissionError, f"not opened for access='{access}'", 5)
       for mode, access in (("rb", "rw"), ("ab", "r"), ("ab", "rw"))],
