@@ -1478,14 +1478,13 @@ def _open(call: Callable[..., int], name: str, key: str, inheritable: bool, time
         except FileNotFoundError as error:
             if error.filename != name:
                 raise  # the file behind the memory is missing
-            left = end - time.monotonic()
-            if left <= 0:
+            if time.monotonic() >= end:
                 scope, _, rest = name.rpartition("\\")
                 other = f"Local\\{rest}" if scope == "Global" else f"Global\\{rest}"
                 if _layer.kind_of_name(other) is not None:
                     error.strerror = f"nothing has this name now, but {other} exists"
                 raise
-        time.sleep(min(left, 0.01))
+        time.sleep(0.01)
 
 
 def _checked_handle(handle: int, kind: str) -> int:
