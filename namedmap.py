@@ -2667,10 +2667,8 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
     def _chunks(self, memory: NamedMap) -> Any:
         """The bytes to look at, up to the end of the memory, in pieces of whole rows and records."""
         room, unit = memory.size - self.offset, self.struct.size if self.struct else 1
-        if room <= 0:
-            raise ValueError(f"offset {self.offset} is not inside the memory, which has {memory.size} bytes")
         size = min(self.size or (unit if self.struct else room), room)
-        end = self.offset + max(size // unit, 1) * unit  # one record that does not fit is an error of view()
+        end = self.offset + max(size // unit, 1) * unit  # what is not inside the memory is an error of view()
         step = max(_CHUNK // unit, 1) * unit
         for position in range(self.offset, end, step):
             with memory.view(position, min(step, end - position)) as view:

@@ -2839,7 +2839,7 @@ $ read demo --struct 400000000i  # 1
 namedmap: demo: 1600000000 bytes at offset 0 are not inside the memory, which has 4096 bytes
 # Numbers may be hexadecimal; an offset behind the end is an error.
 $ read ten --offset 0XA  # 1
-namedmap: ten: offset 10 is not inside the memory, which has 10 bytes
+namedmap: ten: 1 bytes at offset 10 are not inside the memory, which has 10 bytes
 # With --timeout, text is waited for, unless Ctrl+C ends it.
 $ read demo --timeout 60
 > write demo text
