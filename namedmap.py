@@ -2556,10 +2556,7 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
             self.wrong("TEXT, --from-hex and --input exclude each other")
         if self.input is not None:
             return self._read_input()
-        try:
-            return self.from_hex if self.text is None else (self.text + "\0").encode(self.encoding)
-        except UnicodeError as error:
-            self.wrong(f"TEXT cannot be encoded: {error}")
+        return self.from_hex if self.text is None else (self.text + "\0").encode(self.encoding)
 
     def _read_input(self) -> bytearray:
         """All of a file, or of standard input for "-"; ValueError as soon as it is more than there is room for."""

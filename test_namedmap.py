@@ -2925,8 +2925,8 @@ $ write demo  # 2
 namedmap write: error: nothing to write: give TEXT, --from-hex or --input
 $ write demo text --from-hex 00  # 2
 namedmap write: error: TEXT, --from-hex and --input exclude each other
-$ write demo "ü" --encoding ascii  # 2
-namedmap write: error: TEXT cannot be encoded: 'ascii' codec can't encode character '\xfc' in position 0: …
+$ write demo "ü" --encoding ascii  # 1
+namedmap: demo: 'ascii' codec can't encode character '\xfc' in position 0: …
 # A command is required, and there must be no more arguments than it has.
 $  # 2
 namedmap: error: the following arguments are required: COMMAND
