@@ -2773,9 +2773,8 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
     "--raw": dict(action="store_true", help="write the bytes themselves, for a pipe or a file"),
     "--sddl": _option("S", str, "on Windows: security descriptor, D:(A;;GA;;;OW)(A;;GR;;;WD) to let others read"),
     "--size": _option("N", lambda text: _check_size(_bytes(text)),
-                      "bytes (4096, 0x1000, 64K, 16M, 2G). create: of the memory; default "
-                      f"{_DEFAULT_SIZE}, or what the contents need, or the whole file. read: at most; default all, or "
-                      "one record of --struct"),
+                      f"bytes (4096, 0x1000, 64K, 16M, 2G). create: default {_DEFAULT_SIZE}, or what the contents "
+                      "need, or the whole file. read: at most; default all, or one record of --struct"),
     "--struct": _option("FORMAT", _Record, 'print records in a format of the module struct, such as "<4sId32W"; 32W is '
                         "wchar_t[32], and text ends at its first NUL"),
     "--timeout": _option("SECONDS", _seconds, "how long to wait for the name, and for the first character of a text; "
