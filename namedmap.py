@@ -78,7 +78,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from ctypes import c_char, c_int, c_long, c_longlong, c_size_t as SIZE_T, c_ubyte, c_uint, c_ulonglong
 from ctypes.wintypes import (BOOL, BOOLEAN, DWORD, HANDLE, LARGE_INTEGER, LONG, LPCVOID, LPCWSTR, LPVOID, ULONG, USHORT)
 from functools import lru_cache, partial
-from itertools import chain, compress, filterfalse, repeat, starmap, takewhile
+from itertools import chain, compress, filterfalse, repeat, starmap, takewhile, zip_longest
 from math import ceil, inf
 from operator import attrgetter, index
 from types import SimpleNamespace
@@ -575,7 +575,7 @@ class _Windows:
                 # The name may be taken all the same: by an object whose security descriptor does not grant all that
                 # creating asks for; and Windows makes another object, for which memory may lack, before it looks.
                 try:
-                    handle, created = self._open(name, key, bool(security.bInheritHandle)), False
+                    handle, created = self.open_object(name, key, bool(security.bInheritHandle)), False
                 except FileNotFoundError:
                     if attempts and isinstance(error, PermissionError):
                         continue  # the object may have gone meanwhile
@@ -587,7 +587,7 @@ class _Windows:
             self.close_handle(handle)
             raise _name_error(ERROR_ALREADY_EXISTS, name)
 
-    def _open(self, name: str, key: str, inheritable: bool) -> int:
+    def open_object(self, name: str, key: str, inheritable: bool) -> int:
         """A handle with the first of the access rights that are granted."""
         _, function, *rights = _OBJECTS[key]
         while True:
@@ -598,8 +598,6 @@ class _Windows:
                     if key == "rw":
                         error.strerror = _MAY_NOT_WRITE
                     raise
-
-    open_file_mapping = open_waitable = _open
 
     def close_handle(self, handle: int, close: Any = _win.CloseHandle, is_finalizing: Any = sys.is_finalizing) -> None:
         if not is_finalizing():  # then the system closes it, while daemon threads may still use it
@@ -630,7 +628,7 @@ class _Windows:
         key = "r" if kind == "Section" else kind
         if key not in _OBJECTS:
             return "unknown for this kind"
-        owned = _OwnedHandle(self._open(name, key, False))
+        owned = _OwnedHandle(self.open_object(name, key, False))
         count = self._query(_win.NtQueryObject, owned.value, OBJECT_BASIC_INFORMATION())[2]
         return f"handles: {count - 1}"  # without the one that asks
 
@@ -700,7 +698,7 @@ class _Windows:
 
     def section_facts(self, name: str, access: str) -> tuple[int, int | None]:
         """What query_section() returns for the memory of that name; PermissionError if it allows no such access."""
-        owned = _OwnedHandle(self._open(name, access, False))
+        owned = _OwnedHandle(self.open_object(name, access, False))
         # A handle does not show the protection that the memory was created with.
         _win.UnmapViewOfFile(_win.MapViewOfFileEx(owned.value, _VIEW_RIGHTS[access], 0, 0, 1, None))
         return self.query_section(owned.value)
@@ -1161,11 +1159,9 @@ if sys.platform == "linux":
                     handle.close()
                 raise (_explained(error, name) if isinstance(error, OSError) else error) from None
 
-        def _open(self, name: str, key: str, inheritable: bool) -> int:
+        def open_object(self, name: str, key: str, inheritable: bool) -> int:
             self.security_attributes(None, inheritable)
             return self._open_or_make(key, name)[0]
-
-        open_file_mapping = open_waitable = _open
 
         close_handle: Any = staticmethod(_Handle.close)
 
@@ -1468,13 +1464,13 @@ class _Lost:
         raise self._class(*self._arguments)
 
 
-def _open(call: Callable[..., int], name: str, key: str, inheritable: bool, timeout: float | None) -> int:
+def _open(name: str, key: str, inheritable: bool, timeout: float | None) -> int:
     """A handle of what has the name, once something has it; this waits for it.  See _OBJECTS for `key`."""
     _check_name(name, opening=True)
     end = time.monotonic() + _check_timeout(timeout)
     while True:
         try:
-            return call(name, key, bool(inheritable))
+            return _layer.open_object(name, key, bool(inheritable))
         except FileNotFoundError as error:
             if error.filename != name:
                 raise  # the file behind the memory is missing
@@ -1503,10 +1499,7 @@ _received: set[bytes] = set()  # marks of the handles that the parent process ha
 
 
 def _restore(cls: Any, name: str | None, arguments: dict[str, Any], mark: bytes = b"", handed: Any = None) -> Any:
-    """What unpickling calls: open the object by its name, or take its handle over.
-
-    An error waits for the first use of the object, because an exception here would hang a multiprocessing.Pool.
-    """
+    """What unpickling calls: open the object by its name, or take its handle over."""
     try:
         if not mark or mark.startswith(b"%d " % os.getpid()):  # pickled, or copied, in this process
             return cls.open(name, **arguments)
@@ -1514,7 +1507,7 @@ def _restore(cls: Any, name: str | None, arguments: dict[str, Any], mark: bytes 
             raise _os_error(ERROR_INVALID_HANDLE, "it was unpickled before, and one handle cannot have two owners")
         _received.add(mark)
         return cls._wrap(_OwnedHandle(_layer.take_over(handed)), False, name, **arguments)
-    except (OSError, ValueError, NotImplementedError) as error:
+    except (OSError, ValueError, NotImplementedError) as error:  # raised here, it would hang a multiprocessing.Pool
         return cls._wrap(_Lost(error, name), False, name, **arguments)
 
 
@@ -1678,13 +1671,10 @@ class _Memory(_Closable):
     _mapping: dict[None, Any]  # its one value, if there is one: these three
 
     def _map(self) -> Any:
-        """The three, once the memory is mapped; a view that is not closed has them.
-
-        Of several threads that map it at once, setdefault() lets one win; the mapping of the others goes by itself.
-        """
+        """The three, once the memory is mapped; a view that is not closed has them."""
         self._check_open()
         mapping = self._mapping
-        try:
+        try:  # of several threads, setdefault() lets one win; the mappings of the others go by themselves
             three = mapping.setdefault(None, self._call(_mapped, self._access, 0, self._size))
         except OSError:
             if None not in mapping:
@@ -2071,7 +2061,7 @@ class NamedMap(_Object, _Memory):
         """
         size = _check_size(size)
         _check_access(access)
-        return cls._own(_open(_layer.open_file_mapping, name, access, inheritable, timeout), False, name, size, access)
+        return cls._own(_open(name, access, inheritable, timeout), False, name, size, access)
 
     @classmethod
     def from_handle(cls, handle: int, size: int | None = None) -> NamedMap:
@@ -2165,8 +2155,7 @@ class _Waitable(_Object):
     @classmethod
     def open(cls: type[Object], name: str, *, timeout: float | None = 0, inheritable: bool = False) -> Object:
         """Open one (OpenMutexW, OpenEventW, OpenSemaphoreW); `name`, `timeout`, `inheritable`: see NamedMap.open()."""
-        handle = _open(_layer.open_waitable, name, cls._kind, inheritable, timeout)
-        return cls._wrap(_OwnedHandle(handle), False, name)
+        return cls._wrap(_OwnedHandle(_open(name, cls._kind, inheritable, timeout)), False, name)
 
     @classmethod
     def from_handle(cls: type[Object], handle: int) -> Object:
@@ -2175,11 +2164,7 @@ class _Waitable(_Object):
 
 
 def _wait(objects: Sequence[Any], timeout: float | None) -> Any:
-    """Wait for at most `timeout` seconds for one of some objects, and get it; None if the time is over.
-
-    A signal handler, such as that of Ctrl+C, may raise an exception when an object was just got.  The caller would not
-    know that it has it, so it is given back.
-    """
+    """Wait for at most `timeout` seconds for one of some objects, and get it; None if the time is over."""
     left = _check_timeout(timeout)
     got: list[int] = [WAIT_TIMEOUT]
     noted: list[int] = []
@@ -2198,7 +2183,7 @@ def _wait(objects: Sequence[Any], timeout: float | None) -> Any:
             if found is not None or (left := end - time.perf_counter()) <= 0:
                 return found
     except BaseException as error:
-        if got[0] < WAIT_TIMEOUT:
+        if got[0] < WAIT_TIMEOUT:  # a signal handler raises, say: the caller would not know that it has the object
             place = got[0] % WAIT_ABANDONED_0
             try:
                 objects[place]._give_back(owned[place].value, noted)
@@ -2228,8 +2213,6 @@ def wait_any(objects: Iterable[Mutex | Event | Semaphore],
 
 
 class _Lock(_Waitable):
-    release: Callable[..., Any]
-
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
         """Take the mutex once it is free, or 1 from the semaphore once it is above 0 (WaitForMultipleObjects).
 
@@ -2247,7 +2230,7 @@ class _Lock(_Waitable):
         self.acquire()
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
+    def __exit__(self: Any, *exc_info: object) -> None:
         self.release()
 
 
@@ -2609,7 +2592,6 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
             self._wait_for_enter()
 
     def _wait_for_enter(self) -> None:
-        """Wait until Enter, Ctrl+C, Ctrl+Break or SIGTERM, or for the seconds of --hold."""
         def look_for_enter() -> None:
             try:
                 # Not sys.stdin.readline(): its lock, still held when the interpreter ends, is a fatal error.
@@ -2626,7 +2608,6 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
 
     def _read(self) -> None:
         """Wait for the memory, and for the first character of a text; look; and with --watch, look again and again."""
-        from itertools import zip_longest
         if self.struct and (self.size or 0) % self.struct.size:
             self.wrong(f"--size {self.size} is not a multiple of the {self.struct.size} bytes of --struct")
         self._ends_by_interrupt = self.watch is not None

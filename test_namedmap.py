@@ -824,9 +824,9 @@ def use_waitables(name, path):
 
 # What uses which methods of the layer; and what an error without a filename gets as that, or "-" if they never fail.
 CALLS = [(use, *method.split(":")) for use, methods in [
-    (use_memory, "kind_of_name: open_file: create_file_mapping:path open_file_mapping: query_section:name "
+    (use_memory, "kind_of_name: open_file: create_file_mapping:path open_object: query_section:name "
                  "map_view:name flush_view:path security_attributes:- close_handle:- unmap_view:-"),
-    (use_waitables, "create_waitable: open_waitable: wait:name release_mutex:name set_event:namee query_event:namee "
+    (use_waitables, "create_waitable: open_object: wait:name release_mutex:name set_event:namee query_event:namee "
                     "reset_event:namee release_semaphore:names security_attributes:- close_handle:-")]
     for method in methods.split()]
 # Where an interrupt would lose what belongs to nothing yet, or not any more.
@@ -1754,7 +1754,7 @@ def test_unpickled_object_that_cannot_be_opened_raises_that_at_each_use(code, ki
     if code == 2:
         made.close()
     else:
-        fault("open_file_mapping" if kind is MEMORY else "open_waitable", code=5)
+        fault("open_object", code=5)
     lost = pickle.loads(data)
     monkeypatch.undo()
     made.close()
