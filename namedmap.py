@@ -537,9 +537,7 @@ def _functions() -> Any:
 _win = _functions()
 
 
-class SECURITY_ATTRIBUTES(ctypes.Structure):
-    """Who may use a new object, and whether child processes inherit the handle; it owns the security descriptor."""
-
+class SECURITY_ATTRIBUTES(ctypes.Structure):  # of a new object; this owns the security descriptor
     _fields_ = [("nLength", DWORD), ("lpSecurityDescriptor", LPVOID), ("bInheritHandle", BOOL)]
 
     def __del__(self, free: Any = _win.LocalFree) -> None:
@@ -547,9 +545,7 @@ class SECURITY_ATTRIBUTES(ctypes.Structure):
             free(self.lpSecurityDescriptor)
 
 
-class _Windows:
-    """The system calls that everything below stands on."""
-
+class _Windows:  # the system calls that everything below stands on
     def security_attributes(self, sddl: str | None, inheritable: bool) -> SECURITY_ATTRIBUTES:
         security = SECURITY_ATTRIBUTES(ctypes.sizeof(SECURITY_ATTRIBUTES), None, inheritable)
         if sddl is not None:
@@ -1448,9 +1444,7 @@ class _OwnedHandle(_Owned):
         layer.close_handle(self.value)
 
 
-class _Lost:
-    """In place of the handle of an object that could not be opened where it was unpickled: its use raises the error."""
-
+class _Lost:  # in place of the handle of an object that could not be opened where it was unpickled
     def __init__(self, error: Exception, name: str | None) -> None:
         self._class, self._arguments = type(error), error.args
         if isinstance(error, OSError):
@@ -1511,9 +1505,7 @@ def _restore(cls: Any, name: str | None, arguments: dict[str, Any], mark: bytes 
         return cls._wrap(_Lost(error, name), False, name, **arguments)
 
 
-class _Closable:
-    """What all objects have in common: a name, and an end."""
-
+class _Closable:  # what all objects have in common: a name, and an end
     _name: str | None
     # What the object needs; None after close().  A call refers to it meanwhile, so that close() in another thread, in a
     # signal handler or in a __del__ never closes a handle under the call.
@@ -1575,9 +1567,7 @@ class _Closable:
         return f"<{type(self).__name__} {self._name!r}{state}{handle}>"
 
 
-class _Object(_Closable):
-    """A kernel object, of which this process has a handle."""
-
+class _Object(_Closable):  # a kernel object, of which this process has a handle
     _kind: str  # what the kernel calls it
     _created: bool
 
@@ -1656,9 +1646,7 @@ def _mapped(handle: int, access: str, offset: int, size: int, address: int | Non
     return array, view, view[:]
 
 
-class _Memory(_Closable):
-    """What views and maps have in common: mapped memory, read and written as bytes."""
-
+class _Memory(_Closable):  # what views and maps have in common: mapped memory, read and written as bytes
     _arguments = "size", "access"
     _size: int
     _access: str
@@ -2128,9 +2116,7 @@ class NamedMap(_Object, _Memory):
 
 # ---------------------------------------------------------------- mutexes, events and semaphores
 
-class _Thread(threading.local):
-    """What stands for the calling thread: a token that dies with it, unlike its number, which is used again."""
-
+class _Thread(threading.local):  # a token that dies with its thread, unlike its number, which is used again
     def __init__(self) -> None:
         self.token: Any = lambda: None  # a new object, to which there can be weak references
         self.reference = weakref.ref(self.token)
@@ -2141,9 +2127,7 @@ _owned_by = attrgetter("_owned")
 _SLICE = 0.1  # seconds of one wait, which neither Ctrl+C nor close() can end
 
 
-class _Waitable(_Object):
-    """What a thread can wait for: a mutex, an event or a semaphore."""
-
+class _Waitable(_Object):  # what a thread can wait for: a mutex, an event or a semaphore
     @classmethod
     def _create(cls: type[Object], name: str | None, exist_ok: bool, sddl: str | None, inheritable: bool,
                 *state: int) -> Object:
@@ -2819,10 +2803,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with ExitStack() as stack:
             if threading.current_thread() is threading.main_thread():  # only there can handlers be set
-                for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
-                    number = getattr(signal, name, None)  # SIGBREAK is of Windows only
+                for number in signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGBREAK", signal.SIGTERM):
                     # Not where the program that calls main() handles it, or its parent wants it to be ignored.
-                    if number and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                    if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                         stack.callback(signal.signal, number, signal.signal(number, command.interrupt))
             return command.run(argv)
     except KeyboardInterrupt:  # before Ctrl+C was taken over, or after it was given back
