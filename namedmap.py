@@ -767,11 +767,9 @@ class _Windows:  # the system calls that everything below stands on
         return count.value if _win.ReleaseSemaphore(handle, n, ctypes.byref(count)) else None
 
     def wait(self, handles: list[int], seconds: float, got: list[int]) -> None:
-        """Wait until one of some objects can be got, and get it; `got` begins with one of the WAIT_ numbers then.
-
-        C code both calls and stores, so that an exception of a signal handler cannot come in between.  A layer may keep
-        behind that number what it needs for the next slice of the same wait.
-        """
+        """Wait until one of some objects can be got, and get it; `got` begins with one of the WAIT_ numbers then."""
+        # C code both calls and stores, so that an exception of a signal handler cannot come in between.  A layer may
+        # keep behind that number what it needs for the next slice of the same wait.
         array = (HANDLE * len(handles))(*handles)
         got[:] = map(_win.WaitForMultipleObjects, (len(array),), (array,), (False,), (ceil(1000 * seconds),))
         if got[0] == WAIT_FAILED:
@@ -793,8 +791,7 @@ if sys.platform == "linux":
     MAP_SHARED = 0x01
     MAP_PRIVATE = 0x02
     MS_SYNC = 0x0004
-    # pthread.h
-    PTHREAD_MUTEX_RECURSIVE = PTHREAD_MUTEX_ROBUST = PTHREAD_PROCESS_SHARED = 1
+    PTHREAD_MUTEX_RECURSIVE = PTHREAD_MUTEX_ROBUST = PTHREAD_PROCESS_SHARED = 1  # pthread.h
     # linux/futex.h; and asm/unistd.h: the number of that system call, by machine and size of a pointer
     FUTEX_WAIT = 0
     FUTEX_WAKE_OP = 5
@@ -1074,10 +1071,7 @@ if sys.platform == "linux":
                     pass  # not a file of this module, or removed meanwhile
 
         def _find(self, path: str, name: str | None = None, patient: bool = False) -> Any:
-            """The live object under a path, not locked by that; else FileNotFoundError.
-
-            If `patient`, wait until one that is being removed has gone, and return None if there is none.
-            """
+            """The live object under a path, not locked by that; without one FileNotFoundError, or None if `patient`."""
             end = time.monotonic() + 1
             while True:
                 try:
@@ -1091,7 +1085,7 @@ if sys.platform == "linux":
                     return handle
                 if lock[:2] == handle.NONE[:2]:  # garbage, unless it is none of this module's files
                     handle.read().remove(path)
-                elif not patient:
+                elif not patient:  # it is just being removed, and as good as gone
                     raise _name_error(ERROR_FILE_NOT_FOUND, name)
                 elif time.monotonic() > end:
                     raise OSError(errno.EBUSY, "a process is just removing it, but does not go on: is it stopped?")
@@ -1124,10 +1118,7 @@ if sys.platform == "linux":
 
         def _open_or_make(self, key: str, name: str | None, fill: Callable[[_Handle], None] | None = None,
                           exist_ok: bool = True) -> tuple[_Handle, bool]:
-            """A handle, and whether the object is new; without `fill` only one that exists.  See _OBJECTS for `key`.
-
-            What cannot be used, or is not wanted, is not locked: this process would be a holder for a moment.
-            """
+            """A handle, and whether the object is new; without `fill` only one that exists.  See _OBJECTS for `key`."""
             kind, fit = ("Section", self._open_behind) if key in _PROTECTION else (key, self._attach)
             handle = None
             try:
@@ -1137,7 +1128,7 @@ if sys.platform == "linux":
                     self._sweep(os.path.dirname(directory))
                 while True:
                     handle = self._find(path, name, patient=fill is not None) if name else None
-                    if handle is not None:
+                    if handle is not None:  # what is of no use is not locked: this process would hold it for a moment
                         if handle.read().kind != kind:
                             raise _other_kind(name, handle.kind)
                         if not exist_ok:
@@ -1162,11 +1153,9 @@ if sys.platform == "linux":
         close_handle: Any = staticmethod(_Handle.close)
 
         def hand_over(self, handle: Any, popen: Any) -> Any:
-            """What take_over() needs in the process that multiprocessing is starting.
-
-            The child inherits a second open file with a lock of its own.  It opens and locks a third, and then unlocks
-            the second, which `popen` keeps open here, and whose lock would keep the name as long as the Process exists.
-            """
+            """What take_over() needs in the process that multiprocessing is starting."""
+            # The child inherits a second open file with a lock of its own.  It opens and locks a third, and unlocks the
+            # second, which `popen` keeps open here, and whose lock would keep the name as long as the Process exists.
             second = _open_handle(f"/proc/self/fd/{int(handle)}", 0)
             if handle.path:
                 second.lock(_Handle.READ)
@@ -1731,7 +1720,6 @@ class _Memory(_Closable):  # what views and maps have in common: mapped memory, 
     if TYPE_CHECKING:
         @overload
         def __getitem__(self, key: int) -> int: ...
-
         @overload
         def __getitem__(self, key: slice) -> bytes: ...
 
@@ -2123,7 +2111,6 @@ class _Thread(threading.local):  # a token that dies with its thread, unlike its
 
 
 _this_thread = _Thread()
-_owned_by = attrgetter("_owned")
 _SLICE = 0.1  # seconds of one wait, which neither Ctrl+C nor close() can end
 
 
@@ -2162,7 +2149,7 @@ def _wait(objects: Sequence[Any], timeout: float | None) -> Any:
             if isinstance(found, Mutex):
                 found._got(got[0] >= WAIT_ABANDONED_0, noted)
             # No loop: on Python 3.13 and 3.14, an exception at the end of one may pass by the `except` around it.
-            if None in map(_owned_by, objects):
+            if None in map(attrgetter("_owned"), objects):
                 list(map(_Closable._check_open, objects))
             if found is not None or (left := end - time.perf_counter()) <= 0:
                 return found
@@ -2414,9 +2401,7 @@ def _encoding(text: str) -> str:
     return text
 
 
-class _Record:
-    """A format of the module struct, in which <n>W is text of n units of wchar_t; text ends at its first NUL."""
-
+class _Record:  # a format of the module struct, in which <n>W is text of n units of wchar_t; text ends at its first NUL
     def __init__(self, text: str) -> None:
         import re
         import struct
@@ -2554,18 +2539,17 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
                 memory.view(self.offset, len(contents)).write(contents)
 
     def _create(self) -> None:
-        contents, size, found = self._contents() or b"", self.size, None
+        contents, size, old = self._contents() or b"", self.size, None
         if size is None:
             if self.file is None:
                 size = max(_DEFAULT_SIZE, len(contents))
             try:
-                found = NamedMap.open(self.name) if self.exist_ok else None  # all of it, however large it is
+                old = NamedMap.open(self.name) if self.exist_ok else None  # all of it, however large it is
             except FileNotFoundError:
                 pass
         elif len(contents) > size:
             self.wrong(f"{len(contents)} bytes do not fit in {size} bytes (--size)")
-        with found or NamedMap.create(
-                self.name, size, file=self.file, exist_ok=self.exist_ok, sddl=self.sddl) as memory:
+        with old or NamedMap.create(self.name, size, file=self.file, exist_ok=self.exist_ok, sddl=self.sddl) as memory:
             if contents:
                 memory.view(0, len(contents)).write(contents)
             attached = "" if memory.created else " that were there"

@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import namedmap  # noqa: E402  (of this checkout)
 
 MOST_LINES = 40  # of a function, its docstring apart
-BUDGET = 2940  # lines of the file, docstrings included, which people read before they copy it
+BUDGET = 2800  # lines of the file, docstrings included, which people read before they copy it
 CHANGING = {"__all__", "_forks", "_received"}  # what the module keeps, and may change
 
 
