@@ -966,7 +966,7 @@ if sys.platform == "linux":
         def map(self, access: str, offset: int, size: int) -> int:
             """Map a part of it, or of the file behind it."""
             # A mapping keeps its open file, which must not be the one with the lock of a named object.
-            unlocked = _open_handle(f"/proc/self/fd/{int(self)}", 0) if self.header.namespace else self
+            unlocked = self if self.file or not self.header.namespace else _open_handle(f"/proc/self/fd/{int(self)}", 0)
             protection = PROT_READ if access == "r" else PROT_READ | PROT_WRITE
             kind = MAP_PRIVATE if access == "c" else MAP_SHARED
             base: int = _mmap(None, size, protection, kind, self.file.value if self.file else unlocked, offset)
@@ -1097,7 +1097,9 @@ if sys.platform == "linux":
             spare = ""
             try:
                 handle = _open_handle(directory, os.O_TMPFILE)
-            except OSError:  # the file system has no such files; what else is wrong, the next two lines meet again
+            except OSError as error:
+                if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+                    raise
                 spare = f"{_directory('new', make=True)}/{os.urandom(16).hex()}"
                 handle = _open_handle(spare, os.O_CREAT | os.O_EXCL)
             try:
@@ -1472,7 +1474,7 @@ def _checked_handle(handle: int, kind: str) -> int:
     try:
         found = _layer.handle_kind(handle)
     except OSError:
-        raise _os_error(ERROR_INVALID_HANDLE, f"handle {handle:#x} is closed, or belongs to another process") from None
+        raise _os_error(ERROR_INVALID_HANDLE, f"handle {handle:#x} is closed, or belongs to another process")
     if found != kind:
         raise _os_error(ERROR_INVALID_HANDLE, f"handle {handle:#x} belongs to another kind of object: {found}")
     return handle
@@ -1503,7 +1505,7 @@ class _Closable:  # what all objects have in common: a name, and an end
 
     def __new__(cls, *args: object, **kwargs: object) -> Any:
         """Raise TypeError: create(), open() and from_handle() make objects, and view() of a NamedMap makes a View."""
-        raise TypeError(f"{cls.__name__} cannot be called: use create() or open(), or for a View view() of a NamedMap")
+        raise TypeError(f"{cls.__name__} cannot be called: use create() or open(); NamedMap.view() makes a View")
 
     @property
     def closed(self) -> bool:
@@ -1745,9 +1747,6 @@ class _Memory(_Closable):  # what views and maps have in common: mapped memory, 
         if len(octets) != len(view[key]):
             raise ValueError(f"{len(octets)} bytes do not fit a slice of {len(view[key])}")
         view[key] = octets
-
-    def __delitem__(self, key: Any) -> None:
-        raise TypeError(f"{type(self).__name__} has a fixed size")
 
     def read(self, size: int | None = -1, offset: int = 0) -> bytes:
         """Copy up to `size` bytes (all, if negative or None) from `offset` on; like os.pread, stop at the end."""
@@ -1997,7 +1996,7 @@ class NamedMap(_Object, _Memory):
             except FileNotFoundError:
                 pass  # it has just gone
         descriptor, path, made = _open_backing(file, access, size is not None and access == "rw")
-        owned, is_kept = _OwnedFile(descriptor), False
+        owned, is_kept, pair = _OwnedFile(descriptor), False, (0, False)
         found = os.fstat(owned.value)
         try:
             if not stat.S_ISREG(found.st_mode):
@@ -2016,7 +2015,7 @@ class NamedMap(_Object, _Memory):
             raise _blame(error, path)
         finally:
             if not is_kept:
-                _take_back(owned, found.st_size, size, made, name)
+                _take_back(owned, found.st_size, size, made, None if pair[1] else name)
 
     @classmethod
     def open(cls, name: str, size: int | None = None, *, access: str = "rw",
@@ -2268,16 +2267,17 @@ class Mutex(_Lock):
         """Note that the calling thread has got it, and in `noted` how often it had it before, to undo that."""
         if is_abandoned:
             self._holds.clear()  # those of threads that have ended
-        held = self._holds.setdefault(_this_thread.reference, [])
+        held = self._holds.get(_this_thread.reference, [])
         noted.append(len(held))
         if not held:
             self._abandoned = is_abandoned
         held.append(1)
+        self._holds[_this_thread.reference] = held  # last: a signal handler may have acquired and released it before
 
     def _give_back(self, handle: int, noted: list[int]) -> None:
         _layer.release_mutex(handle, [1])
         for before in noted:
-            del self._holds[_this_thread.reference][before:]
+            del self._holds.get(_this_thread.reference, [])[before:]
 
     def _details(self) -> str:
         return ", held" if self._is_held() else ""
@@ -2419,7 +2419,7 @@ class _Record:  # a format of the module struct, in which <n>W is text of n unit
 
     def lines(self, chunks: Iterable[bytes]) -> Iterator[str]:
         for chunk in chunks:
-            # Not earlier: a format may say "9999999999i", of which no memory has a record.
+            # Not in __init__(): a format may say "9999999999i", of which no memory has a record.
             shows = [show for show, count in self._shows for _ in range(count)]
             yield "".join(" ".join(show(value) for show, value in zip(shows, values)) + "\n"
                           for values in self._struct.iter_unpack(chunk))
@@ -2443,7 +2443,7 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
             raise KeyboardInterrupt
 
     def wait(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        """Call what may take its time, and may be interrupted."""
+        """Call C code that may take its time, and may be interrupted."""
         if self._interrupts:
             raise KeyboardInterrupt
         return call(*arguments)
@@ -2614,7 +2614,7 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
         """The bytes to look at, up to the end of the memory, in pieces of whole rows and records."""
         room, unit = memory.size - self.offset, self.struct.size if self.struct else 1
         size = min(self.size or (unit if self.struct else room), room)
-        end = self.offset + max(size // unit, 1) * unit  # what is not inside the memory is an error of view()
+        end = self.offset + max(size // unit, 1) * unit  # at least one unit, so that view() refuses what is not inside
         step = max(_CHUNK // unit, 1) * unit
         for position in range(self.offset, end, step):
             with memory.view(position, min(step, end - position)) as view:
@@ -2708,8 +2708,8 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
 _ARGUMENTS: dict[str, dict[str, Any]] = {
     "NAME": _option("NAME", lambda text: _check_name(text, opening=True), "may have the prefix Local\\ or Global\\"),
     "TEXT": _option("TEXT", str, "what to write, with a NUL behind it", nargs="?"),
-    "PATTERN": _option("PATTERN", str, "of names, with *, ? and [...]; a pattern with a backslash is compared with "
-                       "prefixes, too", nargs="?", default="*"),
+    "PATTERN": _option("PATTERN", lambda text: (__import__("fnmatch").fnmatchcase("", text), text)[1],  # if it is one
+                       "of names, with * ? [...]; with a backslash, of names with prefixes", nargs="?", default="*"),
     "--all": dict(action="store_true", help="list mutexes, events, semaphores, timers and jobs, too"),
     "--encoding": _option("E", _encoding, "of the text; default %(default)s: wchar_t of Windows", default="utf-16-le"),
     "--exist-ok": dict(action="store_true", help="attach to the memory if the name is taken"),

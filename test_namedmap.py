@@ -465,15 +465,12 @@ BAD_CALLS = [  # classes; a use of an object, and bad values for it; the excepti
         lambda x, bad: x.write_text("a", 0, bad), lambda x, bad: x.flush(0, bad))],
     (BYTES, lambda x, bad: x[bad], [100, -101, HUGE], IndexError, ""),
     (BYTES, lambda x, bad: x[bad], [None, *NO_INT, slice(1.5, None), (0, 1)], TypeError, ""),
-    *[(BYTES, use, [(), (slice(1), slice(1))], NotImplementedError, "") for use in (
-        lambda x, bad: x[bad], lambda x, bad: x.__setitem__(bad, b"x"))],
     (BYTES, lambda x, bad: x.__setitem__(bad, 0), [100, -101, HUGE], IndexError, ""),
     (BYTES, lambda x, bad: x.__setitem__(bad, b"x"), ["a", None, 0, slice(1.5, None), (0, 1)], TypeError, ""),
     (BYTES, lambda x, bad: x.__setitem__(0, bad), [256, -1, HUGE], ValueError, ""),
     (BYTES, lambda x, bad: x.__setitem__(slice(0, 4), bad), ["abcd", 5, [1, 2, 3, 4]], TypeError, "bytes-like"),
     (BYTES, lambda x, bad: x.__setitem__(bad, array.array("I", [1, 2])), [
         slice(4), slice(98, 200), slice(5, 2), slice(0, 10, 3)], ValueError, "8 bytes do not fit a slice of "),
-    (BYTES, lambda x, bad: x.__delitem__(bad), [0, slice(None)], TypeError, "has a fixed size"),
     (BYTES, lambda x, bad: x.read(1, bad), [-1, -HUGE], ValueError, "an offset must not be negative: -"),
     (BYTES, lambda x, bad: x.write(*bad), [(b"y", 100), (b"y", -1), (b"y", -10), (b"y", HUGE), (b"", 101), (b"", -1),
                                            (b"y" * 101,), (array.array("I", [1]), 97)], ValueError, "not inside the"),
@@ -2479,7 +2476,6 @@ def test_release_of_a_semaphore_returns_the_count_and_never_exceeds_the_maximum(
 
 @linux
 def test_release_after_a_process_was_killed_in_release_adds():
-    """There a large number is added one by one."""
     semaphore = Semaphore.create(None, 0)
     child = forked(lambda: semaphore.release(2 ** 31 - 100))
     eventually(lambda: semaphore.acquire(False), 60)
@@ -2616,9 +2612,15 @@ def test_wait_with_signals_at_random_moments_loses_nothing(kind, signals):
 
 @linux
 def test_release_with_signals_at_random_moments_blocks_no_other_thread(signals):
+    def handle(*_):  # which may use the mutex, too
+        mutex.acquire()
+        mutex.release()
+        done.append(raise_interrupt() if done else signals(5e-5))
+
+    signal.signal(signal.SIGINT if ON_WINDOWS else signal.SIGALRM, handle)
     chance = random.Random(7)
     for number in range(300 * ROUNDS):
-        semaphore, mutex = Semaphore.create(None, 0, 10), Mutex.create()
+        semaphore, mutex, done = Semaphore.create(None, 0, 10), Mutex.create(), []
         calls = [mutex.acquire, mutex.release] if number % 2 else [semaphore.release, semaphore.acquire]
         with contextlib.suppress(Interrupt):
             signals(chance.uniform(1e-5, 6e-5))
@@ -2914,8 +2916,6 @@ $ read demo --struct 0s  # 2
 namedmap read: error: argument --struct: a format must have at least one byte
 $ read demo --struct "<Q" --size 12  # 2
 namedmap read: error: --size 12 is not a multiple of the 8 bytes of --struct
-$ read demo --encoding hex  # 2
-namedmap read: error: argument --encoding: 'hex' is not a text encoding…
 $ read demo --encoding zlib  # 2
 namedmap read: error: argument --encoding: 'zlib' is not a text encoding…
 $ read demo --raw --hex  # 2
