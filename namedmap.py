@@ -994,7 +994,7 @@ if sys.platform == "linux":
         def close(self, forks: list[int] = _forks, is_finalizing: Any = sys.is_finalizing) -> None:
             """Close it, and remove the file if this was the last holder."""
             try:
-                if self.path and self.forks == forks[0]:  # no other process shares the lock
+                if self.path and self.forks == forks[0] and "unclosed" not in self.__dict__:  # the lock is its own
                     self.lock(self.NONE)  # first, so that the last of several that close at once finds garbage
                     self.remove(self.path)
                 elif self.path and not is_finalizing():
@@ -1993,8 +1993,9 @@ class NamedMap(_Object, _Memory):
                 raise _name_error(ERROR_ALREADY_EXISTS, name)
             try:  # which fails for another kind
                 return cls.open(name, size, access=access, inheritable=bool(security and security.bInheritHandle))
-            except FileNotFoundError:
-                pass  # it has just gone
+            except FileNotFoundError as error:
+                if error.filename != name:  # else the object has just gone
+                    raise
         descriptor, path, made = _open_backing(file, access, size is not None and access == "rw")
         owned, is_kept, pair = _OwnedFile(descriptor), False, (0, False)
         found = os.fstat(owned.value)
@@ -2267,12 +2268,12 @@ class Mutex(_Lock):
         """Note that the calling thread has got it, and in `noted` how often it had it before, to undo that."""
         if is_abandoned:
             self._holds.clear()  # those of threads that have ended
-        held = self._holds.get(_this_thread.reference, [])
+        held = self._holds.setdefault(_this_thread.reference, [])
         noted.append(len(held))
-        if not held:
-            self._abandoned = is_abandoned
         held.append(1)
-        self._holds[_this_thread.reference] = held  # last: a signal handler may have acquired and released it before
+        self._holds[_this_thread.reference] = held  # again: a signal handler that used it may have dropped the list
+        if not noted[0]:
+            self._abandoned = is_abandoned
 
     def _give_back(self, handle: int, noted: list[int]) -> None:
         _layer.release_mutex(handle, [1])
@@ -2473,8 +2474,7 @@ class _Command(Namespace):  # only for type checkers, which let that have any at
 
     def complain(self, text: str) -> None:
         try:
-            if sys.stderr is not None:
-                print(text, end="", file=sys.stderr, flush=True)
+            print(text, end="", file=sys.stderr or io.StringIO(), flush=True)
         except OSError:
             sys.stderr = None  # the interpreter would fail to flush it, too, at its end
 
